@@ -1,0 +1,1 @@
+"""What every control loop is made of: the clock, and the keyed, level-triggered controller."""

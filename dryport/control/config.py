@@ -1,0 +1,68 @@
+"""What a running Dryport was told: where its state is, where it listens, what it may call itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+DEFAULT_ACCOUNT = "000000000000"
+DEFAULT_REGION = "us-east-1"
+DEFAULT_PORT = 4566
+DEFAULT_STATE_DIR = Path("/var/lib/dryport")
+
+# Inside every VPC, the address at which the platform's endpoint answers (link-local: RFC 3927).
+ENDPOINT_IN_VPC = "169.254.171.1"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one Dryport. Every process of it gets the same ones, as JSON in the state directory.
+
+    ``slot`` (0 to 127) sets apart the Dryports that run on one machine: public addresses, names of namespaces.
+    """
+
+    state_dir: Path
+    port: int = DEFAULT_PORT
+    slot: int = 0
+    dev_credentials: bool = False
+    account: str = DEFAULT_ACCOUNT
+
+    @property
+    def id(self) -> str:
+        """Six hexadecimal digits that name this Dryport's things on the machine (namespaces, cgroups, tables)."""
+        return hashlib.sha256(str(self.state_dir.resolve()).encode()).hexdigest()[:6]
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint for clients on this machine."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def endpoint_in_vpc(self) -> str:
+        """The endpoint for tasks and instances."""
+        return f"http://{ENDPOINT_IN_VPC}:{self.port}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets and process ids; mode 0700."""
+        return self.state_dir / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """The processes' own logs."""
+        return self.state_dir / "log"
+
+    @property
+    def public_network(self) -> str:
+        """The /22 of 198.18.0.0/15 (RFC 2544) that this Dryport's public addresses come from.
+
+        Its first 256 addresses are the platform's own: .0.1 is the endpoint, the others are the VPCs' uplinks.
+        """
+        number = self.slot * 1024
+        return f"198.{18 + (number >> 16)}.{number >> 8 & 255}.0/22"
+
+
+def load(state_dir: Path) -> Config:
+    """The settings of the Dryport in a state directory. Raises FileNotFoundError where there is none."""
+    return msgspec.json.decode((state_dir / "config.json").read_bytes(), type=Config)

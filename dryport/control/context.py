@@ -1,0 +1,48 @@
+"""What the control plane hands to each service: the store, time, randomness, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from dryport.control.clock import Clock
+from dryport.control.config import Config
+from dryport.gateway.http import RawHandler, SocketHandler
+from dryport.gateway.service import Service
+from dryport.store import Store
+
+
+class Loop(Protocol):
+    """Anything that runs for as long as the control plane does."""
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """Passed in wherever there are effects, so that a simulation can pass others."""
+
+    store: Store
+    clock: Clock
+    random: Random  # a cryptographic source outside the simulation
+    config: Config
+
+
+@dataclass(frozen=True)
+class Room:
+    """A service as the control plane sees it; each service's package exports ``room``.
+
+    ``routes`` and ``sockets`` are raw HTTP and websockets by path prefix (``/v2/``).
+    """
+
+    services: Sequence[Service] = ()
+    loops: Sequence[Loop] = ()
+    routes: dict[str, RawHandler] = field(default_factory=dict)
+    sockets: dict[str, SocketHandler] = field(default_factory=dict)
+
+
+RoomMaker = Callable[[Context], Room]

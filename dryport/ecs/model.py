@@ -1,0 +1,216 @@
+"""What is stored of ECS. Times are seconds since the epoch; ARNs are keys.
+
+Shapes that ECS only hands back (container definitions, overrides, tags) are kept as AWS's JSON has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dryport.store import Table
+
+Json = dict[str, Any]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of what is stored: frozen, new members have defaults so that old rows still decode."""
+
+
+class Cluster(Record, frozen=True, kw_only=True):
+    arn: str
+    name: str
+    account: str
+    region: str
+    status: str = "ACTIVE"  # PROVISIONING, ACTIVE, DEPROVISIONING, FAILED, INACTIVE
+    settings: list[Json] = []
+    configuration: Json = {}
+    capacity_providers: list[str] = []
+    default_capacity_provider_strategy: list[Json] = []
+    service_connect_defaults: Json = {}
+    tags: list[Json] = []
+    hidden: bool = False  # the platform's own, for its serverless capacity: in no user's list
+
+
+class TaskDefinition(Record, frozen=True, kw_only=True):
+    """A revision. ``body`` holds AWS's ``TaskDefinition`` shape as it is described, less status and revision."""
+
+    arn: str
+    family: str
+    revision: int
+    account: str
+    region: str
+    body: Json
+    status: str = "ACTIVE"  # ACTIVE, INACTIVE, DELETE_IN_PROGRESS
+    registered_at: float = 0.0
+    deregistered_at: float | None = None
+    delete_requested_at: float | None = None
+    registered_by: str = ""
+    tags: list[Json] = []
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """A container of a task as the agent last reported it."""
+
+    arn: str
+    name: str
+    image: str
+    last_status: str = "PENDING"
+    runtime_id: str | None = None
+    image_digest: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    health_status: str | None = None  # UNKNOWN, HEALTHY, UNHEALTHY; None: not reported
+    network_bindings: list[Json] = []
+    network_interfaces: list[Json] = []
+    managed_agents: list[Json] = []
+    cpu: str | None = None
+    memory: str | None = None
+    memory_reservation: str | None = None
+
+
+class Attachment(Record, frozen=True, kw_only=True):
+    """An interface (or volume) of a task. ``details`` are AWS's name-value pairs."""
+
+    id: str
+    type: str = "ElasticNetworkInterface"
+    status: str = "PRECREATED"  # PRECREATED, CREATED, ATTACHING, ATTACHED, DETACHING, DETACHED, DELETED, FAILED
+    details: list[Json] = []
+
+
+class Task(Record, frozen=True, kw_only=True):
+    arn: str
+    cluster_arn: str
+    account: str
+    region: str
+    task_definition_arn: str
+    family: str
+    launch_type: str = "FARGATE"  # EC2, FARGATE, EXTERNAL
+    capacity_provider: str | None = None
+    last_status: str = "PROVISIONING"
+    desired_status: str = "RUNNING"
+    version: int = 1
+    containers: list[Container] = []
+    attachments: list[Attachment] = []
+    instance_arn: str | None = None  # where it runs; on Fargate the platform's own host, shown to no user
+    availability_zone: str | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    connectivity: str | None = None
+    health_status: str = "UNKNOWN"
+    group: str | None = None
+    started_by: str | None = None
+    client_token: str | None = None
+    overrides: Json = {}
+    network_configuration: Json = {}  # awsvpcConfiguration as it was asked for
+    platform_version: str | None = None
+    platform_family: str | None = None
+    ephemeral_storage: Json | None = None
+    enable_execute_command: bool = False
+    tags: list[Json] = []
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    created_at: float = 0.0
+    connectivity_at: float | None = None
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+    started_at: float | None = None
+    stopping_at: float | None = None
+    execution_stopped_at: float | None = None
+    stopped_at: float | None = None
+    # Inside only:
+    resources: Json = {}  # what it takes of its instance: cpu, memory, ports
+    sent: bool = False  # its agent has acknowledged the payload
+
+
+class ContainerInstance(Record, frozen=True, kw_only=True):
+    arn: str
+    cluster_arn: str
+    account: str
+    region: str
+    ec2_instance_id: str | None = None
+    status: str = "ACTIVE"  # REGISTERING, REGISTRATION_FAILED, ACTIVE, DRAINING, DEREGISTERING, INACTIVE
+    status_reason: str | None = None
+    agent_connected: bool = False
+    agent_version: str = ""
+    agent_hash: str = ""
+    docker_version: str = ""
+    version: int = 1
+    registered_resources: list[Json] = []
+    attributes: list[Json] = []
+    capacity: str = "EC2"  # EC2, EXTERNAL, FARGATE
+    registered_at: float = 0.0
+    client_token: str | None = None
+    tags: list[Json] = []
+    manifest_timeline: int = 0
+
+
+class AccountSetting(Record, frozen=True, kw_only=True):
+    """A setting of a principal, or with ``principal_arn`` "" the account's default."""
+
+    account: str
+    region: str
+    name: str
+    principal_arn: str
+    value: str
+
+
+class IdempotentRequest(Record, frozen=True, kw_only=True):
+    """What a ``clientToken`` was used for: ``digest`` of the request's parameters, and the tasks it started."""
+
+    key: str
+    digest: str
+    task_arns: list[str]
+    failures: list[Json] = []
+    at: float
+
+
+def scope(account: str, region: str, name: str = "") -> str:
+    """The index value for what belongs to an account in a region, or to a name within it."""
+    return f"{account}/{region}/{name}"
+
+
+CLUSTERS = Table("ecs.cluster", Cluster, key=lambda c: c.arn, indexes={"scope": lambda c: scope(c.account, c.region)})
+TASK_DEFINITIONS = Table(
+    "ecs.task_definition",
+    TaskDefinition,
+    key=lambda t: t.arn,
+    indexes={
+        "family": lambda t: scope(t.account, t.region, t.family),
+        "active": lambda t: scope(t.account, t.region, t.family) if t.status == "ACTIVE" else None,
+        "status": lambda t: scope(t.account, t.region, t.status),
+    },
+)
+TASKS = Table(
+    "ecs.task",
+    Task,
+    key=lambda t: t.arn,
+    indexes={
+        "cluster": lambda t: t.cluster_arn,
+        # What list calls page through: a cluster's tasks that want to run, or that want to stop.
+        "desired": lambda t: f"{t.cluster_arn}/{t.desired_status}",
+        "instance": lambda t: t.instance_arn,
+        "unstopped": lambda t: t.instance_arn if t.last_status != "STOPPED" else None,
+        "group": lambda t: f"{t.cluster_arn}/{t.group}",
+        "task_definition": lambda t: t.task_definition_arn,
+        "status": lambda t: t.last_status,
+    },
+)
+CONTAINER_INSTANCES = Table(
+    "ecs.container_instance",
+    ContainerInstance,
+    key=lambda i: i.arn,
+    indexes={
+        "cluster": lambda i: i.cluster_arn,
+        "capacity": lambda i: f"{i.capacity}/{i.status}",
+        "ec2_instance": lambda i: i.ec2_instance_id,
+    },
+)
+ACCOUNT_SETTINGS = Table(
+    "ecs.account_setting",
+    AccountSetting,
+    key=lambda s: f"{scope(s.account, s.region, s.name)}/{s.principal_arn}",
+    indexes={"scope": lambda s: scope(s.account, s.region)},
+)
+IDEMPOTENT_REQUESTS = Table("ecs.idempotent_request", IdempotentRequest, key=lambda r: r.key)

@@ -1,0 +1,72 @@
+"""HTTP and websockets as raw routes see them: what is not an AWS protocol (the OCI registry, the agent's sockets).
+
+The server behind it (Granian's RSGI) is known to ``server`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Exchange(Protocol):
+    """One HTTP request and the answer to it. ``headers`` have lower-case names."""
+
+    method: str
+    path: str  # percent-encoded, as it came
+    query: str  # without the question mark
+    headers: Mapping[str, str]
+    source_ip: str
+    scheme: str
+
+    async def body(self) -> bytes:
+        """The whole request body."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The request body as it arrives, with back pressure."""
+        ...
+
+    def respond(self, status: int, headers: list[tuple[str, str]], body: bytes = b"") -> None:
+        """Answer. A HEAD answer may give the Content-Length of what GET would send."""
+        ...
+
+    def respond_file(
+        self, status: int, headers: list[tuple[str, str]], path: Path, start: int = 0, end: int | None = None
+    ) -> None:
+        """Answer with bytes ``start`` to ``end`` (exclusive) of a file, without reading it into memory."""
+        ...
+
+
+class WebSocket(Protocol):
+    """An upgraded connection; text frames."""
+
+    async def receive(self) -> str | None:
+        """The next text frame; ``None`` once the peer has closed or is gone."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text frame. Raises ConnectionError where the peer is gone."""
+        ...
+
+    async def close(self, code: int = 1000) -> None:
+        """Close with a status code (RFC 6455 section 7.4)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A websocket handshake before it is answered. Call ``accept`` or ``reject``, once."""
+
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    source_ip: str
+    accept: Callable[[], Awaitable[WebSocket]]
+    reject: Callable[[int, bytes], None]
+
+
+RawHandler = Callable[[Exchange], Awaitable[None]]
+SocketHandler = Callable[[Upgrade], Awaitable[None]]

@@ -1,0 +1,108 @@
+"""How a service meets the gateway: ``Service`` holds its handlers, a handler is given a ``Call``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from dryport.control.clock import Clock
+    from dryport.store import Store, Transaction
+
+Output = Mapping[str, Any] | None
+Handler = Callable[["Call", Any], Output] | Callable[["Call", Any], Awaitable[Output]]
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    ``arn`` is the caller's (a user's, the account's root, an assumed role's session), ``user_id`` its unique id,
+    ``account`` the 12 digits of its account.
+    """
+
+    account: str
+    arn: str
+    user_id: str
+    access_key_id: str
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated API call, as its handler sees it.
+
+    ``tx`` is the transaction that a plain handler reads and writes in; a coroutine handler has none and calls
+    ``store.transact`` itself. ``now`` is the call's time in seconds since the epoch.
+    """
+
+    service: str
+    operation: str
+    request_id: str
+    principal: Principal
+    region: str
+    now: float
+    store: Store
+    clock: Clock
+    random: Random
+    source_ip: str = ""
+    host: str = ""  # the Host header: with which name the client reached us
+    headers: Mapping[str, str] = field(default_factory=dict)
+    _tx: Transaction | None = None
+
+    @property
+    def account(self) -> str:
+        """The account that the call acts in: the caller's."""
+        return self.principal.account
+
+    @property
+    def tx(self) -> Transaction:
+        """The transaction of a plain handler."""
+        if self._tx is None:
+            raise RuntimeError("a coroutine handler has no transaction; use store.transact")
+        return self._tx
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A handler and what it declines: members of the input, as dotted paths, that Dryport does not act on."""
+
+    name: str
+    handler: Handler
+    unsupported: tuple[str, ...]
+
+
+class Service:
+    """One AWS service: ``name`` is botocore's (``ecs``, ``secretsmanager``).
+
+    >>> SERVICE = Service("ecs")
+    >>> @SERVICE.operation("ListClusters")
+    ... def list_clusters(call: Call, request: ListClustersRequestTypeDef) -> Output: ...
+
+    A handler is a plain function ``(call, request)``: it runs inside one store transaction, which is durable before
+    the answer goes out and undone if it raises. Work that must wait (a file, another process) needs a coroutine.
+
+    ``request`` has been validated against the model. Its members are as botocore names them; blobs are ``bytes``,
+    timestamps are ``float`` seconds since the epoch. The answer is a mapping of the same make; members that AWS
+    leaves out are left out, never ``None``. A refusal is an ``aws.errors.ServiceError``.
+
+    ``unsupported`` names members of the input (``"volumeConfigurations"``, ``"overrides.cpu"``, through lists
+    without an index) that Dryport does not act on: the gateway refuses a request that holds one, by name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.operations: dict[str, Operation] = {}
+
+    def operation(self, name: str, *, unsupported: tuple[str, ...] = ()) -> Callable[[H], H]:
+        """Register the decorated function as the handler of an operation."""
+
+        def register(handler: H) -> H:
+            if name in self.operations:
+                raise ValueError(f"{self.name}:{name} has two handlers")
+            self.operations[name] = Operation(name, handler, unsupported)
+            return handler
+
+        return register

@@ -1,0 +1,76 @@
+"""Making and finding credentials: what other services may call."""
+
+from __future__ import annotations
+
+import base64
+import string
+from random import Random
+
+from dryport.aws import arn
+from dryport.iam.model import CREDENTIALS, Credential
+from dryport.store import Reader, Transaction
+
+_KEY_ALPHABET = string.ascii_uppercase + "234567"
+SESSION_SECONDS = 6 * 3600.0  # what ECS gives the credentials of a task
+
+
+def _key_id(random: Random, prefix: str) -> str:
+    return prefix + "".join(random.choice(_KEY_ALPHABET) for _ in range(16))
+
+
+def _secret(random: Random, octets: int) -> str:
+    return base64.b64encode(random.randbytes(octets)).decode()
+
+
+def find(reader: Reader, access_key_id: str) -> Credential | None:
+    """The credential of an access key id, expired or not."""
+    return reader.get(CREDENTIALS, access_key_id)
+
+
+def create_root_key(tx: Transaction, random: Random, account: str) -> Credential:
+    """A new access key of an account's root user. ``random`` must be a cryptographic source."""
+    credential = Credential(
+        access_key_id=_key_id(random, "AKIA"),
+        secret_access_key=_secret(random, 30),
+        account=account,
+        principal_arn=arn.make("iam", "", account, "root"),
+        user_id=account,
+    )
+    tx.put(CREDENTIALS, credential)
+    return credential
+
+
+def issue_session(
+    tx: Transaction,
+    random: Random,
+    *,
+    role_arn: str,
+    session_name: str,
+    now: float,
+    owner: str | None = None,
+    seconds: float = SESSION_SECONDS,
+) -> Credential:
+    """Temporary credentials of a role, as AssumeRole gives them. ``random`` must be a cryptographic source."""
+    role = arn.parse(role_arn)
+    if role is None:
+        raise ValueError(f"{role_arn} is not an ARN")
+    role_name = role.resource.rsplit("/", 1)[-1]
+    credential = Credential(
+        access_key_id=_key_id(random, "ASIA"),
+        secret_access_key=_secret(random, 30),
+        session_token=_secret(random, 96),
+        account=role.account,
+        principal_arn=arn.make("sts", "", role.account, f"assumed-role/{role_name}/{session_name}"),
+        user_id=f"{_key_id(random, 'AROA')}:{session_name}",
+        role_arn=role_arn,
+        expires=now + seconds,
+        owner=owner,
+    )
+    tx.put(CREDENTIALS, credential)
+    return credential
+
+
+def revoke_sessions(tx: Transaction, owner: str) -> None:
+    """Forget every session that was issued for an owner."""
+    for key in tx.keys(CREDENTIALS, "owner", owner):
+        tx.delete(CREDENTIALS, key)

@@ -1,0 +1,9 @@
+"""The one place where state lives: typed objects, transactions, indexes and watches.
+
+``interface`` is what the rest of Dryport sees, ``memory`` holds the current state with its indexes,
+``sqlite`` makes it durable. Another backend (PostgreSQL for several control planes) fills ``interface.Store``.
+"""
+
+from dryport.store.interface import Change, Reader, Store, StoreUnavailable, Table, Transaction, Watch
+
+__all__ = ["Change", "Reader", "Store", "StoreUnavailable", "Table", "Transaction", "Watch"]

@@ -1,0 +1,160 @@
+"""The current state in memory: encoded objects, their indexes, and an undo log for transactions.
+
+Objects are held encoded and decoded on use through a bounded cache: a hundred thousand of them then take the
+memory of their bytes, not of their Python objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dryport.store.interface import Change, IndexValue, T, Table
+
+_CACHE_SIZE = 20_000  # decoded objects kept a table
+
+
+def _values(value: IndexValue) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value)
+
+
+class _Rows:
+    """One table's rows and indexes."""
+
+    __slots__ = ("cache", "decoder", "encoded", "indexes", "table")
+
+    def __init__(self, table: Table[Any]) -> None:
+        self.table = table
+        self.encoded: dict[str, bytes] = {}
+        self.cache: dict[str, Any] = {}
+        self.decoder = msgspec.msgpack.Decoder(table.type)
+        # Dictionaries with no values stand in for ordered sets.
+        self.indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in table.indexes}
+
+    def get(self, key: str) -> Any | None:
+        item = self.cache.get(key)
+        if item is None:
+            encoded = self.encoded.get(key)
+            if encoded is None:
+                return None
+            item = self.decoder.decode(encoded)
+            self._remember(key, item)
+        return item
+
+    def _remember(self, key: str, item: Any) -> None:
+        if len(self.cache) >= _CACHE_SIZE:
+            # The oldest entries make way, many at once, so that the cost a call stays constant.
+            for old in list(self.cache)[: _CACHE_SIZE // 4]:
+                del self.cache[old]
+        self.cache[key] = item
+
+    def set(self, key: str, item: Any, encoded: bytes) -> None:
+        before = self.get(key)
+        for name, extract in self.table.indexes.items():
+            new = _values(extract(item))
+            old = () if before is None else _values(extract(before))
+            if new != old:
+                self._unlist(name, old, key)
+                for value in new:
+                    self.indexes[name].setdefault(value, {})[key] = None
+        self.encoded[key] = encoded
+        self._remember(key, item)
+
+    def remove(self, key: str) -> None:
+        before = self.get(key)
+        for name, extract in self.table.indexes.items():
+            self._unlist(name, _values(extract(before)), key)
+        del self.encoded[key]
+        self.cache.pop(key, None)
+
+    def _unlist(self, name: str, values: tuple[str, ...], key: str) -> None:
+        index = self.indexes[name]
+        for value in values:
+            keys = index.get(value)
+            if keys is not None:
+                keys.pop(key, None)
+                if not keys:
+                    del index[value]
+
+
+class MemoryState:
+    """Every table's rows; reads, writes, and the changes of the transaction under way.
+
+    Implements ``interface.Transaction``. ``load`` fills a table the first time it is touched.
+    """
+
+    def __init__(self, stored: dict[str, dict[str, bytes]], sequences: dict[str, int]) -> None:
+        self._stored = stored
+        self._tables: dict[str, _Rows] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self.sequences = sequences
+        self.changes: list[tuple[Change[Any], bytes | None, bytes | None]] = []
+        self.advanced: dict[str, int] = {}
+
+    def _rows(self, table: Table[Any]) -> _Rows:
+        rows = self._tables.get(table.name)
+        if rows is None:
+            rows = self._tables[table.name] = _Rows(table)
+            for key, encoded in self._stored.pop(table.name, {}).items():
+                rows.set(key, rows.decoder.decode(encoded), encoded)
+        return rows
+
+    def get(self, table: Table[T], key: str) -> T | None:
+        item: T | None = self._rows(table).get(key)
+        return item
+
+    def find(self, table: Table[T], index: str, value: str) -> list[T]:
+        rows = self._rows(table)
+        return [rows.get(key) for key in rows.indexes[index].get(value, ())]  # type: ignore[misc]
+
+    def keys(self, table: Table[T], index: str, value: str) -> list[str]:
+        return list(self._rows(table).indexes[index].get(value, ()))
+
+    def count(self, table: Table[T], index: str | None = None, value: str = "") -> int:
+        rows = self._rows(table)
+        return len(rows.encoded) if index is None else len(rows.indexes[index].get(value, ()))
+
+    def all(self, table: Table[T]) -> Iterator[T]:
+        rows = self._rows(table)
+        for key in list(rows.encoded):
+            item = rows.get(key)
+            if item is not None:
+                yield item
+
+    def put(self, table: Table[T], item: T) -> None:
+        rows = self._rows(table)
+        key = table.key(item)
+        old, old_encoded = rows.get(key), rows.encoded.get(key)
+        encoded = self._encoder.encode(item)
+        if encoded == old_encoded:
+            return
+        rows.set(key, item, encoded)
+        self.changes.append((Change(table, key, old, item), old_encoded, encoded))
+
+    def delete(self, table: Table[T], key: str) -> None:
+        rows = self._rows(table)
+        old, old_encoded = rows.get(key), rows.encoded.get(key)
+        if old is not None:
+            rows.remove(key)
+            self.changes.append((Change(table, key, old, None), old_encoded, None))
+
+    def next(self, sequence: str) -> int:
+        number = self.sequences.get(sequence, 0) + 1
+        # An undone transaction leaves a gap: numbers are never given twice, gaps are harmless.
+        self.sequences[sequence] = self.advanced[sequence] = number
+        return number
+
+    def undo(self, changes: list[tuple[Change[Any], bytes | None, bytes | None]]) -> None:
+        """Put back what these changes, the newest last, replaced."""
+        for change, old_encoded, _ in reversed(changes):
+            rows = self._rows(change.table)
+            if old_encoded is None:
+                rows.remove(change.key)
+            else:
+                rows.set(change.key, change.old, old_encoded)

@@ -1,0 +1,213 @@
+"""The store on one SQLite file: state in memory, every change durable before anyone is told of it.
+
+Transactions run on the event loop, one after the other. Their changes are written in groups: while one group is
+being flushed to disk (WAL, ``synchronous=FULL``), the next one gathers, so that many writers share a flush.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from dryport.store.interface import Change, R, Reader, StoreUnavailable, Table, Transaction
+from dryport.store.memory import MemoryState
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    kind TEXT NOT NULL, key TEXT NOT NULL, born INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_UPSERT = (
+    "INSERT INTO objects (kind, key, born, body) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
+)
+
+
+class _Group:
+    """Changes that will be flushed together, and the waiters for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.changes: list[tuple[Change[Any], bytes | None, bytes | None]] = []
+        self.sequences: dict[str, int] = {}
+        self.done: asyncio.Future[None] = loop.create_future()
+
+
+class SqliteStore:
+    """Implements ``interface.Store``. One process at a time may open a file; make it with ``open``."""
+
+    def __init__(self, connection: sqlite3.Connection, state: MemoryState, born: int) -> None:
+        self._connection = connection
+        self._state = state
+        self._born = born
+        self._loop = asyncio.get_running_loop()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._gathering: _Group | None = None
+        self._flushing: _Group | None = None
+        self._watches: list[SqliteWatch] = []
+
+    @classmethod
+    def open(cls, path: Path) -> SqliteStore:
+        """Open, or make with mode 0600, the file at ``path``.
+
+        Raises StoreUnavailable where another process has it open or it is no Dryport store.
+        """
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_SCHEMA)
+            stored: dict[str, dict[str, bytes]] = {}
+            born = 0
+            for kind, key, row_born, body in connection.execute(
+                "SELECT kind, key, born, body FROM objects ORDER BY born"
+            ):
+                stored.setdefault(kind, {})[key] = body
+                born = max(born, row_born)
+            sequences = dict(connection.execute("SELECT name, value FROM sequences").fetchall())
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
+        return cls(connection, MemoryState(stored, sequences), born)
+
+    @property
+    def reader(self) -> Reader:
+        return self._state
+
+    async def transact(self, work: Callable[[Transaction], R]) -> R:
+        result = self.apply(work)
+        await self.settled()
+        return result
+
+    def apply(self, work: Callable[[Transaction], R]) -> R:
+        """Run ``work`` now without waiting for the disk: nobody may be told of it before ``settled``."""
+        state = self._state
+        try:
+            result = work(state)
+        except BaseException:
+            state.undo(state.changes)
+            state.changes = []
+            raise
+        if state.changes or state.advanced:
+            group = self._gathering
+            if group is None:
+                group = self._gathering = _Group(self._loop)
+                if self._flushing is None:
+                    # At the end of this turn of the loop, with whatever else it brings.
+                    self._loop.call_soon(self._flush)
+            group.changes.extend(state.changes)
+            group.sequences.update(state.advanced)
+            state.changes, state.advanced = [], {}
+        return result
+
+    async def settled(self) -> None:
+        group = self._gathering or self._flushing
+        if group is not None:
+            await asyncio.shield(group.done)
+
+    def _flush(self) -> None:
+        group = self._gathering
+        if group is None or self._flushing is not None:
+            return
+        self._gathering, self._flushing = None, group
+        written = self._loop.run_in_executor(self._writer, self._write, group)
+        written.add_done_callback(lambda future: self._flushed(group, future.exception()))
+
+    def _write(self, group: _Group) -> None:
+        latest: dict[tuple[str, str], bytes | None] = {}
+        for change, _, encoded in group.changes:
+            latest[change.table.name, change.key] = encoded
+        puts, deletes = [], []
+        for (kind, key), encoded in latest.items():
+            if encoded is None:
+                deletes.append((kind, key))
+            else:
+                self._born += 1
+                puts.append((kind, key, self._born, encoded))
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(_UPSERT, puts)
+            connection.executemany("DELETE FROM objects WHERE kind = ? AND key = ?", deletes)
+            connection.executemany("REPLACE INTO sequences VALUES (?, ?)", group.sequences.items())
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _flushed(self, group: _Group, error: BaseException | None) -> None:
+        self._flushing = None
+        if error is None:
+            group.done.set_result(None)
+            self._notify([change for change, _, _ in group.changes])
+        else:
+            self._give_up(group, error)
+        if self._gathering is not None:
+            self._flush()
+
+    def _give_up(self, group: _Group, error: BaseException) -> None:
+        # What gathered meanwhile was decided on state that is now undone, so it goes too.
+        refused = [group]
+        if self._gathering is not None:
+            refused.append(self._gathering)
+            self._gathering = None
+        for lost in reversed(refused):
+            self._state.undo(lost.changes)
+        for lost in refused:
+            if not lost.done.cancelled():
+                lost.done.set_exception(StoreUnavailable(f"the state could not be written: {error}"))
+                lost.done.exception()  # retrieved: a group without waiters is no unhandled error
+
+    def _notify(self, changes: list[Change[Any]]) -> None:
+        for watch in self._watches:
+            wanted = [change for change in changes if change.table.name in watch.names]
+            if wanted:
+                watch.queue.put_nowait(wanted)
+
+    def watch(self, *tables: Table[Any]) -> SqliteWatch:
+        watch = SqliteWatch(self._watches, frozenset(table.name for table in tables))
+        self._watches.append(watch)
+        return watch
+
+    async def close(self) -> None:
+        while self._gathering is not None or self._flushing is not None:
+            await self.settled()
+            await asyncio.sleep(0)
+        for watch in list(self._watches):
+            watch.close()
+        self._writer.shutdown()
+        self._connection.close()
+
+
+class SqliteWatch:
+    """Implements ``interface.Watch``."""
+
+    def __init__(self, registry: list[SqliteWatch], names: frozenset[str]) -> None:
+        self._registry = registry
+        self.names = names
+        self.queue: asyncio.Queue[list[Change[Any]] | None] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncIterator[list[Change[Any]]]:
+        while (changes := await self.queue.get()) is not None:
+            yield changes
+
+    def close(self) -> None:
+        """End the iteration after what is already queued."""
+        if self in self._registry:
+            self._registry.remove(self)
+            self.queue.put_nowait(None)
+
+    async def __aenter__(self) -> SqliteWatch:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
