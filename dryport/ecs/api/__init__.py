@@ -1,0 +1,7 @@
+"""ECS's API: a module a resource, a handler an operation, all registered on ``SERVICE``."""
+
+from dryport.gateway.service import Service
+
+SERVICE = Service("ecs")
+
+# Imported for their handlers; each takes SERVICE from here, so they follow it.
