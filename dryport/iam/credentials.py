@@ -27,17 +27,22 @@ def find(reader: Reader, access_key_id: str) -> Credential | None:
     return reader.get(CREDENTIALS, access_key_id)
 
 
-def create_root_key(tx: Transaction, random: Random, account: str) -> Credential:
-    """A new access key of an account's root user. ``random`` must be a cryptographic source."""
+def create_key(tx: Transaction, random: Random, account: str, principal_arn: str, user_id: str) -> Credential:
+    """A new long-term access key of a principal. ``random`` must be a cryptographic source."""
     credential = Credential(
         access_key_id=_key_id(random, "AKIA"),
         secret_access_key=_secret(random, 30),
         account=account,
-        principal_arn=arn.make("iam", "", account, "root"),
-        user_id=account,
+        principal_arn=principal_arn,
+        user_id=user_id,
     )
     tx.put(CREDENTIALS, credential)
     return credential
+
+
+def create_root_key(tx: Transaction, random: Random, account: str) -> Credential:
+    """A new access key of an account's root user."""
+    return create_key(tx, random, account, arn.make("iam", "", account, "root"), user_id=account)
 
 
 def issue_session(

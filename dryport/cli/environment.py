@@ -1,0 +1,37 @@
+"""``dryport env``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from dryport.cli import options
+from dryport.control.config import DEFAULT_REGION, load
+from dryport.platform import credentials
+
+
+@click.command("env")
+@options.state_dir
+def environment(state_dir: Path) -> None:
+    """Print the variables that point the AWS CLI and SDKs at this Dryport.
+
+    \b
+    eval "$(dryport env)"
+    """
+    try:
+        config = load(state_dir)
+        key = credentials.read(credentials.root_key_path(state_dir))
+    except FileNotFoundError:
+        raise options.Failure(f"no Dryport was started with the state {state_dir}: run `dryport up` first") from None
+    except PermissionError as error:
+        raise options.Failure(f"{error.filename} can be read by its owner only: run this as that user") from None
+    for name, value in {
+        "AWS_ENDPOINT_URL": config.endpoint,
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        "AWS_DEFAULT_REGION": DEFAULT_REGION,
+    }.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")

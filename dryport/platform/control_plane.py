@@ -1,0 +1,97 @@
+"""The control plane's process: the store, every room, the gateway.
+
+SIGTERM ends it and leaves the tasks running; SIGUSR1 stops every task first (``dryport down``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+from pathlib import Path
+from random import SystemRandom
+
+import uvloop
+
+from dryport.control.clock import SystemClock
+from dryport.control.config import load
+from dryport.control.context import Context
+from dryport.ecs.published import stop_every_task, unstopped_tasks
+from dryport.gateway.server import Gateway
+from dryport.platform import credentials, rooms
+from dryport.platform.addresses import listen_addresses
+from dryport.store.sqlite import SqliteStore
+
+log = logging.getLogger("dryport.platform")
+DRAIN_SECONDS = 40.0  # Fargate's longest default stop timeout, and some room
+
+
+async def _drain(context: Context) -> None:
+    """Ask every task to stop and wait until all have, for a bounded time."""
+    await context.store.transact(lambda tx: stop_every_task(tx, context.clock.time()))
+    deadline = context.clock.monotonic() + DRAIN_SECONDS
+    while (left := unstopped_tasks(context.store.reader)) and context.clock.monotonic() < deadline:
+        await context.clock.sleep(0.1)
+    if left:
+        log.warning("%d tasks had not stopped after %.0f s", left, DRAIN_SECONDS)
+
+
+async def serve(state_dir: Path) -> None:
+    """Run until SIGTERM or SIGUSR1."""
+    config = load(state_dir)
+    store = SqliteStore.open(state_dir / "control.db")
+    context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
+    await credentials.ensure(context)
+    furnished = rooms.furnish(context)
+
+    asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def ask(drain: bool) -> None:
+        if not asked.done():
+            asked.set_result(drain)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ask, False)
+    loop.add_signal_handler(signal.SIGINT, ask, False)
+    loop.add_signal_handler(signal.SIGUSR1, ask, True)
+
+    gateway = Gateway(context, furnished)
+    running = [loop.create_task(gateway.serve(listen_addresses(config), config.port))]
+    running += [loop.create_task(each.run()) for room in furnished for each in room.loops]
+    for task in running:
+        task.add_done_callback(lambda ended: _ended(ended, ask))
+    gc.collect()
+    gc.freeze()  # what was made so far lives as long as the process
+
+    if await asked:
+        await _drain(context)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await store.close()
+    failed = [task.exception() for task in running if not task.cancelled() and task.exception()]
+    if failed:
+        raise SystemExit(f"the control plane ended: {failed[0]!r}")
+
+
+def _ended(task: asyncio.Task[None], ask: object) -> None:
+    """A loop that ends by itself takes the process with it: the supervisor starts it anew, nothing is lost."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a loop failed", exc_info=error)
+        if callable(ask):
+            ask(False)
+
+
+def main() -> None:
+    """Entry point of ``python -m dryport.platform.control_plane``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    uvloop.run(serve(arguments.state_dir))
+
+
+if __name__ == "__main__":
+    main()
