@@ -1,0 +1,188 @@
+"""What other services may ask of EC2: plain functions inside their own transactions."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from dryport.aws.errors import ServiceError
+from dryport.aws.identifiers import resource_id
+from dryport.ec2 import addressing, defaults, model
+from dryport.ec2.model import NetworkInterface, SecurityGroup, Subnet, Vpc
+from dryport.store import Reader, Transaction
+
+MAX_GROUPS_PER_INTERFACE = 5  # "Amazon VPC quotas"
+
+
+def ensure_region(tx: Transaction, random: Random, account: str, region: str) -> None:
+    """On the first use of a region by an account, make its default VPC with all that belongs to it."""
+    key = model.scope(account, region)
+    if tx.get(model.REGIONS, key) is None:
+        tx.put(model.REGIONS, model.RegionState(account=account, region=region))
+        defaults.create_default_vpc(tx, random, account, region)
+
+
+def vpc(reader: Reader, account: str, region: str, vpc_id: str) -> Vpc | None:
+    """A VPC of this account and region."""
+    found = reader.get(model.VPCS, vpc_id)
+    return found if found is not None and (found.account, found.region) == (account, region) else None
+
+
+def subnet(reader: Reader, account: str, region: str, subnet_id: str) -> Subnet | None:
+    """A subnet of this account and region."""
+    found = reader.get(model.SUBNETS, subnet_id)
+    return found if found is not None and (found.account, found.region) == (account, region) else None
+
+
+def security_group(reader: Reader, account: str, region: str, group_id: str) -> SecurityGroup | None:
+    """A security group of this account and region."""
+    found = reader.get(model.SECURITY_GROUPS, group_id)
+    return found if found is not None and (found.account, found.region) == (account, region) else None
+
+
+def default_vpc(reader: Reader, account: str, region: str) -> Vpc | None:
+    """The region's default VPC; ``None`` where it was deleted (or the region was never used: ``ensure_region``)."""
+    found = reader.find(model.VPCS, "scope", model.scope(account, region))
+    return next((each for each in found if each.is_default), None)
+
+
+def default_subnets(reader: Reader, account: str, region: str) -> list[Subnet]:
+    """The default subnets, by zone."""
+    default = default_vpc(reader, account, region)
+    if default is None:
+        return []
+    found = [each for each in reader.find(model.SUBNETS, "vpc", default.id) if each.default_for_az]
+    return sorted(found, key=lambda each: each.availability_zone)
+
+
+def default_security_group(reader: Reader, vpc_id: str) -> SecurityGroup | None:
+    """The group named ``default`` of a VPC."""
+    return next(iter(reader.find(model.SECURITY_GROUPS, "name", f"{vpc_id}/default")), None)
+
+
+def gateway_address(subnet: Subnet) -> str:
+    """The address of a subnet's router."""
+    return addressing.gateway(subnet.cidr_block)
+
+
+def resolver_address(reader: Reader, vpc_id: str) -> str:
+    """The address of a VPC's name server. Raises LookupError where there is no such VPC."""
+    found = reader.get(model.VPCS, vpc_id)
+    if found is None:
+        raise LookupError(vpc_id)
+    return addressing.resolver(found.cidr_block)
+
+
+def create_network_interface(
+    tx: Transaction,
+    random: Random,
+    *,
+    now: float,
+    account: str,
+    region: str,
+    subnet_id: str,
+    group_ids: list[str],
+    description: str = "",
+    assign_public_ip: bool = False,
+    owner: str = "",
+    private_ip: str | None = None,
+    namespace: str = "",
+    requester_id: str = "",
+    tags: dict[str, str] | None = None,
+) -> NetworkInterface:
+    """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
+
+    No ``group_ids`` means the VPC's default group. Watch NETWORK_INTERFACES for its ``device`` to become ``plugged``
+    or ``failed``. Raises ServiceError: InvalidSubnetID.NotFound, InvalidGroup.NotFound, InvalidParameter,
+    SecurityGroupsPerInterfaceLimitExceeded, InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse.
+    """
+    net = subnet(tx, account, region, subnet_id)
+    if net is None:
+        raise ServiceError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
+    groups = check_groups(tx, account, region, net.vpc_id, subnet_id, group_ids)
+    address = _claim_address(tx, random, net, private_ip)
+    mac = addressing.mac_address(random)
+    while tx.keys(model.NETWORK_INTERFACES, "mac", mac):
+        mac = addressing.mac_address(random)
+    made = NetworkInterface(
+        id=resource_id(random, "eni"),
+        account=account,
+        region=region,
+        tags=tags or {},
+        mac_address=mac,
+        private_ip=address,
+        private_dns_name=addressing.private_dns_name(address, region),
+        subnet_id=net.id,
+        vpc_id=net.vpc_id,
+        availability_zone=net.availability_zone,
+        group_ids=groups,
+        description=description,
+        wants_public_ip=assign_public_ip,
+        owner=owner,
+        requester_id=requester_id,
+        attachment_id=resource_id(random, "eni-attach") if owner else None,
+        namespace=namespace,
+        device="wanted" if owner else "detached",
+        created_at=now,
+        attached_at=now if owner else None,
+    )
+    tx.put(model.NETWORK_INTERFACES, made)
+    return made
+
+
+def check_groups(
+    reader: Reader, account: str, region: str, vpc_id: str, subnet_id: str, group_ids: list[str]
+) -> list[str]:
+    """The groups that an interface gets, each once; the VPC's default one where none is named. Raises ServiceError."""
+    if not group_ids:
+        default = default_security_group(reader, vpc_id)
+        return [default.id] if default is not None else []
+    for group_id in group_ids:
+        group = security_group(reader, account, region, group_id)
+        if group is None:
+            raise ServiceError("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        if group.vpc_id != vpc_id:
+            raise ServiceError(
+                "InvalidParameter",
+                f"Security group {group_id} and subnet {subnet_id} belong to different networks.",
+            )
+    unique = list(dict.fromkeys(group_ids))
+    if len(unique) > MAX_GROUPS_PER_INTERFACE:
+        raise ServiceError(
+            "SecurityGroupsPerInterfaceLimitExceeded",
+            "The maximum number of security groups per interface has been reached.",
+        )
+    return unique
+
+
+def _claim_address(tx: Transaction, random: Random, net: Subnet, wanted: str | None) -> str:
+    def taken(address: str) -> bool:
+        return bool(tx.keys(model.NETWORK_INTERFACES, "address", f"{net.id}/{address}"))
+
+    if wanted is not None:
+        if not addressing.is_assignable(net.cidr_block, wanted):
+            raise ServiceError(
+                "InvalidParameterValue", f"Address {wanted} does not fall within the subnet's address range"
+            )
+        if taken(wanted):
+            raise ServiceError("InvalidIPAddress.InUse", f"The specified address {wanted} is already in use.")
+        return wanted
+    address = addressing.free_address(net.cidr_block, random, taken)
+    if address is None:
+        raise ServiceError(
+            "InsufficientFreeAddressesInSubnet",
+            "The specified subnet does not have enough free addresses to satisfy the request.",
+        )
+    return address
+
+
+def delete_network_interface(tx: Transaction, interface_id: str) -> None:
+    """Let an interface go, if it is there: clients no longer see it, its address is free once it is unplugged."""
+    interface = tx.get(model.NETWORK_INTERFACES, interface_id)
+    if interface is None:
+        return
+    if interface.device == "detached":
+        tx.delete(model.NETWORK_INTERFACES, interface_id)
+    elif interface.device != "unplugging":
+        tx.put(model.NETWORK_INTERFACES, msgspec.structs.replace(interface, device="unplugging"))
