@@ -14,12 +14,27 @@ from typing import Protocol
 class Exchange(Protocol):
     """One HTTP request and the answer to it. ``headers`` have lower-case names."""
 
-    method: str
-    path: str  # percent-encoded, as it came
-    query: str  # without the question mark
-    headers: Mapping[str, str]
-    source_ip: str
-    scheme: str
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Percent-encoded. A slash that came encoded is a plain one (the server decodes paths before we see them)."""
+        ...
+
+    @property
+    def query(self) -> str:
+        """As it came, without the question mark."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def source_ip(self) -> str: ...
+
+    @property
+    def scheme(self) -> str: ...
 
     async def body(self) -> bytes:
         """The whole request body."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from dryport.control.clock import Clock
@@ -65,6 +66,32 @@ class Call:
         return self._tx
 
 
+class Payload(Protocol):
+    """A streamed body (an S3 object) as the input's payload member: read it once, in a coroutine handler.
+
+    ``size`` is its length in bytes where the client said so (of the content, without the framing of aws-chunked).
+    """
+
+    size: int | None
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they arrive, with back pressure. Raises ServiceError where a check of them fails."""
+        ...
+
+    async def read(self) -> bytes:
+        """All of it in memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilePayload:
+    """A streamed output's payload member: bytes ``start`` to ``end`` (exclusive) of a file."""
+
+    path: Path
+    start: int = 0
+    end: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A handler and what it declines: members of the input, as dotted paths, that Dryport does not act on."""
@@ -85,8 +112,9 @@ class Service:
     the answer goes out and undone if it raises. Work that must wait (a file, another process) needs a coroutine.
 
     ``request`` has been validated against the model. Its members are as botocore names them; blobs are ``bytes``,
-    timestamps are ``float`` seconds since the epoch. The answer is a mapping of the same make; members that AWS
-    leaves out are left out, never ``None``. A refusal is an ``aws.errors.ServiceError``.
+    timestamps are ``float`` seconds since the epoch, a streamed payload is a ``Payload`` (in an answer ``bytes`` or a
+    ``FilePayload``). The answer is a mapping of the same make; members that AWS leaves out are left out, never
+    ``None``. A JSON answer may hold ``msgspec.Raw`` fragments. A refusal is an ``aws.errors.ServiceError``.
 
     ``unsupported`` names members of the input (``"volumeConfigurations"``, ``"overrides.cpu"``, through lists
     without an index) that Dryport does not act on: the gateway refuses a request that holds one, by name.

@@ -1,0 +1,277 @@
+"""From an HTTP exchange to a handler and back: route, authenticate, read, validate, run, settle, write."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from dryport.aws import identifiers
+from dryport.aws.errors import ServiceError, not_implemented, unsupported_parameter
+from dryport.control.context import Context
+from dryport.gateway import answers, fallback, policies, protocols
+from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, hash_of, principal_of, stated_signature
+from dryport.gateway.constraints import Constraints
+from dryport.gateway.exchange import BodyTooLarge, Disconnected, RsgiExchange
+from dryport.gateway.models import Models, ServiceModel
+from dryport.gateway.request_log import Entry, RequestLog
+from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
+from dryport.gateway.service import Call, Operation, Principal, Service
+from dryport.gateway.unsupported import Unsupported
+from dryport.gateway.wire import Answer, Codec, Message, WireProtocol
+from dryport.store import StoreUnavailable, Transaction
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+log = logging.getLogger("dryport.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """One operation in one protocol, ready to run."""
+
+    operation: Operation
+    codec: Codec
+    check: Callable[[dict[str, Any]], None]
+    refused: Callable[[dict[str, Any]], str | None]
+    check_answer: Callable[[Mapping[str, Any]], None] | None
+    waits: bool  # the handler is a coroutine
+    anonymous: bool  # may be called without a signature
+    unsigned_body: bool
+
+
+class Endpoint:
+    """A service with everything compiled for it so far."""
+
+    def __init__(self, service: Service, model: ServiceModel) -> None:
+        self.service = service
+        self.model = model
+        self.family = protocols.error_family(model)
+        self.signing_name = model.metadata.signing_name
+        self._protocols: dict[str, WireProtocol] = {}
+        self._compiled: dict[tuple[str, str], Compiled] = {}
+        self._constraints = Constraints(model, policies.policy(model))
+
+    def protocol(self, name: str) -> WireProtocol:
+        """One of its protocols."""
+        known = self._protocols.get(name)
+        if known is None:
+            known = self._protocols[name] = protocols.make(name, self.model)
+        return known
+
+    def compiled(self, protocol: str, operation: str) -> Compiled:
+        """An operation in a protocol. Raises ServiceError where the model or Dryport does not have it."""
+        known = self._compiled.get((protocol, operation))
+        if known is None:
+            known = self._compiled[protocol, operation] = self._compile(protocol, operation)
+        return known
+
+    def _compile(self, protocol: str, name: str) -> Compiled:
+        model = self.model.operation(name)
+        if model is None:
+            raise protocols.unknown_operation(self.model, protocol, name)
+        operation = self.service.operations.get(name)
+        if operation is None:
+            raise not_implemented(self.model.name, name)
+        shape = model.input.shape if model.input else None
+        return Compiled(
+            operation=operation,
+            codec=self.protocol(protocol).codec(model),
+            check=self._constraints.checker(shape),
+            refused=Unsupported(operation.unsupported).find,
+            check_answer=answers.checker(self.model, model) if answers.WANTED else None,
+            waits=inspect.iscoroutinefunction(operation.handler),
+            anonymous=model.authtype == "none" or "smithy.api#noAuth" in model.auth or self.model.name == "s3",
+            unsigned_body=model.authtype == "v4-unsigned-body" or self.family == "s3",
+        )
+
+
+class Dispatcher:
+    """Answers every request that is not a raw route."""
+
+    def __init__(self, context: Context, services: Iterable[Service], models: Models, requests: RequestLog) -> None:
+        self._context = context
+        self._store = context.store
+        self._requests = requests
+        # The built-in store lets many writers share a flush; any other one gets ``transact``.
+        self._apply = getattr(context.store, "apply", None)
+        self._endpoints = {s.name: Endpoint(s, models.service(s.name)) for s in services}
+        self._router = Router(e.model for e in self._endpoints.values())
+        self._authenticator = Authenticator(context.config)
+
+    async def handle(self, exchange: RsgiExchange) -> None:
+        """Answer one request."""
+        began = self._context.clock.time()
+        entry = Entry(
+            time=began,
+            id=identifiers.uuid4(self._context.random),
+            method=exchange.method,
+            path=exchange.decoded_path[:256],
+            ip=exchange.source_ip,
+        )
+        try:
+            answer = await self._answer(exchange, entry)
+        except Disconnected:
+            entry.error, entry.status = "Disconnected", 499
+            answer = None
+        if answer is not None:
+            entry.status = answer.status
+            self._send(exchange, answer)
+            entry.sent = exchange.sent
+        entry.ms = round((self._context.clock.time() - began) * 1000, 3)
+        self._requests.write(entry)
+
+    @staticmethod
+    def _send(exchange: RsgiExchange, answer: Answer) -> None:
+        if answer.file is not None:
+            exchange.respond_file(answer.status, answer.headers, answer.file, answer.start, answer.end)
+        else:
+            exchange.respond(answer.status, answer.headers, answer.body)
+
+    async def _answer(self, exchange: RsgiExchange, entry: Entry) -> Answer:
+        endpoint: Endpoint | None = None
+        protocol = fallback.guess(exchange.header)
+        try:
+            try:
+                request = await self._read(exchange, entry)
+                route = request.route
+                endpoint = self._endpoints[route.service]
+                protocol = route.protocol
+                entry.service, entry.operation = route.service, route.operation
+                return await self._run(request, endpoint, exchange, entry)
+            except Problem as problem:
+                raise problem.error(endpoint.family if endpoint else fallback.family(protocol)) from None
+            except BodyTooLarge:
+                raise ServiceError("RequestEntityTooLargeException", "Request size exceeded the limit.", 413) from None
+            except StoreUnavailable as error:
+                log.error("request %s could not be made durable: %s", entry.id, error)
+                raise ServiceError(
+                    "ServiceUnavailable", "The request has failed due to a temporary failure of the server.", 503
+                ) from None
+        except ServiceError as error:
+            entry.error = error.code
+            return self._refusal(endpoint, protocol, error, entry.id)
+        except Disconnected:
+            raise
+        except Exception:
+            log.exception("request %s failed: %s:%s", entry.id, entry.service, entry.operation)
+            entry.error = "InternalFailure"
+            failure = ServiceError(
+                "InternalFailure",
+                "The request processing has failed because of an unknown error, exception or failure.",
+                500,
+            )
+            return self._refusal(endpoint, protocol, failure, entry.id)
+
+    @staticmethod
+    def _refusal(endpoint: Endpoint | None, protocol: str, error: ServiceError, request_id: str) -> Answer:
+        if endpoint is None:
+            return fallback.error(protocol, error, request_id)
+        return endpoint.protocol(protocol).error(error, request_id)
+
+    async def _read(self, exchange: RsgiExchange, entry: Entry) -> _Request:
+        """Route a request, its body read where it is not a stream. Raises ServiceError, Problem, BodyTooLarge."""
+        header = exchange.header
+        content_type = header("content-type") or ""
+        target = header("x-amz-target")
+        route = self._router.target(target, content_type) if target is not None else None
+        path = exchange.path
+        signed = Signed(exchange.method, (path,), exchange.query, header, exchange.source_ip)
+        body = None
+        if route is None:
+            signature = stated_signature(signed)
+            form: dict[str, str] = {}
+            if target is None and is_form(exchange.method, content_type):
+                body = await exchange.bounded_body(MAX_BODY_BYTES)
+                form = parse_form(body)
+            route = self._router.route(
+                Outline(
+                    exchange.method,
+                    exchange.decoded_path,
+                    exchange.query,
+                    target,
+                    content_type,
+                    header("smithy-protocol"),
+                    signature.service if signature else None,
+                    form,
+                    header("host") or "",
+                )
+            )
+            if route.paths:
+                signed = Signed(exchange.method, route.paths, exchange.query, header, exchange.source_ip)
+        return _Request(route, signed, body)
+
+    async def _run(self, request: _Request, endpoint: Endpoint, exchange: RsgiExchange, entry: Entry) -> Answer:
+        route = request.route
+        signature = stated_signature(request.signed)
+        claim: Claim | None = None
+        if signature is not None:
+            entry.region = signature.region
+            claim = self._authenticator.claim(signature, self._store.reader, entry.ip, entry.time)
+            entry.principal = claim.credential.principal_arn
+        body = request.body
+        if body is None:
+            body = await exchange.bounded_body(MAX_BODY_BYTES)
+        entry.received = len(body)
+        if claim is not None:
+            self._authenticator.check(claim, request.signed, endpoint.signing_name, hash_of(body), entry.time)
+        compiled = endpoint.compiled(route.protocol, route.operation)
+        if claim is None and not compiled.anonymous:
+            raise Problem("missing")
+        message = Message(
+            exchange.method, exchange.query, exchange.header, lambda: exchange.headers, body, route.labels
+        )
+        given = compiled.codec.read(message)
+        compiled.check(given)
+        refused = compiled.refused(given)
+        if refused is not None:
+            raise unsupported_parameter(route.service, route.operation, refused)
+        call = Call(
+            service=route.service,
+            operation=route.operation,
+            request_id=entry.id,
+            principal=principal_of(claim.credential) if claim else Principal(self._context.config.account, "", "", ""),
+            region=signature.region if signature else "us-east-1",
+            now=entry.time,
+            store=self._store,
+            clock=self._context.clock,
+            random=self._context.random,
+            source_ip=entry.ip,
+            host=exchange.header("host") or "",
+            headers=exchange.headers,
+        )
+        output = await self._call(compiled, call, given)
+        if compiled.check_answer is not None:
+            compiled.check_answer(output)
+        return compiled.codec.write(output, entry.id)
+
+    async def _call(self, compiled: Compiled, call: Call, given: dict[str, Any]) -> Mapping[str, Any]:
+        handler = compiled.operation.handler
+        if compiled.waits:
+            output = await cast(Any, handler(call, given))
+            await self._store.settled()
+            return output or {}
+
+        def work(tx: Transaction) -> Any:
+            call._tx = tx
+            return handler(call, given)
+
+        try:
+            if self._apply is not None:
+                output = self._apply(work)
+                await self._store.settled()
+            else:
+                output = await self._store.transact(work)
+        except ServiceError:
+            # What was read to refuse may not be durable yet either.
+            await self._store.settled()
+            raise
+        return output or {}
+
+
+@dataclass(slots=True)
+class _Request:
+    route: Route
+    signed: Signed
+    body: bytes | None

@@ -1,0 +1,39 @@
+"""Members that Dryport does not act on, found in a request by their dotted paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+_Tree = dict[str, Any]
+
+
+class Unsupported:
+    """Paths such as ``overrides.cpu``, through lists (and the values of maps) without an index."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._tree: _Tree = {}
+        for path in paths:
+            node = self._tree
+            for part in path.split("."):
+                node = node.setdefault(part, {})
+
+    def find(self, given: dict[str, Any]) -> str | None:
+        """The path of the first such member that a request holds, or ``None``."""
+        return _find(self._tree, given, "") if self._tree else None
+
+
+def _find(tree: _Tree, value: Any, path: str) -> str | None:
+    if isinstance(value, list):
+        return next((found for item in value if (found := _find(tree, item, path)) is not None), None)
+    if not isinstance(value, dict):
+        return None
+    for name, below in tree.items():
+        if name in value:
+            here = f"{path}.{name}" if path else name
+            if not below:
+                return here
+            found = _find(below, value[name], here)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,7 @@
+"""STS's operations."""
+
+from dryport.gateway.service import Service
+
+SERVICE = Service("sts")
+
+from dryport.sts.api import identity  # noqa: E402, F401  (registers its handlers)
