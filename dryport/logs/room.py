@@ -1,0 +1,14 @@
+"""How CloudWatch Logs is plugged in."""
+
+from __future__ import annotations
+
+from dryport.control.context import Context, Room
+from dryport.logs import api
+from dryport.logs.retention import Retention
+from dryport.logs.storage import LogStorage
+
+
+def room(context: Context) -> Room:
+    """The service on ``<state>/logs.db``, and the loop that deletes what has expired."""
+    storage = LogStorage.open(context.config.state_dir / "logs.db")
+    return Room(services=(api.service(storage),), loops=(Retention(context.store, storage, context.clock),))
