@@ -79,3 +79,10 @@ def revoke_sessions(tx: Transaction, owner: str) -> None:
     """Forget every session that was issued for an owner."""
     for key in tx.keys(CREDENTIALS, "owner", owner):
         tx.delete(CREDENTIALS, key)
+
+
+def revoke_expired(tx: Transaction, owner: str, now: float) -> None:
+    """Forget the sessions of an owner that have ended."""
+    for credential in tx.find(CREDENTIALS, "owner", owner):
+        if credential.expires is not None and credential.expires <= now:
+            tx.delete(CREDENTIALS, credential.access_key_id)

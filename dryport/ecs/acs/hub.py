@@ -1,0 +1,133 @@
+"""All agents' connections: the websocket handshakes, and the watch that wakes the sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from msgspec.structs import replace
+
+from dryport.control.context import Context
+from dryport.ecs.acs.model import TASK_GRANTS
+from dryport.ecs.acs.session import Session
+from dryport.ecs.acs.telemetry import Telemetry
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance
+from dryport.gateway.http import Upgrade
+from dryport.iam import credentials as iam
+from dryport.store import Change, Reader, StoreUnavailable, Transaction
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
+log = logging.getLogger("dryport.ecs.acs")
+
+
+class Hub:
+    """Implements ``control.context.Loop``, and the handlers of ``/acs/ws`` and ``/tcs/ws``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = context.store
+        self._sessions: dict[str, Session] = {}
+        self.telemetry = Telemetry(context)
+
+    async def run(self) -> None:
+        """Wake sessions for what changes, until cancelled."""
+        async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES) as watch:
+            await self._store.transact(self._nobody_is_connected)
+            async for changes in watch:
+                for change in changes:
+                    self._route(change)
+
+    async def acs(self, upgrade: Upgrade) -> None:
+        """Handle an agent's control connection."""
+        query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
+        instance = _admit(self._store.reader, upgrade, query.get("containerInstanceArn", ""))
+        if instance is None:
+            return
+        session = Session(
+            self._context,
+            await upgrade.accept(),
+            instance.arn,
+            endpoint=f"http://{upgrade.headers.get('host', 'localhost')}",
+            versions={
+                "agent_version": query.get("agentVersion", ""),
+                "agent_hash": query.get("agentHash", ""),
+                "docker_version": query.get("dockerVersion", ""),
+            },
+            send_credentials=query.get("sendCredentials") == "true",
+        )
+        previous = self._sessions.get(instance.arn)
+        self._sessions[instance.arn] = session
+        if previous is not None:
+            # The agent has come back before the end of its last connection was noticed.
+            previous.end()
+        try:
+            await session.run()
+        finally:
+            await session.close()
+            if self._sessions.get(instance.arn) is session:
+                del self._sessions[instance.arn]
+                with contextlib.suppress(StoreUnavailable):
+                    await asyncio.shield(self._store.transact(lambda tx: self._disconnected(tx, instance.arn)))
+
+    async def tcs(self, upgrade: Upgrade) -> None:
+        """Handle an agent's telemetry connection."""
+        query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
+        instance = _admit(self._store.reader, upgrade, query.get("containerInstance", ""))
+        if instance is not None:
+            await self.telemetry.serve(await upgrade.accept(), instance.arn)
+
+    def _route(self, change: Change[Any]) -> None:
+        item = change.new if change.new is not None else change.old
+        if change.table.name == CONTAINER_INSTANCES.name:
+            session = self._sessions.get(change.key)
+            if session and (change.new is None or change.new.status == "INACTIVE"):
+                session.end()
+            return
+        task = item if change.table.name == TASKS.name else self._store.reader.get(TASKS, change.key)
+        if task is None:
+            return
+        if change.table.name == TASKS.name and (change.new is None or task.last_status == "STOPPED"):
+            self.telemetry.forget(task.arn)
+        session = self._sessions.get(task.instance_arn or "")
+        if session:
+            session.look_at((task.arn,))
+
+    def _nobody_is_connected(self, tx: Transaction) -> None:
+        for instance in tx.all(CONTAINER_INSTANCES):
+            if instance.agent_connected and instance.arn not in self._sessions:
+                tx.put(CONTAINER_INSTANCES, replace(instance, agent_connected=False))
+
+    def _disconnected(self, tx: Transaction, instance_arn: str) -> None:
+        instance = tx.get(CONTAINER_INSTANCES, instance_arn)
+        if instance is not None and instance_arn not in self._sessions:
+            tx.put(CONTAINER_INSTANCES, replace(instance, agent_connected=False))
+
+
+def _admit(reader: Reader, upgrade: Upgrade, instance_arn: str) -> ContainerInstance | None:
+    """The instance that a verified handshake is of; ``None`` where it has been rejected."""
+    instance = reader.get(CONTAINER_INSTANCES, instance_arn)
+    if instance is None or instance.status == "INACTIVE":
+        # The agent tells this case by the name and stays away for an hour.
+        _reject(upgrade, 400, {"InactiveInstanceException": "The container instance is not registered."})
+        return None
+    if _account(reader, upgrade.headers) != instance.account:
+        _reject(upgrade, 403, {"AccessDeniedException": "The container instance belongs to another account."})
+        return None
+    return instance
+
+
+def _account(reader: Reader, headers: Mapping[str, str]) -> str | None:
+    """The account of the key that signed a handshake; the gateway has verified the signature."""
+    key = _CREDENTIAL.search(headers.get("authorization", ""))
+    credential = iam.find(reader, key[1]) if key else None
+    return credential.account if credential else None
+
+
+def _reject(upgrade: Upgrade, status: int, body: dict[str, str]) -> None:
+    upgrade.reject(status, msgspec.json.encode(body))

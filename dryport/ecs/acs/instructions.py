@@ -1,0 +1,50 @@
+"""What to tell an agent of a task. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+from dryport.ecs.model import Task
+
+
+class Instruction(Enum):
+    """What a payload asks of the agent."""
+
+    START = "start"
+    STOP = "stop"
+
+
+# From here on a task needs its agent no more.
+_PAST_THE_AGENT = ("DEPROVISIONING", "STOPPED")
+
+
+def instruction(task: Task | None, instance_arn: str, told: Instruction | None) -> Instruction | None:
+    """What an instance is to be told of a task, given what it was ``told`` on this connection; ``None``: nothing.
+
+    A stop is told even of a task that never was acknowledged: the start may have arrived all the same. An agent that
+    does not know the task answers that it has stopped.
+    """
+    if task is None or task.instance_arn != instance_arn or task.last_status in _PAST_THE_AGENT:
+        return None
+    if task.desired_status == "STOPPED":
+        return None if told is Instruction.STOP else Instruction.STOP
+    return None if task.sent or told else Instruction.START
+
+
+def confirmed_stops(
+    candidates: Iterable[Mapping[str, Any]], tasks: Mapping[str, Task], instance_arn: str
+) -> list[tuple[str, str]]:
+    """Of the tasks that an agent runs and the manifest lacked, those (task and cluster ARN) that must stop.
+
+    ``tasks`` are the known ones by ARN: one that came to the instance after the manifest was written may stay.
+    """
+    found = []
+    for candidate in candidates:
+        task_arn = str(candidate.get("taskArn", ""))
+        task = tasks.get(task_arn)
+        wanted = task is not None and task.instance_arn == instance_arn and task.desired_status != "STOPPED"
+        if task_arn and not wanted:
+            found.append((task_arn, str(candidate.get("taskClusterArn", ""))))
+    return found

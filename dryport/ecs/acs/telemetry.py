@@ -1,0 +1,101 @@
+"""The telemetry connections: health goes to the store, the latest metrics stay in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from dryport.control.context import Context
+from dryport.ecs import lifecycle
+from dryport.ecs.acs import messages
+from dryport.ecs.model import TASK_DEFINITIONS, TASKS
+from dryport.gateway.http import WebSocket
+from dryport.store import StoreUnavailable, Transaction
+
+Json = dict[str, Any]
+_ACKNOWLEDGEMENTS = {
+    "PublishMetricsRequest": "AckPublishMetric",
+    "PublishHealthRequest": "AckPublishHealth",
+    "PublishInstanceStatusRequest": "AckPublishInstanceStatus",
+}
+_HEALTH = ("UNKNOWN", "HEALTHY", "UNHEALTHY")
+log = logging.getLogger("dryport.ecs.tcs")
+
+
+class TaskMetrics(msgspec.Struct, frozen=True):
+    """A task's last metrics as its agent sent them (``containerMetrics``), and when, in seconds."""
+
+    at: float
+    containers: list[Json]
+
+
+class Telemetry:
+    """Takes what agents measure. ``metrics`` are of the running tasks, by ARN."""
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._clock = context.clock
+        self.metrics: dict[str, TaskMetrics] = {}
+
+    async def serve(self, socket: WebSocket, instance_arn: str) -> None:
+        """Take the frames of one agent until its connection ends."""
+        with contextlib.suppress(ConnectionError):
+            while (text := await socket.receive()) is not None:
+                frame = messages.decode_signed(text)
+                acknowledgement = _ACKNOWLEDGEMENTS.get(frame.type) if frame else None
+                if frame is None or acknowledgement is None:
+                    log.warning("%s sent telemetry that is not understood", instance_arn)
+                    continue
+                if frame.type == "PublishMetricsRequest":
+                    self._take_metrics(frame.message, instance_arn)
+                elif frame.type == "PublishHealthRequest" and not await self._take_health(frame.message, instance_arn):
+                    continue  # not kept, so not acknowledged
+                await socket.send(messages.encode(acknowledgement, {"message": "OK"}))
+
+    def forget(self, task_arn: str) -> None:
+        """The task is over."""
+        self.metrics.pop(task_arn, None)
+
+    def _take_metrics(self, message: Mapping[str, Any], instance_arn: str) -> None:
+        for each in _objects(message.get("taskMetrics")):
+            task = self._store.reader.get(TASKS, str(each.get("taskArn")))
+            if task and task.instance_arn == instance_arn and task.last_status != lifecycle.STOPPED:
+                containers = list(_objects(each.get("containerMetrics")))
+                self.metrics[task.arn] = TaskMetrics(self._clock.time(), containers)
+
+    async def _take_health(self, message: Mapping[str, Any], instance_arn: str) -> bool:
+        reports = {str(each.get("taskArn")): _statuses(each) for each in _objects(message.get("tasks"))}
+
+        def note(tx: Transaction) -> None:
+            for task_arn, statuses in reports.items():
+                task = tx.get(TASKS, task_arn)
+                if task is None or task.instance_arn != instance_arn or task.last_status == lifecycle.STOPPED:
+                    continue
+                definition = tx.get(TASK_DEFINITIONS, task.task_definition_arn)
+                containers = definition.body["containerDefinitions"] if definition else ()
+                essential = {each["name"] for each in containers if each.get("essential", True)}
+                changed = lifecycle.apply_health_report(task, statuses, essential)
+                if changed is not task:
+                    tx.put(TASKS, changed)
+
+        try:
+            await self._store.transact(note)
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def _statuses(task: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        str(each.get("containerName")): str(each.get("healthStatus"))
+        for each in _objects(task.get("containers"))
+        if each.get("healthStatus") in _HEALTH
+    }
+
+
+def _objects(value: object) -> Iterable[Json]:
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()

@@ -1,0 +1,214 @@
+"""What the control plane does next for a task. Pure: a snapshot in, a step out.
+
+The agent's part (pulling, starting, stopping containers) is not here: its reports change the task, and the sessions
+tell it what is wanted. Here is what ECS does around that: capacity, interface, credentials, and cleaning up.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dryport.ecs import lifecycle
+from dryport.ecs.model import Task
+
+CAPACITY_WAIT = 60.0  # seconds a Fargate task waits for a connected host
+DEVICE_WAIT = 180.0  # seconds until an interface must be plugged
+HOST_LOST_AFTER = 300.0  # seconds after which a Fargate host that is away is given up
+RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are renewed
+
+NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+INTERFACE_TIMEOUT = "Timeout waiting for network interface provisioning to complete."
+INTERFACE_FAILED = "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: {error}"
+HOST_LOST = "The host that the task ran on is no longer available."
+DEREGISTERED = "The container instance was deregistered."
+
+
+class InterfaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's network interface as the host has it: wanted, plugged, unplugging, failed."""
+
+    device: str
+    error: str = ""
+
+
+class HostView(msgspec.Struct, frozen=True, kw_only=True):
+    """The container instance of a task. ``away_for``: seconds without its agent, 0 while it is connected."""
+
+    registered: bool
+    ec2_instance_id: str | None = None
+    away_for: float = 0.0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the decision depends on.
+
+    ``host`` is the task's own, ``capacity`` whether any Fargate host is connected; ``granted``: its roles' sessions
+    are issued, until ``credentials_expire``; ``owns_interface``: some interface still exists for it.
+    """
+
+    task: Task
+    now: float
+    host: HostView | None = None
+    capacity: bool = False
+    granted: bool = False
+    credentials_expire: float | None = None
+    interface: InterfaceView | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Base of what can be done next."""
+
+
+class Wait(Step, frozen=True):
+    """Nothing until something changes, or until so many seconds are over."""
+
+    seconds: float | None = None
+
+
+class Provision(Step, frozen=True):
+    """Make a Fargate task's interface, issue its credentials, choose its host."""
+
+
+class Grant(Step, frozen=True):
+    """Issue the credentials of a task that was placed on an instance."""
+
+
+class Connect(Step, frozen=True):
+    """The interface is there: say so, and go on to PENDING."""
+
+
+class Fail(Step, frozen=True):
+    """The task cannot run: want it stopped."""
+
+    code: str
+    reason: str
+
+
+class Advance(Step, frozen=True):
+    """Go on to a status."""
+
+    status: str
+
+
+class Abandon(Step, frozen=True):
+    """No agent has the task, or will answer for it: its containers count as stopped."""
+
+
+class Release(Step, frozen=True):
+    """Give up the interface and the credentials."""
+
+
+class Finish(Step, frozen=True):
+    """Everything is given up: STOPPED."""
+
+
+class Renew(Step, frozen=True):
+    """Issue new keys before the present ones end."""
+
+
+class Forget(Step, frozen=True):
+    """Delete the task."""
+
+
+def next_step(snapshot: Snapshot) -> Step:
+    """The next thing to do for a task."""
+    task = snapshot.task
+    if task.last_status == lifecycle.STOPPED:
+        return _after_the_end(snapshot)
+    if task.last_status == lifecycle.DEPROVISIONING:
+        return _deprovision(snapshot)
+    if task.desired_status == lifecycle.STOPPED:
+        return _stop(snapshot)
+    lost = _host_lost(snapshot)
+    if lost is not None:
+        return lost
+    if not snapshot.granted:
+        return _prepare(snapshot)
+    if task.launch_type == "FARGATE" and not _attached(task):
+        return _plug(snapshot)
+    return _keep(snapshot)
+
+
+def _prepare(snapshot: Snapshot) -> Step:
+    task = snapshot.task
+    if task.launch_type != "FARGATE":
+        return Grant() if task.instance_arn else Wait()
+    if snapshot.capacity:
+        return Provision()
+    patience = CAPACITY_WAIT - (snapshot.now - task.created_at)
+    return Wait(patience) if patience > 0 else Fail(lifecycle.TASK_FAILED_TO_START, NO_CAPACITY)
+
+
+def _plug(snapshot: Snapshot) -> Step:
+    interface = snapshot.interface
+    if interface is not None and interface.device == "plugged":
+        return Connect()
+    if interface is None or interface.device == "failed":
+        error = (interface.error if interface else "") or "netplugin failed with no error message"
+        return Fail(lifecycle.TASK_FAILED_TO_START, INTERFACE_FAILED.format(error=error))
+    patience = DEVICE_WAIT - (snapshot.now - snapshot.task.created_at)
+    return Wait(patience) if patience > 0 else Fail(lifecycle.TASK_FAILED_TO_START, INTERFACE_TIMEOUT)
+
+
+def _keep(snapshot: Snapshot) -> Step:
+    deadlines = []
+    if snapshot.credentials_expire is not None:
+        renew_in = snapshot.credentials_expire - RENEW_BEFORE - snapshot.now
+        if renew_in <= 0:
+            return Renew()
+        deadlines.append(renew_in)
+    deadlines += _patience_with_host(snapshot)
+    return Wait(min(deadlines, default=None))
+
+
+def _stop(snapshot: Snapshot) -> Step:
+    task, host = snapshot.task, snapshot.host
+    if host is None or not host.registered or _given_up(task, host):
+        return Abandon()
+    if task.last_status == lifecycle.RUNNING:
+        return Advance(lifecycle.DEACTIVATING)
+    if task.last_status != lifecycle.STOPPING:
+        return Advance(lifecycle.STOPPING)
+    return Wait(min(_patience_with_host(snapshot), default=None))
+
+
+def _deprovision(snapshot: Snapshot) -> Step:
+    interface = snapshot.interface
+    if snapshot.granted or (interface is not None and interface.device != "unplugging"):
+        return Release()
+    return Finish() if interface is None else Wait()
+
+
+def _after_the_end(snapshot: Snapshot) -> Step:
+    if snapshot.granted:
+        return Release()
+    if lifecycle.expired(snapshot.task, snapshot.now):
+        return Forget()
+    return Wait((snapshot.task.stopped_at or 0.0) + lifecycle.STOPPED_SECONDS - snapshot.now)
+
+
+def _host_lost(snapshot: Snapshot) -> Step | None:
+    task, host = snapshot.task, snapshot.host
+    if task.instance_arn is None:
+        return None
+    failed_to_start = lifecycle.is_before(task.last_status, lifecycle.RUNNING)
+    code = lifecycle.TASK_FAILED_TO_START if failed_to_start else lifecycle.TERMINATION_NOTICE
+    if host is None or not host.registered:
+        instance = host.ec2_instance_id if host else None
+        return Fail(code, lifecycle.HOST_TERMINATED.format(instance=instance) if instance else DEREGISTERED)
+    return Fail(code, HOST_LOST) if _given_up(task, host) else None
+
+
+def _given_up(task: Task, host: HostView) -> bool:
+    # The machines of container instances are the user's to mourn: their tasks stay until they return or are gone.
+    return task.launch_type == "FARGATE" and host.away_for >= HOST_LOST_AFTER
+
+
+def _patience_with_host(snapshot: Snapshot) -> list[float]:
+    host = snapshot.host
+    away = snapshot.task.launch_type == "FARGATE" and host is not None and host.away_for > 0
+    return [HOST_LOST_AFTER - host.away_for] if away and host else []
+
+
+def _attached(task: Task) -> bool:
+    before = ("PRECREATED", "CREATED", "ATTACHING")
+    return not any(each.type == "ElasticNetworkInterface" and each.status in before for each in task.attachments)
