@@ -107,6 +107,7 @@ class Task(Record, frozen=True, kw_only=True):
     platform_version: str | None = None
     platform_family: str | None = None
     ephemeral_storage: Json | None = None
+    attributes: list[Json] = []
     enable_execute_command: bool = False
     tags: list[Json] = []
     stop_code: str | None = None
@@ -119,8 +120,9 @@ class Task(Record, frozen=True, kw_only=True):
     stopping_at: float | None = None
     execution_stopped_at: float | None = None
     stopped_at: float | None = None
+    protected_until: float | None = None  # not to be scaled in before (UpdateTaskProtection)
     # Inside only:
-    resources: Json = {}  # what it takes of its instance: cpu, memory, ports
+    resources: Json = {}  # what it takes of its instance: cpu (units), memory (MiB), ports, ports_udp (numbers)
     sent: bool = False  # its agent has acknowledged the payload
 
 
@@ -195,6 +197,10 @@ TASKS = Table(
         "group": lambda t: f"{t.cluster_arn}/{t.group}",
         "task_definition": lambda t: t.task_definition_arn,
         "status": lambda t: t.last_status,
+        "family": lambda t: f"{t.cluster_arn}/{t.family}",
+        "started_by": lambda t: f"{t.cluster_arn}/{t.started_by}" if t.started_by else None,
+        # What a cluster's statistics count.
+        "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },
 )
 CONTAINER_INSTANCES = Table(
@@ -211,6 +217,9 @@ ACCOUNT_SETTINGS = Table(
     "ecs.account_setting",
     AccountSetting,
     key=lambda s: f"{scope(s.account, s.region, s.name)}/{s.principal_arn}",
-    indexes={"scope": lambda s: scope(s.account, s.region)},
+    indexes={
+        "scope": lambda s: scope(s.account, s.region),
+        "principal": lambda s: f"{scope(s.account, s.region)}{s.principal_arn}",
+    },
 )
 IDEMPOTENT_REQUESTS = Table("ecs.idempotent_request", IdempotentRequest, key=lambda r: r.key)

@@ -1,0 +1,94 @@
+"""From what requests call things (a name, an id, an ARN) to the things, with ECS's refusals."""
+
+from __future__ import annotations
+
+import re
+
+from dryport.aws import arn
+from dryport.aws.errors import ServiceError
+from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
+from dryport.gateway.service import Call
+
+DEFAULT_CLUSTER = "default"
+_TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
+
+
+def invalid(message: str) -> ServiceError:
+    """An InvalidParameterException."""
+    return ServiceError("InvalidParameterException", message)
+
+
+def client_error(message: str) -> ServiceError:
+    """A ClientException."""
+    return ServiceError("ClientException", message)
+
+
+def cluster_arn(call: Call, identifier: str | None) -> str:
+    """The ARN of a cluster that is called by its name, its ARN or (the default one) not at all."""
+    if identifier and identifier.startswith("arn:"):
+        return identifier
+    return arn.make("ecs", call.region, call.account, f"cluster/{identifier or DEFAULT_CLUSTER}")
+
+
+def cluster(call: Call, identifier: str | None, *, hidden: bool = False) -> Cluster:
+    """The active cluster of this name or ARN, ``default`` where neither is given.
+
+    The platform's hidden clusters are found with ``hidden`` only. Raises ServiceError (ClusterNotFoundException).
+    """
+    found = call.tx.get(CLUSTERS, cluster_arn(call, identifier))
+    if found is None or found.status == "INACTIVE" or (found.hidden and not hidden) or not _ours(call, found):
+        raise ServiceError("ClusterNotFoundException", "Cluster not found.")
+    return found
+
+
+def task_arn(cluster: Cluster, identifier: str) -> str:
+    """The ARN of a cluster's task that is called by its id or its ARN. Raises ServiceError where it is neither."""
+    if identifier.startswith("arn:"):
+        parsed = arn.parse(identifier)
+        parts = parsed.resource.split("/") if parsed is not None else []
+        if len(parts) != 3 or parts[0] != "task":
+            raise invalid("Invalid identifier: Unexpected number of separators")
+        if parts[1] != cluster.name:
+            raise invalid(f"Invalid identifier: Identifier is for cluster {parts[1]}. Your cluster is {cluster.name}")
+        return identifier
+    if "/" in identifier:
+        raise invalid("Invalid identifier: Unexpected number of separators")
+    if len(identifier) > 36:
+        raise invalid("taskId longer than 36.")
+    return arn.make("ecs", cluster.region, cluster.account, f"task/{cluster.name}/{identifier}")
+
+
+def task(call: Call, cluster: Cluster, identifier: str) -> Task | None:
+    """A cluster's task, ``None`` where there is none of this id or ARN."""
+    return call.tx.get(TASKS, task_arn(cluster, identifier))
+
+
+def task_definition(call: Call, identifier: str) -> TaskDefinition | None:
+    """A revision by its ARN or ``family:revision``, or a family's latest active one; ``None`` where there is none.
+
+    Raises ServiceError (InvalidParameterException) where the revision is no number.
+    """
+    name = identifier
+    if identifier.startswith("arn:"):
+        parsed = arn.parse(identifier)
+        if parsed is None or (parsed.account, parsed.region) != (call.account, call.region):
+            return None
+        name = parsed.resource.rpartition("/")[2]
+    family, _, revision = name.partition(":")
+    if revision:
+        if not revision.isdecimal():
+            raise invalid(f"Invalid revision number. Number: {revision}")
+        return call.tx.get(TASK_DEFINITIONS, task_definition_arn(call, family, int(revision)))
+    keys = call.tx.keys(TASK_DEFINITIONS, "active", scope(call.account, call.region, family))
+    if not keys:
+        return None
+    return call.tx.get(TASK_DEFINITIONS, max(keys, key=lambda key: int(key.rpartition(":")[2])))
+
+
+def task_definition_arn(call: Call, family: str, revision: int) -> str:
+    """The ARN of a revision of the caller's."""
+    return arn.make("ecs", call.region, call.account, f"task-definition/{family}:{revision}")
+
+
+def _ours(call: Call, found: Cluster) -> bool:
+    return (found.account, found.region) == (call.account, call.region)
