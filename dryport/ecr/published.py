@@ -1,0 +1,86 @@
+"""What other services may call."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from dryport.ecr import names, tokens
+from dryport.ecr.model import IMAGES, REPOSITORIES, TAGS, TOKEN_KEYS, TokenKey, member
+from dryport.gateway.service import Principal
+from dryport.store import Reader, Transaction
+
+_KEY = "1"
+
+
+class ResolvedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of one of this server's registries."""
+
+    repository_arn: str
+    account: str
+    region: str
+    name: str
+    digest: str
+    media_type: str
+
+
+def signing_secret(tx: Transaction, random: Random) -> bytes:
+    """The secret that tokens are signed with, made at the first use. ``random`` must be a cryptographic source."""
+    key = tx.get(TOKEN_KEYS, _KEY)
+    if key is None:
+        key = TokenKey(id=_KEY, secret=random.randbytes(32))
+        tx.put(TOKEN_KEYS, key)
+    return key.secret
+
+
+def known_secret(reader: Reader) -> bytes | None:
+    """The secret, or ``None`` where no token was ever made."""
+    key = reader.get(TOKEN_KEYS, _KEY)
+    return None if key is None else key.secret
+
+
+def authorization_token(tx: Transaction, random: Random, principal: Principal, region: str, now: float) -> str:
+    """The password for ``docker login`` (user ``AWS``) as a principal; good for 12 hours."""
+    claims = tokens.Claims(
+        account=principal.account,
+        region=region,
+        principal_arn=principal.arn,
+        user_id=principal.user_id,
+        access_key_id=principal.access_key_id,
+        expires=now + tokens.TOKEN_SECONDS,
+    )
+    return tokens.issue(signing_secret(tx, random), claims)
+
+
+def is_registry(image: str) -> bool:
+    """Whether an image reference names a registry of the form that this server's have."""
+    reference = names.parse_reference(image)
+    return reference is not None and names.parse_host(reference.host) is not None
+
+
+def resolve_image(reader: Reader, image: str) -> ResolvedImage | None:
+    """The image that a reference with an ECR host (``….dkr.ecr.….localhost:4566/name:tag``) stands for now.
+
+    ``None`` where the host is no ECR registry, or it has no such repository, tag or digest.
+    """
+    reference = names.parse_reference(image)
+    address = names.parse_host(reference.host) if reference else None
+    if reference is None or address is None:
+        return None
+    arn = names.repository_arn(address.account, address.region, reference.name)
+    digest = reference.digest
+    if not digest:
+        tag = reader.get(TAGS, member(arn, reference.tag))
+        digest = tag.digest if tag else ""
+    stored = reader.get(IMAGES, member(arn, digest))
+    if stored is None or reader.get(REPOSITORIES, arn) is None:
+        return None
+    return ResolvedImage(
+        repository_arn=arn,
+        account=address.account,
+        region=address.region,
+        name=reference.name,
+        digest=digest,
+        media_type=stored.media_type,
+    )

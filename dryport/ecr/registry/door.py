@@ -1,0 +1,77 @@
+"""The registry's front door: every request under ``/v2/`` comes in here, and every refusal goes out here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from dryport.aws.errors import ServiceError
+from dryport.ecr.contents import Contents
+from dryport.ecr.registry import access, blobs, lists, manifests, uploads
+from dryport.ecr.registry.errors import RegistryError, out_of_storage, translate, unsupported
+from dryport.ecr.registry.request import API_VERSION, Request
+from dryport.ecr.registry.routes import Route, parse
+from dryport.ecr.storage import StorageFull
+from dryport.gateway.http import Exchange
+from dryport.store import StoreUnavailable
+
+log = logging.getLogger("dryport.ecr")
+
+Endpoint = Callable[[Request], Awaitable[None]]
+
+
+async def _base(request: Request) -> None:
+    request.respond_json(b"{}")
+
+
+_ENDPOINTS: dict[str, tuple[Endpoint, frozenset[str]]] = {
+    "base": (_base, frozenset(("GET", "HEAD"))),
+    "catalog": (lists.catalog, frozenset(("GET", "HEAD"))),
+    "tags": (lists.tags, frozenset(("GET", "HEAD"))),
+    "referrers": (lists.referrers, frozenset(("GET", "HEAD"))),
+    "manifests": (manifests.serve, frozenset(("GET", "HEAD", "PUT", "DELETE"))),
+    "blobs": (blobs.serve, frozenset(("GET", "HEAD", "DELETE"))),
+    "uploads": (uploads.serve, frozenset(("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"))),
+}
+
+
+class Door:
+    """Answers the distribution API; ``handle`` is the raw route."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request, whatever happens."""
+        try:
+            await self._serve(exchange)
+        except access.Unauthorized:
+            access.challenge(exchange)
+        except RegistryError as error:
+            _refuse(exchange, error)
+        except ServiceError as error:
+            _refuse(exchange, translate(error))
+        except (StorageFull, StoreUnavailable) as error:
+            log.error("out of storage: %s", error)
+            _refuse(exchange, out_of_storage())
+
+    async def _serve(self, exchange: Exchange) -> None:
+        route = parse(exchange.path)
+        address = access.admit(self._contents, exchange, route or Route("base"))
+        if route is None:
+            raise RegistryError(404, "UNSUPPORTED", "There is no such endpoint in the distribution API")
+        endpoint, methods = _ENDPOINTS[route.kind]
+        if exchange.method not in methods:
+            raise unsupported(f"{exchange.method} is not supported here")
+        await endpoint(Request(exchange, route, self._contents, address.account, address.region))
+
+
+def _refuse(exchange: Exchange, error: RegistryError) -> None:
+    body = error.body
+    headers = [
+        API_VERSION,
+        ("content-type", "application/json; charset=utf-8"),
+        ("content-length", str(len(body))),
+        *error.headers,
+    ]
+    exchange.respond(error.status, headers, b"" if exchange.method == "HEAD" else body)
