@@ -1,0 +1,166 @@
+"""Container instances: DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from dryport.aws import arn
+from dryport.control.config import DEFAULT_ACCOUNT
+from dryport.ecs.api import SERVICE, lookup, pages, shapes
+from dryport.ecs.controllers import resources
+from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json
+from dryport.gateway.service import Call, Output
+from dryport.store import Reader
+
+if TYPE_CHECKING:
+    from types_boto3_ecs import type_defs as types
+
+# The platform's own serverless hosts register into it; users do not see it.
+FARGATE_CLUSTER = "dryport-fargate"
+_MOST_DESCRIBED = 100
+_MOST_UPDATED = 10
+
+
+@SERVICE.operation("DescribeContainerInstances")
+def describe_container_instances(call: Call, request: types.DescribeContainerInstancesRequestTypeDef) -> Output:
+    """What is known of instances, the inactive ones too."""
+    cluster = lookup.cluster(call, request.get("cluster"))
+    found, failures = _find(call, cluster, request["containerInstances"], _MOST_DESCRIBED)
+    tags = "TAGS" in (request.get("include") or ())
+    health = "CONTAINER_INSTANCE_HEALTH" in (request.get("include") or ())
+    if health:
+        raise lookup.invalid("CONTAINER_INSTANCE_HEALTH cannot be included: Dryport does not keep it.")
+    return {
+        "containerInstances": [container_instance_json(call.tx, each, tags=tags) for each in found],
+        "failures": failures,
+    }
+
+
+@SERVICE.operation("ListContainerInstances", unsupported=("filter",))
+def list_container_instances(call: Call, request: types.ListContainerInstancesRequestTypeDef) -> Output:
+    """The ARNs of a cluster's instances: those of a status, or all but the inactive ones."""
+    cluster = lookup.cluster(call, request.get("cluster"))
+    status = request.get("status")
+    arns = [
+        each.arn
+        for each in call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
+        if each.status == status or (status is None and each.status != "INACTIVE")
+    ]
+    return pages.answer("containerInstanceArns", arns, request)
+
+
+@SERVICE.operation("UpdateContainerInstancesState")
+def update_container_instances_state(call: Call, request: types.UpdateContainerInstancesStateRequestTypeDef) -> Output:
+    """Let instances take tasks, or drain them."""
+    status = request["status"]
+    if status not in ("ACTIVE", "DRAINING"):
+        raise lookup.invalid("Container instances status should be one of [ACTIVE,DRAINING]")
+    cluster = lookup.cluster(call, request.get("cluster"), hidden=True)
+    found, failures = _find(call, cluster, request["containerInstances"], _MOST_UPDATED)
+    updated = []
+    for instance in found:
+        if instance.status not in ("ACTIVE", "DRAINING"):
+            failures.append({"arn": instance.arn, "reason": instance.status})
+            continue
+        if instance.status != status:
+            instance = replace(instance, status=status, version=instance.version + 1)
+            call.tx.put(CONTAINER_INSTANCES, instance)
+        updated.append(container_instance_json(call.tx, instance, tags=True))
+    return {"containerInstances": updated, "failures": failures}
+
+
+def registering_cluster(call: Call, identifier: str) -> Cluster:
+    """The cluster that an agent names. ``default`` and the platform's own one are made where they are missing."""
+    name = lookup.cluster_arn(call, identifier).rpartition("/")[2]
+    ours = name == FARGATE_CLUSTER and call.account == DEFAULT_ACCOUNT
+    known = call.tx.get(CLUSTERS, lookup.cluster_arn(call, identifier))
+    if (known is None or known.status == "INACTIVE") and (ours or name == lookup.DEFAULT_CLUSTER):
+        cluster_arn = arn.make("ecs", call.region, call.account, f"cluster/{name}")
+        settings = [{"name": "containerInsights", "value": "disabled"}]
+        made = Cluster(
+            arn=cluster_arn, name=name, account=call.account, region=call.region, settings=settings, hidden=ours
+        )
+        call.tx.put(CLUSTERS, made)
+    return lookup.cluster(call, identifier, hidden=True)
+
+
+def find_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance | None:
+    """A cluster's instance by its id or ARN. Raises ServiceError where it is of another cluster."""
+    return call.tx.get(CONTAINER_INSTANCES, instance_arn(cluster, identifier))
+
+
+def existing_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance:
+    """A cluster's instance that is not inactive. Raises ServiceError where there is none."""
+    found = find_instance(call, cluster, identifier)
+    if found is None or found.status == "INACTIVE":
+        raise lookup.invalid("Referenced container instance {} not found.".format(identifier.rpartition("/")[2]))
+    return found
+
+
+def instance_arn(cluster: Cluster, identifier: str) -> str:
+    """The ARN of a cluster's instance that is called by its id or its ARN. Raises ServiceError where it is neither."""
+    if identifier.startswith("arn:"):
+        parsed = arn.parse(identifier)
+        parts = parsed.resource.split("/") if parsed is not None else []
+        if len(parts) != 3 or parts[0] != "container-instance":
+            raise lookup.invalid("Invalid identifier: Unexpected number of separators")
+        if parts[1] != cluster.name:
+            raise lookup.invalid(
+                f"Invalid identifier: Identifier is for cluster {parts[1]}. Your cluster is {cluster.name}"
+            )
+        return identifier
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,36}", identifier):
+        raise lookup.invalid("Invalid container instance id.")
+    return arn.make("ecs", cluster.region, cluster.account, f"container-instance/{cluster.name}/{identifier}")
+
+
+def container_instance_json(reader: Reader, instance: ContainerInstance, *, tags: bool) -> Json:
+    """AWS's ``ContainerInstance``."""
+    tasks = reader.find(TASKS, "unstopped", instance.arn)
+    versions = {
+        "agentVersion": instance.agent_version,
+        "agentHash": instance.agent_hash,
+        "dockerVersion": instance.docker_version,
+    }
+    shape: Json = {
+        "containerInstanceArn": instance.arn,
+        "version": instance.version,
+        "versionInfo": {name: value for name, value in versions.items() if value},
+        "remainingResources": resources.remaining(instance.registered_resources, tasks),
+        "registeredResources": instance.registered_resources,
+        "status": instance.status,
+        "agentConnected": instance.agent_connected,
+        "runningTasksCount": sum(task.last_status == "RUNNING" for task in tasks),
+        "pendingTasksCount": sum(task.last_status in ("PENDING", "PROVISIONING", "ACTIVATING") for task in tasks),
+        "attributes": instance.attributes,
+        "registeredAt": shapes.time(instance.registered_at),
+        "attachments": [],
+        "tags": instance.tags if tags else [],
+    }
+    if instance.ec2_instance_id:
+        shape["ec2InstanceId"] = instance.ec2_instance_id
+    if instance.status_reason:
+        shape["statusReason"] = instance.status_reason
+    return shape
+
+
+def _find(
+    call: Call, cluster: Cluster, identifiers: Sequence[str], most: int
+) -> tuple[list[ContainerInstance], list[Json]]:
+    if not identifiers:
+        raise lookup.invalid("Container instances cannot be empty.")
+    if len(identifiers) > most:
+        raise lookup.invalid(f"Container instances cannot have more than {most} elements.")
+    found: list[ContainerInstance] = []
+    failures: list[Json] = []
+    for identifier in identifiers:
+        instance = find_instance(call, cluster, identifier)
+        if instance is None:
+            failures.append({"arn": instance_arn(cluster, identifier), "reason": "MISSING"})
+        else:
+            found.append(instance)
+    return found, failures

@@ -1,0 +1,21 @@
+"""How ECS is plugged into the control plane."""
+
+from __future__ import annotations
+
+from dryport.control.context import Context, Room
+from dryport.ecs.acs.hub import Hub
+from dryport.ecs.api import SERVICE, agents, instances
+from dryport.ecs.controllers.task_definitions import TaskDefinitionController
+from dryport.ecs.controllers.tasks import TaskController
+
+__all__ = ["agents", "instances", "room"]  # the handlers register themselves on SERVICE
+
+
+def room(context: Context) -> Room:
+    """ECS: its API, its loops, the agents' websockets."""
+    hub = Hub(context)
+    return Room(
+        services=[SERVICE],
+        loops=[hub, TaskController(context), TaskDefinitionController(context.store, context.clock)],
+        sockets={"/acs/ws": hub.acs, "/tcs/ws": hub.tcs},
+    )
