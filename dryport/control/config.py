@@ -65,4 +65,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(state_dir: Path) -> Config:
     """The settings of the Dryport in a state directory. Raises FileNotFoundError where there is none."""
-    return msgspec.json.decode((state_dir / "config.json").read_bytes(), type=Config)
+    return msgspec.json.decode((state_dir / "config.json").read_bytes(), type=Config, dec_hook=_decode_path)
+
+
+def _decode_path(type_: type, value: object) -> Path:
+    return Path(str(value))  # the one type here that JSON does not have

@@ -1,0 +1,133 @@
+"""The host driver's client: asynchronous, many requests at once, connects again by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from pathlib import Path
+
+import msgspec
+
+from dryport.host import messages
+from dryport.host.messages import Answer, Names, Networks, Port, Request, Ruleset, Verb, Vpc
+
+_LONGEST_LINE = 64 << 20  # bytes
+
+
+class HostError(Exception):
+    """The host driver could not do what it was asked, or is away."""
+
+
+class HostUnavailable(HostError):
+    """The host driver is away, or went away before it answered: it may have done what it was asked, or not."""
+
+
+class HostClient:
+    """A ``NetworkDriver`` (see ``ec2.drivers``) over the daemon's socket.
+
+    ``epoch`` grows with each new connection: a caller that sees it change tells again what there should be. Every
+    verb raises HostError.
+    """
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Answer)
+        self.epoch = 0
+        self.lost = asyncio.Event()  # set while there is no connection
+        self.lost.set()
+
+    async def ensure_vpc(self, vpc: Vpc) -> None:
+        """Make a VPC's namespace, or change it to what it should be."""
+        await self._ask(messages.EnsureVpc(vpc=vpc))
+
+    async def delete_vpc(self, vpc_id: str) -> None:
+        """Remove a VPC with everything plugged into it."""
+        await self._ask(messages.DeleteVpc(vpc_id=vpc_id))
+
+    async def plug(self, port: Port) -> None:
+        """Plug an interface into its VPC, which must have been ensured."""
+        await self._ask(messages.Plug(port=port))
+
+    async def unplug(self, vpc_id: str, interface_id: str) -> None:
+        """Remove an interface, wherever its near end is."""
+        await self._ask(messages.Unplug(vpc_id=vpc_id, interface_id=interface_id))
+
+    async def set_firewall(self, vpc_id: str, ruleset: Ruleset) -> None:
+        """Put all of a VPC's packet rules in force at once."""
+        await self._ask(messages.SetFirewall(vpc_id=vpc_id, ruleset=ruleset))
+
+    async def set_names(self, vpc_id: str, names: Names) -> None:
+        """Have a VPC's name server know exactly these names beside those of its interfaces."""
+        await self._ask(messages.SetNames(vpc_id=vpc_id, names=names))
+
+    async def list(self) -> Networks:
+        """What is really there."""
+        return (await self._ask(messages.ListNetworks())).networks or Networks()
+
+    async def teardown(self) -> None:
+        """Remove everything of this Dryport from the machine."""
+        await self._ask(messages.Teardown())
+
+    async def connect(self) -> None:
+        """Connect where there is no connection. Raises HostUnavailable."""
+        async with self._connecting:
+            if self._writer is not None:
+                return
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
+            except OSError as error:
+                raise HostUnavailable(f"the host driver does not answer at {self._path}: {error}") from error
+            self.epoch += 1
+            self.lost.clear()
+            self._reading = asyncio.create_task(self._read(reader))
+
+    async def _ask(self, verb: Verb) -> Answer:
+        await self.connect()
+        number = next(self._numbers)
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
+        try:
+            if self._writer is None:
+                raise HostUnavailable("the host driver went away")
+            self._writer.write(self._encoder.encode(Request(id=number, verb=verb)) + b"\n")
+            answer = await waiting
+        finally:
+            self._waiting.pop(number, None)
+        if answer.error:
+            raise HostError(answer.error)
+        return answer
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            with contextlib.suppress(ConnectionError):
+                while line := await reader.readline():
+                    answer = self._decoder.decode(line)
+                    waiting = self._waiting.get(answer.id)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(answer)
+        finally:
+            self._disconnected()
+
+    def _disconnected(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.lost.set()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(HostUnavailable("the host driver went away"))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
+            self._reading = None

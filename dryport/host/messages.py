@@ -1,0 +1,133 @@
+"""What the control plane asks of the host driver, and what it answers: one JSON object a line over a unix socket.
+
+Every request may be made again; it then changes nothing. Requests carry an ``id`` and may be sent without waiting;
+answers come in any order.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of what goes over the socket."""
+
+
+class Vpc(Message, frozen=True, kw_only=True):
+    """A VPC to route: its block, its subnets' blocks, where its name server answers.
+
+    ``domain`` is that of its private names (``ec2.internal``); ``dns`` false turns its name server off.
+    """
+
+    id: str
+    cidr: str
+    subnets: list[str]
+    resolver: str
+    domain: str
+    dns: bool = True
+
+
+class Port(Message, frozen=True, kw_only=True):
+    """An interface to plug in. ``namespace`` is a name or path for its near end, "" the machine's own."""
+
+    vpc_id: str
+    interface_id: str
+    mac: str
+    address: str
+    namespace: str = ""
+
+
+class Rule(Message, frozen=True, kw_only=True):
+    """What a security group lets through.
+
+    ``protocol`` is ``all``, ``tcp``, ``udp``, ``icmp`` or a number; ``ports`` the first and last one, with ICMP type
+    and code (-1: any), ``None`` any. Peers are IPv4 blocks and members of groups.
+    """
+
+    protocol: str
+    ports: tuple[int, int] | None = None
+    networks: list[str] = []
+    groups: list[str] = []
+
+
+class Group(Message, frozen=True, kw_only=True):
+    """A security group's rules by direction."""
+
+    ingress: list[Rule] = []
+    egress: list[Rule] = []
+
+
+class Ruleset(Message, frozen=True, kw_only=True):
+    """All that decides over a VPC's packets.
+
+    ``members``: private address to the groups of its interface. ``public``: private address to public one.
+    ``internet``: pairs of a subnet's block and a block that its route table sends to the internet gateway.
+    """
+
+    groups: dict[str, Group] = {}
+    members: dict[str, list[str]] = {}
+    public: dict[str, str] = {}
+    internet: list[tuple[str, str]] = []
+
+
+class Names(Message, frozen=True, kw_only=True):
+    """A VPC's own names, lower case without a final dot, each with its IPv4 addresses."""
+
+    records: dict[str, list[str]] = {}
+
+
+class EnsureVpc(Message, frozen=True, kw_only=True, tag="ensure_vpc"):
+    vpc: Vpc
+
+
+class DeleteVpc(Message, frozen=True, kw_only=True, tag="delete_vpc"):
+    vpc_id: str
+
+
+class Plug(Message, frozen=True, kw_only=True, tag="plug"):
+    port: Port
+
+
+class Unplug(Message, frozen=True, kw_only=True, tag="unplug"):
+    vpc_id: str
+    interface_id: str
+
+
+class SetFirewall(Message, frozen=True, kw_only=True, tag="set_firewall"):
+    vpc_id: str
+    ruleset: Ruleset
+
+
+class SetNames(Message, frozen=True, kw_only=True, tag="set_names"):
+    vpc_id: str
+    names: Names
+
+
+class ListNetworks(Message, frozen=True, kw_only=True, tag="list"):
+    pass
+
+
+class Teardown(Message, frozen=True, kw_only=True, tag="teardown"):
+    pass
+
+
+Verb = EnsureVpc | DeleteVpc | Plug | Unplug | SetFirewall | SetNames | ListNetworks | Teardown
+
+
+class Request(Message, frozen=True, kw_only=True):
+    id: int
+    verb: Verb
+
+
+class Networks(Message, frozen=True, kw_only=True):
+    """What is really there: VPC ids, each with the ids of the interfaces plugged into it."""
+
+    vpcs: dict[str, list[str]] = {}
+
+
+class Answer(Message, frozen=True, kw_only=True):
+    """``error`` is empty where the verb was done; ``networks`` answers ``list``."""
+
+    id: int
+    error: str = ""
+    networks: Networks | None = None
