@@ -1,0 +1,203 @@
+"""Starting, finding again and destroying one container."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from dryport.agent.runtime.cgroups import Cgroups
+from dryport.agent.runtime.containerd import rootfs
+from dryport.agent.runtime.containerd.conmon import Runc
+from dryport.agent.runtime.containerd.container import Container, Ended, Started, write
+from dryport.agent.runtime.containerd.watch import Watch
+from dryport.agent.runtime.interface import ContainerSpec, ExecResult, Mount, RuntimeFailure
+from dryport.agent.runtime.oci import devices, seccomp, users
+from dryport.agent.runtime.oci import spec as oci
+from dryport.agent.runtime.processes import Process, process, session
+
+OUTPUT_LIMIT = 4096  # bytes of a command's output that are kept
+# More at once take no less in all: runc is bound by the processors.
+_AT_ONCE = 4 * (os.cpu_count() or 1)
+_INITS = ("/usr/bin/docker-init", "/usr/bin/tini", "/usr/bin/catatonit")
+
+
+class Launcher:
+    """Runs containers through ``runc``; ``containers`` are all of this machine (to share namespaces with)."""
+
+    def __init__(self, runc: Runc, containers: Mapping[str, Container], watch: Watch) -> None:
+        self._runc = runc
+        self._containers = containers
+        self._watch = watch
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def start(self, container: Container) -> None:
+        """Start a container that has not been started. Raises RuntimeFailure."""
+        async with self._places:
+            spec = container.record.spec
+            root = await rootfs.prepare(
+                container.home, (container.home / "layers").read_text().split("\n"), spec.root_size
+            )
+            config = oci.build(_with_files(container), container.record.unpacked.image, self._surroundings(spec, root))
+            write(container.home / "config.json", config)
+            (container.home / "conmon.pid").unlink(missing_ok=True)
+            try:
+                pid = await self._runc.create(
+                    container.id,
+                    container.home,
+                    terminal=spec.terminal,
+                    interactive=spec.interactive,
+                    keep_log=spec.log_driver != "none",
+                )
+                first = process(pid)
+                await self._runc.start(container.id)
+            except RuntimeFailure:
+                await self._runc.delete(container.id)
+                raise
+            self._started(container, first, time.time())
+
+    async def adopt(self, container: Container) -> None:
+        """Find out what became of a container while no agent was here."""
+        if container.ended is not None:
+            return
+        if container.started is not None:
+            self._watch.add(container)
+            return
+        if not (container.home / "conmon.pid").exists():
+            return  # never started
+        status, pid = await self._runc.status(container.id)
+        if status == "created":
+            # The agent ended between making and starting it: the engine will start it again, from the beginning.
+            await self._runc.delete(container.id)
+        elif status:
+            written = (container.home / "conmon.pid").stat().st_mtime
+            self._started(container, process(pid) if pid else Process(pid=0, ticks=-1), written)
+
+    async def destroy(self, container: Container) -> None:
+        """Kill what runs of a container, and wait until conmon has gone too."""
+        await self._runc.delete(container.id)
+        monitor = container.started.monitor if container.started else _monitor(container.home)
+        for _ in range(200):
+            if monitor is None or not monitor.alive():
+                break
+            await asyncio.sleep(0.01)
+        else:
+            assert monitor is not None
+            monitor.signal(signal.SIGKILL)
+        if container.started is not None and container.ended is None:
+            container.ended = Ended(exit_code=137, at=time.time())
+
+    async def execute(self, container: Container, argv: list[str], timeout: float, cgroups: Cgroups) -> ExecResult:
+        """See ``Runtime.execute``."""
+        config = msgspec.json.decode((container.home / "config.json").read_bytes())
+        name = f"exec-{time.monotonic_ns()}"
+        process_file, pid_file = container.home / f"{name}.json", container.home / f"{name}.pid"
+        write(process_file, {**config["process"], "args": argv, "terminal": False})
+        child = await asyncio.create_subprocess_exec(
+            *self._runc.exec_arguments(container.id, process_file, pid_file),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                output = await _read(child)
+                return ExecResult(exit_code=await child.wait(), output=output)
+        finally:
+            if child.returncode is None:
+                # With its children: they would keep the pipe, and go on for nobody.
+                with suppress(FileNotFoundError, ValueError):
+                    leader = int(pid_file.read_text())
+                    for pid in session(cgroups.processes(container.cgroup), leader):
+                        with suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+            for file in (process_file, pid_file):
+                file.unlink(missing_ok=True)
+
+    def _started(self, container: Container, first: Process, at: float) -> None:
+        monitor = _monitor(container.home) or Process(pid=0, ticks=-1)
+        container.set_started(Started(process=first, monitor=monitor, at=at))
+        self._watch.add(container)
+
+    def _surroundings(self, spec: ContainerSpec, root: Path) -> oci.Surroundings:
+        user = spec.user or self._containers[spec.id].record.unpacked.image.user
+        granted = frozenset(oci.capabilities(spec))
+        shm = ""
+        if spec.ipc_mode == "host":
+            shm = "/dev/shm"
+        elif spec.ipc_mode.startswith("container:"):
+            shm = f"/proc/{self._pid_of(spec.ipc_mode)}/root/dev/shm"
+        return oci.Surroundings(
+            root=str(root),
+            identity=users.of_image(user, root),
+            network="" if spec.network == "none" else self._namespace(spec.network, "net"),
+            pid=self._namespace(spec.pid_mode, "pid"),
+            ipc="" if spec.ipc_mode == "none" else self._namespace(spec.ipc_mode, "ipc"),
+            shm=shm,
+            init=_init() if spec.init else "",
+            devices=devices.of_host() if spec.privileged else devices.of_spec(spec.devices),
+            seccomp=None if spec.privileged else seccomp.default(granted),
+        )
+
+    def _namespace(self, mode: str, kind: str) -> str:
+        return f"/proc/{self._pid_of(mode)}/ns/{kind}" if mode.startswith("container:") else mode
+
+    def _pid_of(self, mode: str) -> int:
+        other = self._containers.get(mode.removeprefix("container:"))
+        if other is None or not other.running or other.started is None:
+            raise RuntimeFailure("CannotStartContainerError", f"cannot join {mode}: that container is not running")
+        return other.started.process.pid
+
+
+def _with_files(container: Container) -> ContainerSpec:
+    """The specification with resolv.conf and hosts of its own, where it asks for some and mounts none."""
+    spec = container.record.spec
+    there = {mount.target for mount in spec.mounts}
+    files = {
+        "/etc/resolv.conf": [f"nameserver {server}" for server in spec.dns_servers]
+        + ([f"search {' '.join(spec.dns_search)}"] if spec.dns_search else []),
+        "/etc/hosts": [f"{entry['ipAddress']} {entry['hostname']}" for entry in spec.extra_hosts],
+    }
+    files["/etc/hosts"] = files["/etc/hosts"] and ["127.0.0.1 localhost", "::1 localhost", *files["/etc/hosts"]]
+    added = []
+    for target, lines in files.items():
+        if lines and target not in there:
+            file = container.home / Path(target).name
+            file.write_text("".join(f"{line}\n" for line in lines))
+            file.chmod(0o644)
+            added.append(Mount(target=target, source=str(file)))
+    return msgspec.structs.replace(spec, mounts=[*spec.mounts, *added]) if added else spec
+
+
+def _monitor(home: Path) -> Process | None:
+    try:
+        found = process(int((home / "conmon.pid").read_text()))
+        command = Path(f"/proc/{found.pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return found if str(home).encode() in command else None
+
+
+def _init() -> str:
+    for path in _INITS:
+        if os.access(path, os.X_OK):
+            return path
+    raise RuntimeFailure("CannotStartContainerError", "this machine has no init for containers: apt-get install tini")
+
+
+async def _read(child: asyncio.subprocess.Process) -> bytes:
+    """What a command prints, cut; the rest is read and dropped, so that it does not block."""
+    assert child.stdout is not None
+    kept = b""
+    while data := await child.stdout.read(65536):
+        kept = (kept + data)[:OUTPUT_LIMIT]
+    return kept

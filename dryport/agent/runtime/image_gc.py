@@ -1,0 +1,98 @@
+"""Images that nothing uses go after a while, as ECS's agent cleans up.
+
+The source of the numbers: "Automated task and image cleanup", Amazon ECS Developer Guide
+(ECS_IMAGE_CLEANUP_INTERVAL, ECS_IMAGE_MINIMUM_CLEANUP_AGE, ECS_NUM_IMAGES_DELETE_PER_CYCLE).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from dryport.agent.runtime.interface import RuntimeFailure
+
+INTERVAL = 30 * 60.0  # seconds
+MINIMUM_AGE = 60 * 60.0  # seconds since it was last used
+PER_CYCLE = 5
+
+_log = logging.getLogger(__name__)
+
+
+def unused(last_used: Mapping[str, float], in_use: set[str], now: float) -> list[str]:
+    """The images to delete now: those longest unused first."""
+    old = sorted((at, id) for id, at in last_used.items() if id not in in_use and now - at >= MINIMUM_AGE)
+    return [id for _, id in old[:PER_CYCLE]]
+
+
+class Collector:
+    """Remembers in ``file`` when each image was last used, and every ``INTERVAL`` deletes what ``unused`` names.
+
+    Only images that this runtime pulled or ran are known to it, so none of the machine's other images ever goes.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        present: Callable[[], Awaitable[list[str]]],
+        delete: Callable[[str], Awaitable[None]],
+        in_use: Callable[[], set[str]],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._present = present
+        self._delete = delete
+        self._in_use = in_use
+        self._now = now
+        self._task: asyncio.Task[None] | None = None
+        self._last_used: dict[str, float] = {}
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            self._last_used = msgspec.json.decode(file.read_bytes(), type=dict[str, float])
+
+    def used(self, id: str) -> None:
+        """An image was pulled, or a container was made of it."""
+        self._last_used[id] = self._now()
+        self._save()
+
+    def begin(self) -> None:
+        """Collect from now on."""
+        self._task = asyncio.create_task(self._forever())
+
+    async def collect(self) -> list[str]:
+        """One cycle; what was deleted."""
+        in_use = self._in_use()
+        for id in in_use:
+            self._last_used[id] = self._now()
+        there = set(await self._present())
+        self._last_used = {id: at for id, at in self._last_used.items() if id in there}
+        gone = unused(self._last_used, in_use, self._now())
+        for id in gone:
+            await self._delete(id)
+            self._last_used.pop(id, None)
+        self._save()
+        return gone
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _forever(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self.collect()
+            except RuntimeFailure as error:
+                _log.warning("images could not be collected: %s", error)
+
+    def _save(self) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(self._last_used))
+        fresh.rename(self._file)
