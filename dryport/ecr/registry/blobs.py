@@ -17,6 +17,7 @@ async def serve(request: Request) -> None:
     blob = await request.contents.find_layer(request.repository, digest)
     if blob is None:
         raise RegistryError(404, "BLOB_UNKNOWN", f"The blob '{digest}' is unknown to the repository")
+    await request.settled()
     _send(request, blob)
 
 

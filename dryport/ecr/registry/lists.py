@@ -33,6 +33,7 @@ async def tags(request: Request) -> None:
     repository = request.repository
     held = sorted(tag.name for tag in request.reader.find(TAGS, "repository", repository.arn))
     page, link = _page(request, f"/v2/{repository.name}/tags/list", held)
+    await request.settled()
     request.respond_json(msgspec.json.encode({"name": repository.name, "tags": page}), link)
 
 
@@ -40,6 +41,7 @@ async def catalog(request: Request) -> None:
     """The registry's repositories, in lexical order."""
     found = request.reader.find(REPOSITORIES, "registry", f"{request.account}/{request.region}")
     page, link = _page(request, "/v2/_catalog", sorted(repository.name for repository in found))
+    await request.settled()
     request.respond_json(msgspec.json.encode({"repositories": page}), link)
 
 
@@ -64,4 +66,5 @@ async def referrers(request: Request) -> None:
         "manifests": [descriptor(image) for image in found],
     }
     headers: Headers = [("oci-filters-applied", "artifactType")] if wanted else []
+    await request.settled()
     request.respond_json(msgspec.json.encode(index), headers, manifest.OCI_INDEX)

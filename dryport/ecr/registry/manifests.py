@@ -34,6 +34,7 @@ def _find(request: Request, reference: str) -> Image:
 
 async def _get(request: Request, reference: str) -> None:
     image = _find(request, reference)
+    await request.settled()
     accept = request.header("accept")
     if not manifest.accepts([accept], image.media_type):
         message = f"The manifest is of the media type {image.media_type}, which the Accept header does not name"

@@ -67,6 +67,10 @@ class Request:
             raise RegistryError(400, "DIGEST_INVALID", f"'{text}' is not a digest of SHA-256 or SHA-512")
         return text
 
+    async def settled(self) -> None:
+        """Wait until what was read is durable; an answer may tell of it then."""
+        await self.contents.store.settled()
+
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """Answer."""
         self.exchange.respond(status, [API_VERSION, *headers], body)
