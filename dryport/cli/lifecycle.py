@@ -13,7 +13,7 @@ import click
 
 from dryport.cli import doctor, options
 from dryport.cli.processes import answers, supervisor_pid
-from dryport.control.config import DEFAULT_PORT, Config, load
+from dryport.control.config import DEFAULT_PORT, DEFAULT_STATE_DIR, Config, load
 
 START_SECONDS = 30.0
 DOWN_SECONDS = 90.0
@@ -61,7 +61,7 @@ def up(state_dir: Path, port: int, detach: bool, dev_credentials: bool) -> None:
         if time.monotonic() > deadline:
             raise options.Failure(f"the endpoint did not answer within {START_SECONDS:.0f} s: see {log_path.parent}")
         time.sleep(0.02)
-    hint = "" if state_dir == options.DEFAULT_STATE_DIR else f" --state-dir {state_dir}"
+    hint = "" if state_dir == DEFAULT_STATE_DIR else f" --state-dir {state_dir}"
     click.echo(f"Dryport answers at http://localhost:{port}")
     click.echo(f'Next: eval "$(dryport env{hint})" && aws ecs list-clusters')
 
@@ -99,10 +99,8 @@ def _clear_leftovers(state_dir: Path, keep_tasks: bool) -> None:
         click.echo("Dryport was not running")
         return
     doctor.require_root()
-    from dryport.host import teardown
-    from dryport.platform import containerd, slots
+    from dryport.platform import leftovers, slots
 
-    containerd.teardown(config)
-    teardown.everything(config)
+    leftovers.clear(config)
     slots.release(config.slot)
     click.echo("Dryport was not running; what it had left on the machine is gone")

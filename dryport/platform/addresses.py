@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import IPv4Network
 
+from dryport.control.clock import Clock
 from dryport.control.config import Config
 
 
@@ -22,7 +23,21 @@ def _has_ipv6_loopback() -> bool:
     return True
 
 
-def listen_addresses(config: Config) -> list[str]:
-    """Loopback, never every interface; and the address that only the VPCs reach."""
-    loopback = ["127.0.0.1", "::1"] if _has_ipv6_loopback() else ["127.0.0.1"]
-    return [*loopback, endpoint_address(config)]
+def loopback_addresses() -> list[str]:
+    """Where people's clients reach the endpoint: loopback, never every interface."""
+    return ["127.0.0.1", "::1"] if _has_ipv6_loopback() else ["127.0.0.1"]
+
+
+def _is_there(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+async def until_there(address: str, clock: Clock) -> None:
+    """Wait until the machine has an address: the host driver makes the VPCs' one while the control plane starts."""
+    while not _is_there(address):
+        await clock.sleep(0.02)

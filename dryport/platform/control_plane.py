@@ -18,10 +18,10 @@ import uvloop
 from dryport.control.clock import SystemClock
 from dryport.control.config import load
 from dryport.control.context import Context
-from dryport.ecs.published import stop_every_task, unstopped_tasks
+from dryport.ecs.published import stop_tasks_of_this_machine, tasks_of_this_machine
 from dryport.gateway.server import Gateway
 from dryport.platform import credentials, rooms
-from dryport.platform.addresses import listen_addresses
+from dryport.platform.addresses import endpoint_address, loopback_addresses, until_there
 from dryport.store.sqlite import SqliteStore
 
 log = logging.getLogger("dryport.platform")
@@ -30,12 +30,18 @@ DRAIN_SECONDS = 40.0  # Fargate's longest default stop timeout, and some room
 
 async def _drain(context: Context) -> None:
     """Ask every task to stop and wait until all have, for a bounded time."""
-    await context.store.transact(lambda tx: stop_every_task(tx, context.clock.time()))
+    await context.store.transact(lambda tx: stop_tasks_of_this_machine(tx, context.clock.time()))
     deadline = context.clock.monotonic() + DRAIN_SECONDS
-    while (left := unstopped_tasks(context.store.reader)) and context.clock.monotonic() < deadline:
+    while (left := tasks_of_this_machine(context.store.reader)) and context.clock.monotonic() < deadline:
         await context.clock.sleep(0.1)
     if left:
-        log.warning("%d tasks had not stopped after %.0f s", left, DRAIN_SECONDS)
+        log.warning("%d tasks had not stopped after %.0f s", len(left), DRAIN_SECONDS)
+
+
+async def _serve_vpcs(gateway: Gateway, context: Context) -> None:
+    address = endpoint_address(context.config)
+    await until_there(address, context.clock)
+    await gateway.serve([address], context.config.port)
 
 
 async def serve(state_dir: Path) -> None:
@@ -58,7 +64,8 @@ async def serve(state_dir: Path) -> None:
     loop.add_signal_handler(signal.SIGUSR1, ask, True)
 
     gateway = Gateway(context, furnished)
-    running = [loop.create_task(gateway.serve(listen_addresses(config), config.port))]
+    running = [loop.create_task(gateway.serve(loopback_addresses(), config.port))]
+    running.append(loop.create_task(_serve_vpcs(gateway, context)))
     running += [loop.create_task(each.run()) for room in furnished for each in room.loops]
     for task in running:
         task.add_done_callback(lambda ended: _ended(ended, ask))

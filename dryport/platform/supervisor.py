@@ -18,8 +18,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.control.config import Config
-from dryport.host import teardown
-from dryport.platform import containerd, credentials, slots
+from dryport.platform import containerd, credentials, leftovers, slots
 from dryport.platform.child import Child
 
 log = logging.getLogger("dryport.supervisor")
@@ -72,12 +71,15 @@ def _children(config: Config) -> dict[str, Child]:
     return {
         "host": child("host", [sys.executable, "-m", "dryport.host.daemon", "--state-dir", state]),
         "control": child("control", [sys.executable, "-m", "dryport.platform.control_plane", "--state-dir", state]),
-        "containerd": child("containerd", containerd.command(config)),
+        "containerd": child("containerd", containerd.argv(config.state_dir)),
         "agent": child(
             "agent",
             [
-                *(sys.executable, "-m", "dryport.agent.main", "--endpoint", f"http://127.0.0.1:{config.port}"),
-                *("--state-dir", f"{state}/agent", "--cluster", "dryport-fargate", "--runtime", "containerd"),
+                *(sys.executable, "-m", "dryport.agent.main", "--cluster", "dryport-fargate"),
+                *("--endpoint", f"http://127.0.0.1:{config.port}", "--task-endpoint", config.endpoint_in_vpc),
+                *("--state-dir", str(leftovers.agent_dir(config)), "--runtime", "containerd"),
+                *("--runtime-address", str(containerd.socket(config.state_dir))),
+                *("--runtime-root", str(containerd.registries(config.state_dir))),
                 *("--credentials", str(credentials.agent_key_path(config.state_dir))),
             ],
         ),
@@ -86,6 +88,7 @@ def _children(config: Config) -> dict[str, Child]:
 
 async def supervise(config: Config) -> None:
     """Run until a signal asks for the end."""
+    containerd.write_config(config.state_dir)
     children = _children(config)
     asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
@@ -109,8 +112,7 @@ async def supervise(config: Config) -> None:
     await children["agent"].stop()
     await children["containerd"].stop()
     await children["host"].stop()
-    await asyncio.to_thread(containerd.teardown, config)
-    await asyncio.to_thread(teardown.everything, config)
+    await asyncio.to_thread(leftovers.clear, config)
     slots.release(config.slot)
 
 

@@ -1,0 +1,47 @@
+"""What other services may ask of ECS: plain functions inside their own transactions."""
+
+from __future__ import annotations
+
+from dryport.ecs.lifecycle import STATUSES, STOPPED, USER_INITIATED, request_stop
+from dryport.ecs.model import ACCOUNT_SETTINGS, CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
+from dryport.ecs.settings import SETTINGS
+from dryport.store import Reader, Transaction
+
+
+def cluster(reader: Reader, cluster_arn: str) -> Cluster | None:
+    """A cluster, inactive and hidden ones too."""
+    return reader.get(CLUSTERS, cluster_arn)
+
+
+def task(reader: Reader, task_arn: str) -> Task | None:
+    """A task, until an hour after it stopped."""
+    return reader.get(TASKS, task_arn)
+
+
+def task_definition(reader: Reader, task_definition_arn: str) -> TaskDefinition | None:
+    """A revision, of whatever status."""
+    return reader.get(TASK_DEFINITIONS, task_definition_arn)
+
+
+def account_setting(reader: Reader, account: str, region: str, principal_arn: str, name: str) -> str:
+    """What holds for a principal: its own setting, else the account's default, else ECS's.
+
+    Raises KeyError where ECS has no such setting.
+    """
+    for principal in (principal_arn, ""):
+        own = reader.get(ACCOUNT_SETTINGS, f"{scope(account, region, name)}/{principal}")
+        if own is not None:
+            return own.value
+    return SETTINGS[name].default
+
+
+def tasks_of_this_machine(reader: Reader) -> list[Task]:
+    """The tasks that have not stopped and do not run on machines elsewhere."""
+    unstopped = (task for status in STATUSES if status != STOPPED for task in reader.find(TASKS, "status", status))
+    return [task for task in unstopped if task.launch_type != "EXTERNAL"]
+
+
+def stop_tasks_of_this_machine(tx: Transaction, now: float) -> None:
+    """Want all of them stopped: the platform is going down."""
+    for each in tasks_of_this_machine(tx):
+        tx.put(TASKS, request_stop(each, USER_INITIATED, "Dryport was shut down", now))
