@@ -5,3 +5,14 @@ from dryport.gateway.service import Service
 SERVICE = Service("ecs")
 
 # Imported for their handlers; each takes SERVICE from here, so they follow it.
+from dryport.ecs.api import (  # noqa: E402, F401
+    account_settings,
+    agents,
+    clusters,
+    instances,
+    protection,
+    run_task,
+    tags,
+    task_definitions,
+    tasks,
+)

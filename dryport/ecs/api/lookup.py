@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
 from dryport.gateway.service import Call
 
 DEFAULT_CLUSTER = "default"
-_TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
 
 
 def invalid(message: str) -> ServiceError:
@@ -60,7 +57,8 @@ def task_arn(cluster: Cluster, identifier: str) -> str:
 
 def task(call: Call, cluster: Cluster, identifier: str) -> Task | None:
     """A cluster's task, ``None`` where there is none of this id or ARN."""
-    return call.tx.get(TASKS, task_arn(cluster, identifier))
+    found = call.tx.get(TASKS, task_arn(cluster, identifier))
+    return found if found is not None and found.cluster_arn == cluster.arn else None
 
 
 def task_definition(call: Call, identifier: str) -> TaskDefinition | None:

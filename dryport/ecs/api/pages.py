@@ -14,7 +14,9 @@ from dryport.aws.errors import ServiceError
 _MAX_RESULTS = 100
 
 
-def page(items: Sequence[str], request: Mapping[str, Any], most: int = _MAX_RESULTS) -> tuple[Sequence[str], str | None]:
+def page(
+    items: Sequence[str], request: Mapping[str, Any], most: int = _MAX_RESULTS
+) -> tuple[Sequence[str], str | None]:
     """The page of ``items`` that a request asks for, and the token of the next one, ``None`` on the last page.
 
     A token names the last item seen, and where it was in case it is gone by then: a page is then short or long by what

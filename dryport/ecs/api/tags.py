@@ -32,8 +32,9 @@ def check(tags: Sequence[Json]) -> list[Json]:
     if not all(keys):
         raise ServiceError("InvalidParameterException", "Tag key cannot be null or empty.")
     if len(set(keys)) != len(keys):
-        raise ServiceError("InvalidParameterException", "Duplicate tag keys found. Please note that Tag keys are case "
-                           "insensitive.")
+        raise ServiceError(
+            "InvalidParameterException", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        )
     if any(key.lower().startswith("aws:") for key in keys):
         raise ServiceError(
             "InvalidParameterException",

@@ -1,0 +1,224 @@
+"""From a checked launch to its tasks. RunTask and StartTask (and services) share it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from dryport.aws import arn
+from dryport.aws.errors import ServiceError
+from dryport.aws.identifiers import hexadecimal, uuid4
+from dryport.ec2.model import Subnet
+from dryport.ecs.api import network, overrides, tags
+from dryport.ecs.api.lookup import client_error, invalid, task_definition
+from dryport.ecs.lifecycle import PENDING, PROVISIONING
+from dryport.ecs.model import (
+    CONTAINER_INSTANCES,
+    Attachment,
+    Cluster,
+    Container,
+    ContainerInstance,
+    Json,
+    Task,
+    TaskDefinition,
+)
+from dryport.ecs.placement.fit import Demand
+from dryport.gateway.service import Call
+
+PLATFORM_VERSION = "1.4.0"  # what LATEST means
+_EPHEMERAL_GIB = 20  # Fargate's default
+_STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
+_ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the tasks of one launch have in common."""
+
+    cluster: Cluster
+    definition: TaskDefinition
+    launch_type: str
+    overrides: Json
+    network: Json  # awsvpcConfiguration, empty for other network modes
+    group: str
+    started_by: str | None = None
+    client_token: str | None = None
+    tags: list[Json] = field(default_factory=list)
+
+    @property
+    def mode(self) -> str:
+        """The network mode."""
+        return str(self.definition.body.get("networkMode", "bridge"))
+
+
+def runnable_definition(call: Call, identifier: str) -> TaskDefinition:
+    """The active revision of this name. Raises ServiceError (ClientException)."""
+    definition = task_definition(call, identifier)
+    if definition is None:
+        raise client_error("TaskDefinition not found.")
+    if definition.status != "ACTIVE":
+        raise client_error("TaskDefinition is inactive")
+    return definition
+
+
+def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefinition, launch_type: str) -> Launch:
+    """Check what RunTask and StartTask have in common. Raises ServiceError."""
+    if launch_type not in definition.body["compatibilities"]:
+        raise invalid(f"Task definition does not support launch_type {launch_type}.")
+    started_by = request.get("startedBy") or None
+    if started_by is not None and not _STARTED_BY.fullmatch(started_by):
+        raise invalid("startedBy contains invalid characters or is longer than 128 characters.")
+    group = request.get("group") or f"family:{definition.family}"
+    if group.startswith("service:"):
+        raise invalid("Task groups of the namespace service: are for services only.")
+    if request.get("propagateTags") == "SERVICE":
+        raise invalid("The SERVICE option of propagateTags is not supported when running a task.")
+    if launch_type == "FARGATE":
+        _check_platform(call, request, definition)
+    elif request.get("platformVersion"):
+        raise invalid("The platform version must be null when specifying an EC2 launch type.")
+    return Launch(
+        cluster=cluster,
+        definition=definition,
+        launch_type=launch_type,
+        overrides=overrides.normalize(
+            request.get("overrides", {}), definition.body, on_fargate=launch_type == "FARGATE"
+        ),
+        network=network.check(call, request, definition.body.get("networkMode", "bridge"), launch_type),
+        group=group,
+        started_by=started_by,
+        client_token=request.get("clientToken"),
+        tags=_tags(request, cluster, definition),
+    )
+
+
+def demand(launch: Launch) -> Demand:
+    """What each task takes of a container instance."""
+    body = launch.definition.body
+    names = [container["name"] for container in body["containerDefinitions"]]
+
+    def size(name: str, *members: str) -> int:
+        found = (overrides.container_size(body, launch.overrides, name, member) for member in members)
+        return next((each for each in found if each is not None), 0)
+
+    cpu, memory = (overrides.task_size(body, launch.overrides, member) for member in ("cpu", "memory"))
+    mappings = [mapping for container in body["containerDefinitions"] for mapping in container["portMappings"]]
+    fixed = [] if launch.mode == "awsvpc" else [mapping for mapping in mappings if mapping.get("hostPort")]
+    return Demand(
+        cpu=int(cpu) if cpu else sum(size(name, "cpu") for name in names),
+        memory=int(memory) if memory else sum(size(name, "memoryReservation", "memory") for name in names),
+        ports=tuple(mapping["hostPort"] for mapping in fixed if mapping["protocol"] == "tcp"),
+        ports_udp=tuple(mapping["hostPort"] for mapping in fixed if mapping["protocol"] == "udp"),
+    )
+
+
+def task(
+    call: Call,
+    launch: Launch,
+    *,
+    subnet: Subnet | None = None,
+    instance: ContainerInstance | None = None,
+    provider: str | None = None,
+) -> Task:
+    """A new task, not yet stored. ``subnet`` for awsvpc; ``instance`` on capacity that the user sees."""
+    body, cluster = launch.definition.body, launch.cluster
+    task_id = hexadecimal(call.random, 32)
+    on_fargate = launch.launch_type == "FARGATE"
+    platform = body.get("runtimePlatform", {})
+    return Task(
+        arn=arn.make("ecs", cluster.region, cluster.account, f"task/{cluster.name}/{task_id}"),
+        cluster_arn=cluster.arn,
+        account=cluster.account,
+        region=cluster.region,
+        task_definition_arn=launch.definition.arn,
+        family=launch.definition.family,
+        launch_type=launch.launch_type,
+        capacity_provider=provider,
+        last_status=PROVISIONING if subnet is not None else PENDING,
+        containers=[_container(call, launch, task_id, container) for container in body["containerDefinitions"]],
+        attachments=[_interface(call, subnet)] if subnet is not None else [],
+        attributes=_attributes(platform, on_fargate),
+        instance_arn=instance.arn if instance is not None else None,
+        availability_zone=subnet.availability_zone if subnet is not None else _zone(instance),
+        cpu=overrides.task_size(body, launch.overrides, "cpu"),
+        memory=overrides.task_size(body, launch.overrides, "memory"),
+        group=launch.group,
+        started_by=launch.started_by,
+        client_token=launch.client_token,
+        overrides=launch.overrides,
+        network_configuration=launch.network,
+        platform_version=PLATFORM_VERSION if on_fargate else None,
+        platform_family="Linux" if on_fargate else None,
+        ephemeral_storage=_ephemeral_storage(body, launch.overrides) if on_fargate else None,
+        tags=launch.tags,
+        created_at=call.now,
+        resources=demand(launch).as_json(),
+    )
+
+
+def _container(call: Call, launch: Launch, task_id: str, definition: Json) -> Container:
+    cluster, name = launch.cluster, definition["name"]
+
+    def size(member: str) -> str | None:
+        found = overrides.container_size(launch.definition.body, launch.overrides, name, member)
+        return None if found is None else str(found)
+
+    resource = f"container/{cluster.name}/{task_id}/{uuid4(call.random)}"
+    return Container(
+        arn=arn.make("ecs", cluster.region, cluster.account, resource),
+        name=name,
+        image=definition["image"],
+        cpu=size("cpu"),
+        memory=size("memory"),
+        memory_reservation=size("memoryReservation"),
+    )
+
+
+def _interface(call: Call, subnet: Subnet) -> Attachment:
+    return Attachment(id=uuid4(call.random), details=[{"name": "subnetId", "value": subnet.id}])
+
+
+def _attributes(platform: Json, on_fargate: bool) -> list[Json]:
+    if not on_fargate:
+        return []
+    return [{"name": "ecs.cpu-architecture", "value": _ARCHITECTURES[platform.get("cpuArchitecture", "X86_64")]}]
+
+
+def _zone(instance: ContainerInstance | None) -> str | None:
+    if instance is None:
+        return None
+    attributes = {attribute["name"]: attribute.get("value") for attribute in instance.attributes}
+    return attributes.get("ecs.availability-zone")
+
+
+def _ephemeral_storage(body: Json, override: Json) -> Json:
+    storage: Json = override.get("ephemeralStorage") or body.get("ephemeralStorage") or {"sizeInGiB": _EPHEMERAL_GIB}
+    return storage
+
+
+def _tags(request: Any, cluster: Cluster, definition: TaskDefinition) -> list[Json]:
+    propagated = definition.tags if request.get("propagateTags") == "TASK_DEFINITION" else []
+    merged = tags.merge(propagated, tags.given(request))
+    if request.get("enableECSManagedTags"):
+        merged = tags.merge([{"key": "aws:ecs:clusterName", "value": cluster.name}], merged)
+    return merged
+
+
+def _check_platform(call: Call, request: Any, definition: TaskDefinition) -> None:
+    if request.get("platformVersion", "LATEST") not in ("LATEST", PLATFORM_VERSION):
+        raise ServiceError("PlatformUnknownException", "The specified platform does not exist.")
+    platform = definition.body.get("runtimePlatform", {})
+    linux = platform.get("operatingSystemFamily", "LINUX") == "LINUX"
+    wanted = _ARCHITECTURES[platform.get("cpuArchitecture", "X86_64")]
+    # Hosts that are not up yet may come; those that are up must fit.
+    hosts = call.tx.find(CONTAINER_INSTANCES, "capacity", "FARGATE/ACTIVE")
+    if not linux or (hosts and not any(_architecture(host) == wanted for host in hosts)):
+        raise client_error(
+            "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+        )
+
+
+def _architecture(host: ContainerInstance) -> str | None:
+    attributes = {attribute["name"]: attribute.get("value") for attribute in host.attributes}
+    return attributes.get("ecs.cpu-architecture", "x86_64")

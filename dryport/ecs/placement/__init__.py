@@ -1,0 +1,1 @@
+"""On which instance a task goes. Pure."""
