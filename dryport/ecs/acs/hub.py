@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
-import msgspec
 from msgspec.structs import replace
 
 from dryport.control.context import Context
+from dryport.ecs.acs.handshake import admit
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.acs.session import Session
 from dryport.ecs.acs.telemetry import Telemetry
-from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
 from dryport.gateway.http import Upgrade
-from dryport.iam import credentials as iam
-from dryport.store import Change, Reader, StoreUnavailable, Transaction
+from dryport.store import Change, StoreUnavailable, Transaction
 
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 log = logging.getLogger("dryport.ecs.acs")
 
 
@@ -45,15 +40,15 @@ class Hub:
 
     async def acs(self, upgrade: Upgrade) -> None:
         """Handle an agent's control connection."""
-        query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
-        instance = _admit(self._store.reader, upgrade, query.get("containerInstanceArn", ""))
-        if instance is None:
+        handshake = admit(self._store.reader, upgrade, "containerInstanceArn", self._context.clock.time())
+        if handshake is None:
             return
+        instance, query = handshake.instance, handshake.query
         session = Session(
             self._context,
             await upgrade.accept(),
             instance.arn,
-            endpoint=f"http://{upgrade.headers.get('host', 'localhost')}",
+            endpoint=handshake.endpoint,
             versions={
                 "agent_version": query.get("agentVersion", ""),
                 "agent_hash": query.get("agentHash", ""),
@@ -77,10 +72,9 @@ class Hub:
 
     async def tcs(self, upgrade: Upgrade) -> None:
         """Handle an agent's telemetry connection."""
-        query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
-        instance = _admit(self._store.reader, upgrade, query.get("containerInstance", ""))
-        if instance is not None:
-            await self.telemetry.serve(await upgrade.accept(), instance.arn)
+        handshake = admit(self._store.reader, upgrade, "containerInstance", self._context.clock.time())
+        if handshake is not None:
+            await self.telemetry.serve(await upgrade.accept(), handshake.instance.arn)
 
     def _route(self, change: Change[Any]) -> None:
         item = change.new if change.new is not None else change.old
@@ -107,27 +101,3 @@ class Hub:
         instance = tx.get(CONTAINER_INSTANCES, instance_arn)
         if instance is not None and instance_arn not in self._sessions:
             tx.put(CONTAINER_INSTANCES, replace(instance, agent_connected=False))
-
-
-def _admit(reader: Reader, upgrade: Upgrade, instance_arn: str) -> ContainerInstance | None:
-    """The instance that a verified handshake is of; ``None`` where it has been rejected."""
-    instance = reader.get(CONTAINER_INSTANCES, instance_arn)
-    if instance is None or instance.status == "INACTIVE":
-        # The agent tells this case by the name and stays away for an hour.
-        _reject(upgrade, 400, {"InactiveInstanceException": "The container instance is not registered."})
-        return None
-    if _account(reader, upgrade.headers) != instance.account:
-        _reject(upgrade, 403, {"AccessDeniedException": "The container instance belongs to another account."})
-        return None
-    return instance
-
-
-def _account(reader: Reader, headers: Mapping[str, str]) -> str | None:
-    """The account of the key that signed a handshake; the gateway has verified the signature."""
-    key = _CREDENTIAL.search(headers.get("authorization", ""))
-    credential = iam.find(reader, key[1]) if key else None
-    return credential.account if credential else None
-
-
-def _reject(upgrade: Upgrade, status: int, body: dict[str, str]) -> None:
-    upgrade.reject(status, msgspec.json.encode(body))

@@ -1,6 +1,6 @@
 """What container agents call: registration, where to connect, and what became of their tasks.
 
-Source: the agent protocol page; Amazon ECS API reference. An agent goes on or gives up by the error's code, so the codes
+Source: the agent protocol page; Amazon ECS API reference. An agent goes on or gives up by an error's code: the codes
 are AWS's.
 """
 

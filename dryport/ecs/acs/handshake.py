@@ -1,0 +1,80 @@
+"""Who opens an agent's websocket: the signature of the handshake, and the instance that it is for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from dryport.aws import sigv4
+from dryport.ecs.model import CONTAINER_INSTANCES, ContainerInstance
+from dryport.gateway.http import Upgrade
+from dryport.iam import credentials as iam
+from dryport.iam.model import Credential
+from dryport.store import Reader
+
+SKEW_SECONDS = 300.0  # "Signature Version 4": a request's time may be off by five minutes
+_SERVICE = "ecs"
+
+
+class Handshake(NamedTuple):
+    """An admitted handshake; ``query`` holds its parameters, ``endpoint`` the URL by which the agent reached us."""
+
+    instance: ContainerInstance
+    query: dict[str, str]
+    endpoint: str
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = msgspec.json.encode({code: message})
+
+
+def admit(reader: Reader, upgrade: Upgrade, parameter: str, now: float) -> Handshake | None:
+    """The handshake of an agent; ``None`` where it has been rejected.
+
+    ``parameter`` is the member of the query that holds the instance's ARN. An agent whose instance is not registered
+    gets 400 and InactiveInstanceException, by which AWS's agent knows it.
+    """
+    query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
+    try:
+        credential = _verified(reader, upgrade, now)
+        instance = reader.get(CONTAINER_INSTANCES, query.get(parameter, ""))
+        if instance is None or instance.status == "INACTIVE":
+            raise _Refusal(400, "InactiveInstanceException", "The container instance is not registered.")
+        if instance.account != credential.account:
+            raise _Refusal(403, "AccessDeniedException", "The container instance belongs to another account.")
+    except _Refusal as refusal:
+        upgrade.reject(refusal.status, refusal.body)
+        return None
+    return Handshake(instance, query, f"http://{upgrade.headers.get('host', 'localhost')}")
+
+
+def _verified(reader: Reader, upgrade: Upgrade, now: float) -> Credential:
+    headers = upgrade.headers
+    try:
+        date = headers.get("x-amz-date")
+        signature = sigv4.from_header(headers.get("authorization", ""), date, headers.get("x-amz-security-token"))
+        skew = abs(signature.seconds - now)
+    except sigv4.IncompleteSignature as error:
+        raise _Refusal(403, "AccessDeniedException", str(error)) from None
+    credential = iam.find(reader, signature.access_key_id)
+    if credential is None or not sigv4.matches(credential.session_token or "", signature.token or ""):
+        raise _Refusal(403, "AccessDeniedException", "The security token included in the request is invalid.")
+    if skew > SKEW_SECONDS or (credential.expires is not None and credential.expires <= now):
+        raise _Refusal(403, "AccessDeniedException", "The signature has expired.")
+    calculated = sigv4.calculate(
+        signature,
+        credential.secret_access_key,
+        "GET",
+        upgrade.path,
+        upgrade.query,
+        headers.get,
+        sigv4.EMPTY_SHA256,
+    )
+    if signature.service != _SERVICE or not sigv4.matches(calculated, signature.signature):
+        raise _Refusal(403, "AccessDeniedException", "The signature of the handshake does not match.")
+    return credential

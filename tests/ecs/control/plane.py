@@ -1,0 +1,211 @@
+"""ECS's control plane behind the real gateway, on a store in a file, in the tests' event loop.
+
+``Plugger`` stands where the network controller of EC2 and the host's root process are: it plugs interfaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from dryport.aws import arn
+from dryport.control.clock import SystemClock
+from dryport.control.config import DEFAULT_ACCOUNT, DEFAULT_REGION, Config
+from dryport.control.context import Context
+from dryport.ec2 import published as ec2
+from dryport.ec2.model import NETWORK_INTERFACES
+from dryport.ecs import lifecycle
+from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Attachment, Cluster, Container, Task, TaskDefinition
+from dryport.ecs.room import room
+from dryport.gateway.server import Gateway
+from dryport.iam import credentials
+from dryport.iam.model import CREDENTIALS, Credential
+from dryport.store.sqlite import SqliteStore
+
+DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
+ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Plugger:
+    """Plugs and unplugs the devices of interfaces. ``broken``: it fails; ``idle``: it does nothing."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.broken = ""
+        self.idle = False
+
+    async def run(self) -> None:
+        async with self.store.watch(NETWORK_INTERFACES) as watch:
+            await self.store.transact(self._work)
+            async for _ in watch:
+                await self.store.transact(self._work)
+
+    def _work(self, tx: Any) -> None:
+        if self.idle:
+            return
+        for each in list(tx.all(NETWORK_INTERFACES)):
+            if each.device == "unplugging":
+                tx.delete(NETWORK_INTERFACES, each.id)
+            elif each.device == "wanted":
+                device = "failed" if self.broken else "plugged"
+                tx.put(NETWORK_INTERFACES, replace(each, device=device, device_error=self.broken))
+
+
+class Plane:
+    """A control plane that can be ended at any instant and started again on what it left."""
+
+    def __init__(self, directory: Path, clock: Any = None, seed: int | None = None) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.config = Config(state_dir=directory, port=self.port)
+        self.clock = clock or SystemClock()
+        self.random = random.Random(seed)
+        self.store: SqliteStore
+        self.plugger: Plugger
+        self.key: Credential
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> Plane:
+        self.store = SqliteStore.open(self.directory / "control.db")
+        context = Context(self.store, self.clock, self.random, self.config)
+        ecs = room(context)
+        self.plugger = Plugger(self.store)
+        key = next(iter(self.store.reader.find(CREDENTIALS, "account", DEFAULT_ACCOUNT)), None)
+        self.key = key or await self.store.transact(
+            lambda tx: credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT)
+        )
+        await self.store.transact(self._world)
+        loops: list[Any] = [*ecs.loops, self.plugger]
+        self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
+        gateway = asyncio.create_task(Gateway(context, [ecs]).serve(["127.0.0.1"], self.port))
+        self._tasks.append(gateway)
+        await self._listening(gateway)
+        return self
+
+    async def stop(self) -> None:
+        """End it all as a killed process would, except that what was handed to the disk is on the disk."""
+        for task in reversed(self._tasks):
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.store.close()
+        failures = [r for r in results if isinstance(r, Exception) and not isinstance(r, asyncio.CancelledError)]
+        if failures:
+            raise failures[0]
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    def check(self) -> None:
+        """Raise what a loop died of."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+        """Wait for something to become true; the result of ``condition``."""
+        for _ in range(int(seconds * 100)):
+            self.check()
+            found = condition()
+            if found:
+                return found
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"never came: {what}")
+
+    def task(self, task_arn: str) -> Task:
+        found = self.store.reader.get(TASKS, task_arn)
+        assert found is not None, f"{task_arn} is gone"
+        return found
+
+    async def until_status(self, task_arn: str, status: str) -> Task:
+        await self.until(lambda: self.task(task_arn).last_status == status, f"{task_arn} {status}")
+        return self.task(task_arn)
+
+    async def define(self, family: str = "web", **body: Any) -> TaskDefinition:
+        """A task definition as RegisterTaskDefinition keeps it."""
+        containers = body.pop("containerDefinitions", [{"name": "main", "image": "busybox", "essential": True}])
+        definition = TaskDefinition(
+            arn=arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, f"task-definition/{family}:1"),
+            family=family,
+            revision=1,
+            account=DEFAULT_ACCOUNT,
+            region=DEFAULT_REGION,
+            body={"containerDefinitions": containers, **body},
+        )
+        await self.store.transact(lambda tx: tx.put(TASK_DEFINITIONS, definition))
+        return definition
+
+    async def define_fargate(self, family: str = "web", **body: Any) -> TaskDefinition:
+        roles = {member: arn.make("iam", "", DEFAULT_ACCOUNT, f"role/{name}") for member, name in ROLES.items()}
+        return await self.define(family, networkMode="awsvpc", cpu="256", memory="512", **{**roles, **body})
+
+    async def run_task(self, definition: TaskDefinition, instance_arn: str | None = None, **members: Any) -> str:
+        """Write a task as RunTask does (or with an instance StartTask); its ARN."""
+        task_id = f"{self.random.getrandbits(128):032x}"
+        subnets = [each.id for each in ec2.default_subnets(self.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)]
+        subnet = self.random.choice(subnets)
+        fargate = instance_arn is None
+        attachment = Attachment(id=f"att-{task_id}", details=[{"name": "subnetId", "value": subnet}])
+        task = Task(
+            arn=arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, f"task/demo/{task_id}"),
+            cluster_arn=DEMO,
+            account=DEFAULT_ACCOUNT,
+            region=DEFAULT_REGION,
+            task_definition_arn=definition.arn,
+            family=definition.family,
+            launch_type="FARGATE" if fargate else "EXTERNAL",
+            instance_arn=instance_arn,
+            attachments=[attachment] if fargate else [],
+            containers=[
+                Container(arn=f"c-{task_id}-{each['name']}", name=each["name"], image=each["image"])
+                for each in definition.body["containerDefinitions"]
+            ],
+            cpu=definition.body.get("cpu"),
+            memory=definition.body.get("memory"),
+            network_configuration={"subnets": [subnet]} if fargate else {},
+            created_at=self.clock.time(),
+        )
+        task = replace(task, **members)
+        await self.store.transact(lambda tx: tx.put(TASKS, task))
+        return task.arn
+
+    async def stop_task(self, task_arn: str) -> None:
+        """Write what StopTask writes."""
+
+        def work(tx: Any) -> None:
+            task = tx.get(TASKS, task_arn)
+            tx.put(TASKS, lifecycle.request_stop(task, "UserInitiated", "Task stopped by user", self.clock.time()))
+
+        await self.store.transact(work)
+
+    def _world(self, tx: Any) -> None:
+        ec2.ensure_region(tx, self.random, DEFAULT_ACCOUNT, DEFAULT_REGION)
+        tx.put(CLUSTERS, Cluster(arn=DEMO, name="demo", account=DEFAULT_ACCOUNT, region=DEFAULT_REGION))
+
+    async def _listening(self, gateway: asyncio.Task[None]) -> None:
+        for _ in range(500):
+            if gateway.done():
+                gateway.result()
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the gateway does not listen")
