@@ -6,10 +6,68 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from dryport.gateway.models import OperationModel, ServiceModel
+from dryport.gateway.service import FilePayload
 
 WANTED = os.environ.get("DRYPORT_CHECK_ANSWERS") == "1"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "character": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float),
+    "blob": (bytes, FilePayload),
+    "list": (list, tuple),
+    "map": (dict,),
+    "structure": (dict,),
+}
+
+
+class WrongAnswer(TypeError):
+    """A handler's answer does not have the form that the model gives it."""
 
 
 def checker(model: ServiceModel, operation: OperationModel) -> Callable[[Mapping[str, Any]], None]:
-    return lambda output: None
+    """A function that raises WrongAnswer for an output with members that the model does not have, with ``None`` or
+    with values of another type."""
+    name = operation.output.shape if operation.output else None
+
+    def check(output: Mapping[str, Any]) -> None:
+        if name is None:
+            if output:
+                raise WrongAnswer(f"{operation.name} answers nothing, but the handler gave {sorted(output)}")
+            return
+        _check(model, name, output, operation.name)
+
+    return check
+
+
+def _check(model: ServiceModel, name: str, value: Any, path: str) -> None:
+    shape = model.shape(name)
+    if shape.document:
+        return
+    if isinstance(value, msgspec.Raw):
+        value = msgspec.json.decode(value)
+    kinds = _KINDS[shape.type]
+    if not isinstance(value, (*kinds, Mapping) if shape.type in ("map", "structure") else kinds):
+        raise WrongAnswer(f"{path} is {value!r}, which is no {shape.type}")
+    if type(value) is bool and shape.type != "boolean":
+        raise WrongAnswer(f"{path} is {value!r}, which is no {shape.type}")
+    if shape.type == "structure":
+        for member, item in value.items():
+            if member not in shape.members:
+                raise WrongAnswer(f"{path} has no member {member}")
+            _check(model, shape.members[member].shape, item, f"{path}.{member}")
+    elif shape.type == "list" and shape.member is not None:
+        for index, item in enumerate(value):
+            _check(model, shape.member.shape, item, f"{path}[{index}]")
+    elif shape.type == "map" and shape.value is not None:
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise WrongAnswer(f"{path} has the key {key!r}")
+            _check(model, shape.value.shape, item, f"{path}[{key}]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Callable
@@ -183,11 +182,6 @@ class Authenticator:
             if sigv4.matches(calculated, signature.signature):
                 return
         raise Problem("mismatch", _MISMATCH)
-
-
-def hash_of(body: bytes) -> str:
-    """A body's SHA-256 as 64 hexadecimal digits."""
-    return hashlib.sha256(body).hexdigest() if body else sigv4.EMPTY_SHA256
 
 
 def _same(expected: str | None, given: str | None) -> bool:

@@ -10,17 +10,18 @@ from typing import Any, cast
 
 from dryport.aws import identifiers
 from dryport.aws.errors import ServiceError, not_implemented, unsupported_parameter
+from dryport.control.config import DEFAULT_REGION
 from dryport.control.context import Context
-from dryport.gateway import answers, fallback, policies, protocols
-from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, hash_of, principal_of, stated_signature
+from dryport.gateway import answers, bodies, fallback, policies, protocols
+from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
 from dryport.gateway.constraints import Constraints
 from dryport.gateway.exchange import BodyTooLarge, Disconnected, RsgiExchange
-from dryport.gateway.models import Models, ServiceModel
+from dryport.gateway.models import Models, OperationModel, ServiceModel
 from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
 from dryport.gateway.service import Call, Operation, Principal, Service
 from dryport.gateway.unsupported import Unsupported
-from dryport.gateway.wire import Answer, Codec, Message, WireProtocol
+from dryport.gateway.wire import Answer, Codec, Message, WireProtocol, serialization_error
 from dryport.store import StoreUnavailable, Transaction
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -31,6 +32,7 @@ log = logging.getLogger("dryport.gateway")
 class Compiled:
     """One operation in one protocol, ready to run."""
 
+    service: str
     operation: Operation
     codec: Codec
     check: Callable[[dict[str, Any]], None]
@@ -60,25 +62,26 @@ class Endpoint:
             known = self._protocols[name] = protocols.make(name, self.model)
         return known
 
-    def compiled(self, protocol: str, operation: str) -> Compiled:
-        """An operation in a protocol. Raises ServiceError where the model or Dryport does not have it."""
+    def compiled(self, protocol: str, operation: str) -> Compiled | ServiceError:
+        """An operation in a protocol, or what is answered where the model or Dryport does not have it."""
         known = self._compiled.get((protocol, operation))
         if known is None:
-            known = self._compiled[protocol, operation] = self._compile(protocol, operation)
+            model = self.model.operation(operation)
+            if model is None:
+                return protocols.unknown_operation(self.model, protocol, operation)
+            handler = self.service.operations.get(operation)
+            if handler is None:
+                return not_implemented(self.model.name, operation)
+            known = self._compiled[protocol, operation] = self._compile(protocol, model, handler)
         return known
 
-    def _compile(self, protocol: str, name: str) -> Compiled:
-        model = self.model.operation(name)
-        if model is None:
-            raise protocols.unknown_operation(self.model, protocol, name)
-        operation = self.service.operations.get(name)
-        if operation is None:
-            raise not_implemented(self.model.name, name)
+    def _compile(self, protocol: str, model: OperationModel, operation: Operation) -> Compiled:
         shape = model.input.shape if model.input else None
         return Compiled(
+            service=self.model.name,
             operation=operation,
             codec=self.protocol(protocol).codec(model),
-            check=self._constraints.checker(shape),
+            check=self._constraints.checker(model.name, shape),
             refused=Unsupported(operation.unsupported).find,
             check_answer=answers.checker(self.model, model) if answers.WANTED else None,
             waits=inspect.iscoroutinefunction(operation.handler),
@@ -99,6 +102,7 @@ class Dispatcher:
         self._endpoints = {s.name: Endpoint(s, models.service(s.name)) for s in services}
         self._router = Router(e.model for e in self._endpoints.values())
         self._authenticator = Authenticator(context.config)
+        self._nobody = Principal(context.config.account, "", "", "")
 
     async def handle(self, exchange: RsgiExchange) -> None:
         """Answer one request."""
@@ -204,35 +208,45 @@ class Dispatcher:
 
     async def _run(self, request: _Request, endpoint: Endpoint, exchange: RsgiExchange, entry: Entry) -> Answer:
         route = request.route
+        compiled = endpoint.compiled(route.protocol, route.operation)
         signature = stated_signature(request.signed)
         claim: Claim | None = None
         if signature is not None:
             entry.region = signature.region
             claim = self._authenticator.claim(signature, self._store.reader, entry.ip, entry.time)
             entry.principal = claim.credential.principal_arn
-        body = request.body
-        if body is None:
-            body = await exchange.bounded_body(MAX_BODY_BYTES)
-        entry.received = len(body)
+        streams = isinstance(compiled, Compiled) and compiled.codec.streams_input
+        if request.body is None and not streams:
+            request.body = await exchange.bounded_body(MAX_BODY_BYTES)
+        entry.received = len(request.body or b"")
+        content = bodies.content(request.signed, request.body, unsigned=_may_be_unsigned(compiled))
         if claim is not None:
-            self._authenticator.check(claim, request.signed, endpoint.signing_name, hash_of(body), entry.time)
-        compiled = endpoint.compiled(route.protocol, route.operation)
+            self._authenticator.check(claim, request.signed, endpoint.signing_name, content.signed_hash, entry.time)
+        if isinstance(compiled, ServiceError):
+            raise compiled
         if claim is None and not compiled.anonymous:
             raise Problem("missing")
+        secret = claim.credential.secret_access_key if claim else None
+        payload = bodies.payload(content, exchange, request.body, signature, secret)
         message = Message(
-            exchange.method, exchange.query, exchange.header, lambda: exchange.headers, body, route.labels
+            exchange.method,
+            exchange.query,
+            exchange.header,
+            lambda: exchange.headers,
+            request.body or b"",
+            route.labels,
+            route.form,
+            payload if streams else None,
         )
-        given = compiled.codec.read(message)
-        compiled.check(given)
-        refused = compiled.refused(given)
-        if refused is not None:
-            raise unsupported_parameter(route.service, route.operation, refused)
+        if not streams and payload is not None:
+            message.body = await payload.read()
+        given = self._given(compiled, message)
         call = Call(
             service=route.service,
             operation=route.operation,
             request_id=entry.id,
-            principal=principal_of(claim.credential) if claim else Principal(self._context.config.account, "", "", ""),
-            region=signature.region if signature else "us-east-1",
+            principal=principal_of(claim.credential) if claim else self._nobody,
+            region=signature.region if signature else DEFAULT_REGION,
             now=entry.time,
             store=self._store,
             clock=self._context.clock,
@@ -245,6 +259,20 @@ class Dispatcher:
         if compiled.check_answer is not None:
             compiled.check_answer(output)
         return compiled.codec.write(output, entry.id)
+
+    @staticmethod
+    def _given(compiled: Compiled, message: Message) -> dict[str, Any]:
+        """The input, read and validated. Raises ServiceError."""
+        try:
+            given = compiled.codec.read(message)
+            compiled.check(given)
+        except RecursionError:
+            raise serialization_error("The document is nested too deeply.") from None
+        refused = compiled.refused(given)
+        if refused is not None:
+            operation = compiled.operation
+            raise unsupported_parameter(compiled.service, operation.name, refused)
+        return given
 
     async def _call(self, compiled: Compiled, call: Call, given: dict[str, Any]) -> Mapping[str, Any]:
         handler = compiled.operation.handler
@@ -268,6 +296,10 @@ class Dispatcher:
             await self._store.settled()
             raise
         return output or {}
+
+
+def _may_be_unsigned(compiled: Compiled | ServiceError) -> bool:
+    return isinstance(compiled, Compiled) and compiled.unsigned_body
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import msgspec
 from dryport.aws.errors import ServiceError
 from dryport.gateway.json_values import JsonReaders, JsonWriters, Reader, Writer
 from dryport.gateway.models import OperationModel, ServiceModel
-from dryport.gateway.wire import Answer, ErrorShapes, Message, serialization_error
+from dryport.gateway.wire import Answer, ErrorOnWire, ErrorShapes, Message, serialization_error
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +54,7 @@ class JsonRpc:
     def __init__(self, model: ServiceModel, version: str) -> None:
         self._readers = JsonReaders(model)
         self._writers = JsonWriters(model)
-        self._shapes = ErrorShapes(model.find_shape)
+        self._errors = ErrorShapes(model)
         self._model = model
         self._content_type = f"application/x-amz-json-{version}"
 
@@ -65,20 +65,22 @@ class JsonRpc:
 
     def error(self, error: ServiceError, request_id: str) -> Answer:
         headers = [("content-type", self._content_type), ("x-amzn-requestid", request_id)]
-        shape = self._model.find_shape(error.code)
-        compatible = self._model.metadata.awsQueryCompatible is not None
-        if compatible:
-            code = shape.error.code if shape is not None and shape.error and shape.error.code else error.code
-            fault = "Receiver" if error.status >= 500 else "Sender"
-            headers.append(("x-amzn-query-error", f"{code};{fault}"))
+        traits = self._errors.traits(error)
         kind = error.code
-        if compatible and shape is not None:
-            kind = f"{self._namespace()}#{error.code}"
-        name = "message" if shape is None or "message" in shape.members else "Message"
+        if self._model.metadata.awsQueryCompatible is not None:
+            headers.append(query_error_header(traits))
+            kind = qualified(self._model, error, traits)
         document: dict[str, Any] = {"__type": kind}
         if error.message:
-            document[name] = error.message
-        return Answer(self._shapes.status(error), headers, _encode(document | error.members))
+            document[self._errors.message_member(traits.shape)] = error.message
+        return Answer(traits.status, headers, _encode(document | error.members))
 
-    def _namespace(self) -> str:
-        return f"com.amazonaws.{self._model.name}"
+
+def query_error_header(traits: ErrorOnWire) -> tuple[str, str]:
+    """What the error was called while the service spoke the query protocol."""
+    return ("x-amzn-query-error", f"{traits.code};{'Receiver' if traits.status >= 500 else 'Sender'}")
+
+
+def qualified(model: ServiceModel, error: ServiceError, traits: ErrorOnWire) -> str:
+    """An error's shape with its namespace, as services say it that were made with Smithy."""
+    return f"com.amazonaws.{model.name}#{traits.shape}" if traits.shape else error.code

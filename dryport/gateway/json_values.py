@@ -1,6 +1,6 @@
 """JSON to the values that handlers see and back, compiled from a model's shapes.
 
-A reader is a function of one value; ``None`` stands for "as it is", so that most of a document is not walked at all.
+A reader is a function of one value; it raises ServiceError (SerializationException) where the value is of another kind.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import base64
 import binascii
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -30,24 +29,24 @@ def _unexpected(value: Any, wanted: str) -> Exception:
     if isinstance(value, list):
         return serialization_error("Start of list found where not expected")
     kind = "FALSE_VALUE" if value is False else _KINDS.get(type(value), "NULL_VALUE")
-    return serialization_error(f"{kind} can not be converted to {wanted}")
+    return serialization_error(f"{kind} cannot be converted to {wanted}")
 
 
 def _string(value: Any) -> str:
     if type(value) is not str:
-        raise _unexpected(value, "a String")
+        raise _unexpected(value, "String")
     return value
 
 
 def _boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise _unexpected(value, "a Boolean")
+        raise _unexpected(value, "Boolean")
     return value
 
 
 def _integer(kind: str) -> Reader:
     limit = _INTEGER_LIMITS[kind]
-    wanted = "an Integer" if kind == "integer" else "a Long"
+    wanted = "Integer" if kind == "integer" else "Long"
 
     def read(value: Any) -> int:
         if type(value) is float and value.is_integer():
@@ -55,7 +54,7 @@ def _integer(kind: str) -> Reader:
         if type(value) is not int:
             raise _unexpected(value, wanted)
         if not -limit <= value < limit:
-            raise serialization_error(f"{value} is out of range of {wanted}")
+            raise _unexpected(value, wanted)
         return value
 
     return read
@@ -65,7 +64,7 @@ def _number(value: Any) -> float:
     if type(value) is str and value in ("NaN", "Infinity", "-Infinity"):
         return float(value)
     if type(value) not in (int, float):
-        raise _unexpected(value, "a Double")
+        raise _unexpected(value, "Double")
     try:
         return float(value)
     except OverflowError:
@@ -74,7 +73,7 @@ def _number(value: Any) -> float:
 
 def _blob(value: Any) -> bytes:
     if type(value) is not str:
-        raise _unexpected(value, "a Blob")
+        raise _unexpected(value, "ByteBuffer")
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
@@ -91,7 +90,7 @@ def _timestamp(value: Any) -> float:
             return timestamps.parse(value)
         except ValueError:
             pass
-    raise _unexpected(value, "a Timestamp")
+    raise _unexpected(value, "Date")
 
 
 _SCALARS: dict[str, Reader] = {
@@ -140,7 +139,7 @@ class JsonReaders:
 
         def read(value: Any) -> dict[str, Any]:
             if type(value) is not dict:
-                raise _unexpected(value, "a structure")
+                raise _unexpected(value, "Structure")
             out = {}
             for wire, item in value.items():
                 if item is not None and wire in readers:
@@ -160,8 +159,8 @@ class JsonReaders:
     def _list(read_item: Reader) -> Reader:
         def read(value: Any) -> list[Any]:
             if type(value) is not list:
-                raise _unexpected(value, "a list")
-            return [None if item is None else read_item(item) for item in value]
+                raise _unexpected(value, "List")
+            return [read_item(item) for item in value]
 
         return read
 
@@ -169,8 +168,8 @@ class JsonReaders:
     def _map(read_item: Reader) -> Reader:
         def read(value: Any) -> dict[str, Any]:
             if type(value) is not dict:
-                raise _unexpected(value, "a map")
-            return {key: None if item is None else read_item(item) for key, item in value.items()}
+                raise _unexpected(value, "Map")
+            return {key: read_item(item) for key, item in value.items()}
 
         return read
 
@@ -256,8 +255,3 @@ def _timestamp_writer(style: str | None) -> Writer | None:
     if style in (None, "unixTimestamp"):
         return None
     return timestamps.http_date if style == "rfc822" else timestamps.iso8601
-
-
-def now_text(seconds: float) -> str:
-    """A time for log lines: ISO 8601, UTC, milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

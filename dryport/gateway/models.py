@@ -245,12 +245,12 @@ class ServiceModel:
             raise KeyError(f"{self.name} has no shape {name}")
         return msgspec.json.decode(row[0], type=Shape)
 
-    def find_shape(self, name: str) -> Shape | None:
-        """A shape by name, or ``None``."""
-        try:
-            return self.shape(name)
-        except KeyError:
-            return None
+    def errors(self) -> list[tuple[str, Shape]]:
+        """Every error's shape, with its name."""
+        rows = self._connection.execute(
+            "SELECT name, body FROM shapes WHERE service = ? AND body LIKE '%\"exception\":true%'", (self.name,)
+        ).fetchall()
+        return [(name, msgspec.json.decode(body, type=Shape)) for name, body in rows]
 
 
 class Models:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dryport.aws.errors import ServiceError
 from dryport.gateway.json_rpc import JsonRpc
 from dryport.gateway.models import ServiceModel
+from dryport.gateway.query import Ec2, Query
+from dryport.gateway.rest import RestJson, RestXml
 from dryport.gateway.wire import WireProtocol
 
 
@@ -12,6 +14,18 @@ def make(name: str, model: ServiceModel) -> WireProtocol:
     """A service's side of a protocol, by botocore's name; JSON's with its version (``json-1.1``)."""
     if name.startswith("json-"):
         return JsonRpc(model, name.removeprefix("json-"))
+    if name == "query":
+        return Query(model)
+    if name == "ec2":
+        return Ec2(model)
+    if name == "rest-json":
+        return RestJson(model)
+    if name == "rest-xml":
+        return RestXml(model)
+    if name == "smithy-rpc-v2-cbor":
+        from dryport.gateway.cbor_rpc import CborRpc  # only where a service speaks it: cbor2 takes memory
+
+        return CborRpc(model)
     raise LookupError(f"no protocol {name}")
 
 

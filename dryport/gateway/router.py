@@ -28,6 +28,7 @@ class Route:
     protocol: str
     operation: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
 
 
@@ -99,7 +100,7 @@ class Router:
         candidates = self._by_scope.get(request.scope, []) if request.scope is not None else self._all
         parameters = request.form
         if not parameters.get("Action") and "Action=" in request.query:
-            parameters = dict(parse_qsl(request.query, keep_blank_values=True))
+            parameters = parse_form(request.query.encode()) | dict(parameters)
         if parameters.get("Action"):
             return self._query(candidates, parameters, request.scope)
         return self._rest(candidates, request)
@@ -123,7 +124,7 @@ class Router:
             exact = speaking  # EC2 answers to all of its API versions
         for model, protocol in exact:
             if model.operation(action) is not None or len(exact) == 1:
-                return Route(model.name, protocol, action)
+                return Route(model.name, protocol, action, form=parameters)
         if speaking and scope is not None:
             raise ServiceError("InvalidAction", f"Could not find operation {action} for version {version}", 400)
         raise not_implemented(scope or "unknown", action)
@@ -140,7 +141,7 @@ class Router:
                 table = self._tables[model.name] = PathTable(model)
             found = table.find(request.method, request.decoded_path, request.query, request.host)
             if found is not None:
-                return Route(model.name, protocol, found.operation, found.labels, found.paths)
+                return Route(model.name, protocol, found.operation, found.labels, paths=found.paths)
         if request.scope is not None and not candidates:
             raise not_implemented(request.scope, f"{request.method} {request.decoded_path}"[:200])
         status = 404 if known else 403

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dryport.aws.errors import ServiceError
-from dryport.gateway.models import OperationModel
+from dryport.gateway.models import OperationModel, ServiceModel, Shape
 from dryport.gateway.service import Payload
 
 Headers = list[tuple[str, str]]
@@ -18,7 +18,8 @@ Headers = list[tuple[str, str]]
 class Message:
     """A request, as far as a protocol reads it.
 
-    ``labels`` are the path's parts that a REST template names, decoded. ``payload`` stands in for ``body`` where the
+    ``labels`` are the path's parts that a REST template names, decoded; ``form`` the parameters of a query protocol's
+    request, from its query and its body. ``payload`` stands in for ``body`` where the
     operation streams its input.
     """
 
@@ -28,6 +29,7 @@ class Message:
     headers: Callable[[], Mapping[str, str]]
     body: bytes = b""
     labels: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
     payload: Payload | None = None
 
 
@@ -74,17 +76,39 @@ def serialization_error(message: str | None = None) -> ServiceError:
     return ServiceError("SerializationException", message or "", status=400)
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorOnWire:
+    """How an error shows: its code, its HTTP status, the model's shape where it has one."""
+
+    code: str
+    status: int
+    shape: str | None
+
+
 class ErrorShapes:
-    """How a service's model declares its errors: an error code's shape, found under its name or its code."""
+    """How a service's model declares its errors, found by their shapes' names or their codes on the wire."""
 
-    def __init__(self, shape_of: Callable[[str], Any]) -> None:
-        self._shape_of = shape_of
-        self._known: dict[str, int | None] = {}
+    def __init__(self, model: ServiceModel) -> None:
+        self._model = model
+        self._shapes: dict[str, tuple[str, Shape]] | None = None
 
-    def status(self, error: ServiceError) -> int:
-        """The HTTP status of an error: the model's where it declares one, else the error's own."""
-        if error.code not in self._known:
-            shape = self._shape_of(error.code)
-            traits = shape.error if shape is not None and shape.exception else None
-            self._known[error.code] = traits.httpStatusCode if traits else None
-        return self._known[error.code] or error.status
+    def traits(self, error: ServiceError) -> ErrorOnWire:
+        """How to show an error."""
+        if self._shapes is None:
+            self._shapes = {}
+            for name, shape in self._model.errors():
+                self._shapes[name] = (name, shape)
+                if shape.error is not None and shape.error.code:
+                    self._shapes.setdefault(shape.error.code, (name, shape))
+        found = self._shapes.get(error.code)
+        if found is None:
+            return ErrorOnWire(error.code, error.status, None)
+        name, shape = found
+        declared = shape.error
+        status = (declared.httpStatusCode if declared else None) or (500 if shape.fault else error.status)
+        return ErrorOnWire((declared.code if declared else None) or error.code, status, name)
+
+    def message_member(self, shape: str | None) -> str:
+        """What the message is called: ``message``, or ``Message`` where the shape has only that."""
+        members = self._model.shape(shape).members if shape else {}
+        return "Message" if "Message" in members and "message" not in members else "message"

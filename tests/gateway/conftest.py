@@ -15,16 +15,16 @@ import pytest
 
 os.environ["DRYPORT_CHECK_ANSWERS"] = "1"
 
-import boto3  # noqa: E402
-from botocore.config import Config as ClientConfig  # noqa: E402
+import boto3
+from botocore.config import Config as ClientConfig
 
-from dryport.control.clock import SystemClock  # noqa: E402
-from dryport.control.config import Config  # noqa: E402
-from dryport.control.context import Context, Room  # noqa: E402
-from dryport.gateway.server import Gateway  # noqa: E402
-from dryport.iam import credentials  # noqa: E402
-from dryport.iam.model import Credential  # noqa: E402
-from dryport.store.sqlite import SqliteStore  # noqa: E402
+from dryport.control.clock import SystemClock
+from dryport.control.config import Config
+from dryport.control.context import Context, Room
+from dryport.gateway.server import Gateway
+from dryport.iam import credentials
+from dryport.iam.model import Credential
+from dryport.store.sqlite import SqliteStore
 
 
 @dataclass
