@@ -12,6 +12,7 @@ from dryport.aws.identifiers import hexadecimal, uuid4
 from dryport.ec2.model import Subnet
 from dryport.ecs.api import network, overrides, tags
 from dryport.ecs.api.lookup import client_error, invalid, task_definition
+from dryport.ecs.controllers import resources
 from dryport.ecs.lifecycle import PENDING, PROVISIONING
 from dryport.ecs.model import (
     CONTAINER_INSTANCES,
@@ -23,7 +24,6 @@ from dryport.ecs.model import (
     Task,
     TaskDefinition,
 )
-from dryport.ecs.placement.fit import Demand
 from dryport.gateway.service import Call
 
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
@@ -47,9 +47,9 @@ class Launch:
     tags: list[Json] = field(default_factory=list)
 
     @property
-    def mode(self) -> str:
-        """The network mode."""
-        return str(self.definition.body.get("networkMode", "bridge"))
+    def needs(self) -> Json:
+        """What each task takes of its instance."""
+        return resources.needs(self.definition, self.overrides)
 
 
 def runnable_definition(call: Call, identifier: str) -> TaskDefinition:
@@ -93,26 +93,6 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
     )
 
 
-def demand(launch: Launch) -> Demand:
-    """What each task takes of a container instance."""
-    body = launch.definition.body
-    names = [container["name"] for container in body["containerDefinitions"]]
-
-    def size(name: str, *members: str) -> int:
-        found = (overrides.container_size(body, launch.overrides, name, member) for member in members)
-        return next((each for each in found if each is not None), 0)
-
-    cpu, memory = (overrides.task_size(body, launch.overrides, member) for member in ("cpu", "memory"))
-    mappings = [mapping for container in body["containerDefinitions"] for mapping in container["portMappings"]]
-    fixed = [] if launch.mode == "awsvpc" else [mapping for mapping in mappings if mapping.get("hostPort")]
-    return Demand(
-        cpu=int(cpu) if cpu else sum(size(name, "cpu") for name in names),
-        memory=int(memory) if memory else sum(size(name, "memoryReservation", "memory") for name in names),
-        ports=tuple(mapping["hostPort"] for mapping in fixed if mapping["protocol"] == "tcp"),
-        ports_udp=tuple(mapping["hostPort"] for mapping in fixed if mapping["protocol"] == "udp"),
-    )
-
-
 def task(
     call: Call,
     launch: Launch,
@@ -153,7 +133,7 @@ def task(
         ephemeral_storage=_ephemeral_storage(body, launch.overrides) if on_fargate else None,
         tags=launch.tags,
         created_at=call.now,
-        resources=demand(launch).as_json(),
+        resources=launch.needs,
     )
 
 

@@ -92,13 +92,13 @@ def _on_instances(call: Call, prepared: Launch, count: int) -> tuple[list[Task],
         raise invalid("No Container Instances were found in your cluster.")
     subnets = network.subnets(call, prepared.network) if prepared.network else []
     held = {instance.arn: call.tx.find(TASKS, "unstopped", instance.arn) for instance in instances}
-    demand = launch.demand(prepared)
+    needs = prepared.needs
     tasks: list[Task] = []
     for _ in range(count):
         candidates = [fit.Candidate(instance, held[instance.arn]) for instance in instances]
-        chosen = fit.choose_instance(demand, candidates)
+        chosen = fit.choose_instance(needs, candidates)
         if chosen is None:
-            reasons = ((each.instance.arn, fit.obstacle(demand, each)) for each in candidates)
+            reasons = ((each.instance.arn, fit.obstacle(needs, each)) for each in candidates)
             return tasks, [{"arn": instance_arn, "reason": reason} for instance_arn, reason in reasons]
         task = launch.task(call, prepared, instance=chosen, subnet=call.random.choice(subnets) if subnets else None)
         held[chosen.arn].append(task)
