@@ -1,0 +1,257 @@
+"""Push and pull with skopeo: Dryport's registry against Debian's ``docker-registry``, in turns, in one run.
+
+``python bench/registry.py [--rounds 5] [--megabytes 500] [--layers 50]`` prints a table and keeps it in
+``bench/results/registry.md``. Every round pushes new content, so that nothing is skipped as already there. Both keep
+their blobs on the same disk; skopeo reads and writes in memory (/dev/shm), so that its own files do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results" / "registry.md"
+MEMORY = Path("/dev/shm")
+MIB = 1 << 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing listens on {port}")
+
+
+def stored(data: bytes) -> bytes:
+    """Gzip without compression: the right magic number, so that skopeo sends it as it is, and no time lost."""
+    packer = zlib.compressobj(level=0, wbits=31)
+    return packer.compress(data) + packer.flush()
+
+
+def make_layout(directory: Path, layers: int, size: int) -> None:
+    """An OCI layout with an image of random layers."""
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def add(content: bytes, media_type: str) -> dict[str, Any]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+    made = [add(stored(os.urandom(size)), "application/vnd.oci.image.layer.v1.tar+gzip") for _ in range(layers)]
+    diffs = [layer["digest"] for layer in made]
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diffs}}
+    kind = "application/vnd.oci.image"
+    document = {
+        "schemaVersion": 2,
+        "mediaType": f"{kind}.manifest.v1+json",
+        "config": add(json.dumps(config).encode(), f"{kind}.config.v1+json"),
+        "layers": made,
+    }
+    manifest = add(json.dumps(document).encode(), f"{kind}.manifest.v1+json")
+    manifest["annotations"] = {"org.opencontainers.image.ref.name": "it"}
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
+class Server:
+    """A registry process under test."""
+
+    name = ""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch / self.name
+        self.scratch.mkdir()
+        self.port = free_port()
+        self.process = self.start()
+        wait_for(self.port)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        raise NotImplementedError
+
+    def target(self) -> tuple[str, str]:
+        """A new image's address, and credentials or nothing."""
+        raise NotImplementedError
+
+    def status(self, field: str) -> float:
+        """A memory figure of the process, in MiB (``VmRSS``, ``VmHWM``)."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in text.splitlines() if line.startswith(field))
+        return int(line.split()[1]) / 1024
+
+    def processor_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class DockerRegistry(Server):
+    name = "docker-registry"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        config = self.scratch / "config.yml"
+        config.write_text(
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.scratch}/data}}, cache: {{blobdescriptor: inmemory}}}}\n"
+            f"http: {{addr: '127.0.0.1:{self.port}', secret: bench}}\n"
+        )
+        command = ["docker-registry", "serve", str(config)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def target(self) -> tuple[str, str]:
+        return f"localhost:{self.port}/bench:{time.monotonic_ns()}", ""
+
+
+class Dryport(Server):
+    name = "Dryport"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.ecr.server", str(self.scratch / "state"), str(self.port)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def target(self) -> tuple[str, str]:
+        ecr = boto3.client(
+            "ecr",
+            region_name="us-east-1",
+            endpoint_url=f"http://localhost:{self.port}",
+            aws_access_key_id="AKIAECRTEST000000000",
+            aws_secret_access_key="secret",
+        )
+        if not ecr.describe_repositories()["repositories"]:
+            ecr.create_repository(repositoryName="bench")
+        uri = ecr.describe_repositories()["repositories"][0]["repositoryUri"]
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        return f"{uri}:{time.monotonic_ns()}", base64.b64decode(token).decode()
+
+
+def skopeo(*arguments: str) -> float:
+    """Seconds that a copy takes."""
+    began = time.perf_counter()
+    command = ["skopeo", "--insecure-policy", "copy", "-q", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:3])}: {done.stderr}")
+    return time.perf_counter() - began
+
+
+def push_and_pull(server: Server, layout: Path, back: Path) -> tuple[float, float]:
+    address, credentials = server.target()
+    there = ["--dest-creds", credentials] if credentials else []
+    push = skopeo("--dest-tls-verify=false", *there, f"oci:{layout}:it", f"docker://{address}")
+    here = ["--src-creds", credentials] if credentials else []
+    pull = skopeo("--src-tls-verify=false", *here, f"docker://{address}", f"dir:{back}")
+    shutil.rmtree(back)
+    return push, pull
+
+
+Times = dict[tuple[str, str], list[float]]
+
+
+def measure(servers: list[Server], scratch: Path, rounds: int, jobs: dict[str, tuple[int, int]]) -> Times:
+    times: Times = {}
+    for number in range(rounds):
+        for job, (layers, size) in jobs.items():
+            layout = scratch / "layout"
+            make_layout(layout, layers, size)
+            # Whoever comes second finds a warmer client: take turns.
+            for server in servers if number % 2 else reversed(servers):
+                os.sync()
+                push, pull = push_and_pull(server, layout, scratch / "back")
+                times.setdefault((f"push {job}", server.name), []).append(push)
+                times.setdefault((f"pull {job}", server.name), []).append(pull)
+                print(f"round {number + 1}: {job}: {server.name}: push {push:.2f} s, pull {pull:.2f} s", flush=True)
+            shutil.rmtree(layout)
+    return times
+
+
+def report(times: Times, rounds: int, memory: dict[str, list[str]]) -> str:
+    ours, theirs = Dryport.name, DockerRegistry.name
+    lines = [
+        "# Registry: push and pull with skopeo",
+        "",
+        f"Medians of {rounds} rounds, taken in turns in one run, on {platform.machine()} with {os.cpu_count()} "
+        f"processors. Ratio: {ours}'s time over {theirs}'s; below 1 is faster. Made by `python bench/registry.py`.",
+        "",
+        f"| | {ours} | {theirs} | ratio |",
+        "|---|---|---|---|",
+    ]
+    for job in dict.fromkeys(job for job, _ in times):
+        mine, other = (statistics.median(times[job, name]) for name in (ours, theirs))
+        lines.append(f"| {job} | {mine:.2f} s | {other:.2f} s | {mine / other:.2f} |")
+    for label, values in memory.items():
+        lines.append(f"| {label} | {values[0]} | {values[1]} | |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, default=500)
+    parser.add_argument("--layers", type=int, default=50)
+    arguments = parser.parse_args()
+    jobs = {
+        f"{arguments.layers} layers of 1 MB": (arguments.layers, MIB),
+        f"one layer of {arguments.megabytes} MB": (1, arguments.megabytes * MIB),
+    }
+    disk = Path(tempfile.mkdtemp(prefix="dryport-bench-registry-"))
+    memory = Path(tempfile.mkdtemp(prefix="dryport-bench-registry-", dir=MEMORY))
+    servers: list[Server] = []
+    try:
+        servers += [Dryport(disk), DockerRegistry(disk)]
+        servers[0].target()
+        idle = [f"{server.status('VmRSS'):.0f} MiB" for server in servers]
+        times = measure(servers, memory, arguments.rounds, jobs)
+        figures = {
+            "resident, idle at the start": idle,
+            "resident, peak": [f"{server.status('VmHWM'):.0f} MiB" for server in servers],
+            "processor time in all": [f"{server.processor_seconds():.1f} s" for server in servers],
+        }
+        text = report(times, arguments.rounds, figures)
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(text)
+        print(text)
+    finally:
+        for server in servers:
+            server.stop()
+        shutil.rmtree(disk)
+        shutil.rmtree(memory)
+
+
+if __name__ == "__main__":
+    main()
