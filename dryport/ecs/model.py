@@ -197,8 +197,8 @@ TASKS = Table(
         "group": lambda t: f"{t.cluster_arn}/{t.group}",
         "task_definition": lambda t: t.task_definition_arn,
         "status": lambda t: t.last_status,
-        "family": lambda t: f"{t.cluster_arn}/{t.family}",
-        "started_by": lambda t: f"{t.cluster_arn}/{t.started_by}" if t.started_by else None,
+        "family": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.family}",
+        "started_by": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.started_by}" if t.started_by else None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },

@@ -40,6 +40,9 @@ def cluster(call: Call, identifier: str | None, *, hidden: bool = False) -> Clus
 
 def task_arn(cluster: Cluster, identifier: str) -> str:
     """The ARN of a cluster's task that is called by its id or its ARN. Raises ServiceError where it is neither."""
+    prefix = cluster.arn.replace(":cluster/", ":task/", 1) + "/"
+    if identifier.startswith(prefix):
+        return identifier
     if identifier.startswith("arn:"):
         parsed = arn.parse(identifier)
         parts = parsed.resource.split("/") if parsed is not None else []
@@ -52,7 +55,7 @@ def task_arn(cluster: Cluster, identifier: str) -> str:
         raise invalid("Invalid identifier: Unexpected number of separators")
     if len(identifier) > 36:
         raise invalid("taskId longer than 36.")
-    return arn.make("ecs", cluster.region, cluster.account, f"task/{cluster.name}/{identifier}")
+    return prefix + identifier
 
 
 def task(call: Call, cluster: Cluster, identifier: str) -> Task | None:
@@ -77,10 +80,9 @@ def task_definition(call: Call, identifier: str) -> TaskDefinition | None:
         if not revision.isdecimal():
             raise invalid(f"Invalid revision number. Number: {revision}")
         return call.tx.get(TASK_DEFINITIONS, task_definition_arn(call, family, int(revision)))
+    # Oldest first, and a revision is never active again: the last one is the latest.
     keys = call.tx.keys(TASK_DEFINITIONS, "active", scope(call.account, call.region, family))
-    if not keys:
-        return None
-    return call.tx.get(TASK_DEFINITIONS, max(keys, key=lambda key: int(key.rpartition(":")[2])))
+    return call.tx.get(TASK_DEFINITIONS, keys[-1]) if keys else None
 
 
 def task_definition_arn(call: Call, family: str, revision: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dryport.aws import arn
@@ -10,7 +9,7 @@ from dryport.aws.errors import ServiceError
 from dryport.ecs import lifecycle
 from dryport.ecs.api import SERVICE, lookup, pages, shapes
 from dryport.ecs.api.lookup import invalid
-from dryport.ecs.model import TASKS, Cluster, Json, Task
+from dryport.ecs.model import TASKS, Cluster, Json
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -63,40 +62,36 @@ def list_tasks(call: Call, request: types.ListTasksRequestTypeDef) -> Output:
 
 
 def _listed(call: Call, request: Any, cluster: Cluster) -> list[str]:
-    desired = request.get("desiredStatus") or "RUNNING"
-    index, value = _narrowest(call, request, cluster) or ("desired", f"{cluster.arn}/{desired}")
-    launch_type = request.get("launchType")
-    if index == "desired" and launch_type is None:
-        return call.tx.keys(TASKS, index, value)
-    matches = _matcher(request, cluster, desired)
-    return [task.arn for task in call.tx.find(TASKS, index, value) if matches(task)]
-
-
-def _narrowest(call: Call, request: Any, cluster: Cluster) -> tuple[str, str] | None:
-    """The index that leaves the fewest tasks to look at, and its value; ``None`` without a filter that has one."""
+    wanted: Json = {"desired_status": request.get("desiredStatus") or "RUNNING"}
     if request.get("containerInstance"):
-        return "instance", instance_arn(cluster, request["containerInstance"])
+        wanted["instance_arn"] = instance_arn(cluster, request["containerInstance"])
     if request.get("serviceName"):
-        group = f"{cluster.arn}/{_service_group(request['serviceName'])}"
+        wanted["group"] = f"service:{request['serviceName'].rpartition('/')[2]}"
+    for member, name in (("startedBy", "started_by"), ("family", "family"), ("launchType", "launch_type")):
+        if request.get(member):
+            wanted[name] = request[member]
+    index, value, covered = _narrowest(call, cluster, wanted)
+    if covered.issuperset(wanted):
+        return call.tx.keys(TASKS, index, value)
+    wanted["cluster_arn"] = cluster.arn
+    tasks = call.tx.find(TASKS, index, value)
+    return [task.arn for task in tasks if all(getattr(task, name) == each for name, each in wanted.items())]
+
+
+def _narrowest(call: Call, cluster: Cluster, wanted: Json) -> tuple[str, str, frozenset[str]]:
+    """The index that leaves the fewest tasks to look at, its value, and which of the wanted members it settles."""
+    if "instance_arn" in wanted:
+        return "instance", wanted["instance_arn"], frozenset()
+    if "group" in wanted:
+        group = f"{cluster.arn}/{wanted['group']}"
         if not call.tx.count(TASKS, "group", group):
             raise ServiceError("ServiceNotFoundException", "Service not found.")
-        return "group", group
-    if request.get("startedBy"):
-        return "started_by", f"{cluster.arn}/{request['startedBy']}"
-    if request.get("family"):
-        return "family", f"{cluster.arn}/{request['family']}"
-    return None
-
-
-def _matcher(request: Any, cluster: Cluster, desired: str) -> Callable[[Task], bool]:
-    wanted: Json = {"cluster_arn": cluster.arn, "desired_status": desired}
-    if request.get("launchType"):
-        wanted["launch_type"] = request["launchType"]
-    if request.get("family"):
-        wanted["family"] = request["family"]
-    if request.get("serviceName"):
-        wanted["group"] = _service_group(request["serviceName"])
-    return lambda task: all(getattr(task, name) == value for name, value in wanted.items())
+        return "group", group, frozenset()
+    for name in ("started_by", "family"):
+        if name in wanted:
+            value = f"{cluster.arn}/{wanted['desired_status']}/{wanted[name]}"
+            return name, value, frozenset((name, "desired_status"))
+    return "desired", f"{cluster.arn}/{wanted['desired_status']}", frozenset(("desired_status",))
 
 
 def instance_arn(cluster: Cluster, identifier: str) -> str:
@@ -104,7 +99,3 @@ def instance_arn(cluster: Cluster, identifier: str) -> str:
     if identifier.startswith("arn:"):
         return identifier
     return arn.make("ecs", cluster.region, cluster.account, f"container-instance/{cluster.name}/{identifier}")
-
-
-def _service_group(name: str) -> str:
-    return f"service:{name.rpartition('/')[2]}"
