@@ -1,0 +1,18 @@
+"""The API of Parameter Store: a module a purpose."""
+
+from __future__ import annotations
+
+from dryport.gateway.service import Service
+from dryport.ssm.api import labels, listing, reading, tags, writing
+from dryport.store.sealing import Sealer
+
+
+def service(sealer: Sealer) -> Service:
+    """The service; ``sealer`` keeps the values of ``SecureString`` parameters."""
+    made = Service("ssm")
+    writing.register(made, sealer)
+    reading.register(made, sealer)
+    listing.register(made)
+    labels.register(made)
+    tags.register(made)
+    return made
