@@ -1,0 +1,1 @@
+"""The agent's side of ACS: registration and the control websocket."""

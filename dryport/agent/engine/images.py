@@ -1,0 +1,117 @@
+"""Images: pulled with the registry credentials that the task's roles give."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from typing import Any
+
+import msgspec
+
+from dryport.agent.engine.errors import because, retrieval
+from dryport.agent.engine.secrets import secret_value
+from dryport.agent.identity import Identity
+from dryport.agent.payload import Container, EcrAuth, Task
+from dryport.agent.runtime import Image, PullError, RegistryAuth, Runtime
+from dryport.agent.settings import Settings
+from dryport.client import ApiError, Client, Credentials, Unreachable
+
+_ATTEMPTS = 3
+_FIRST_RETRY = 0.5  # seconds
+_MARGIN = 600.0  # seconds: a token that ends sooner is renewed
+
+
+class Images:
+    """Pulls images; tokens of ECR are kept for as long as they last, by role and registry."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, client: Client, identity: Identity) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._client = client
+        self._identity = identity
+        self._tokens: dict[tuple[str, ...], asyncio.Task[tuple[RegistryAuth, float]]] = {}
+
+    async def pull(self, task: Task, container: Container, credentials: Credentials | None) -> Image:
+        """The container's image, as new as the settings wish. ``credentials`` are the execution role's.
+
+        Raises PullError, TaskFailure.
+        """
+        behavior = "always" if task.fargate else self._settings.image_pull_behavior
+        if behavior in ("once", "prefer-cached"):
+            image = await self._runtime.image(container.image)
+            if image is not None:
+                return image
+        auth = await self._auth(container, credentials)
+        try:
+            return await self._pull(container.image, auth)
+        except PullError:
+            image = await self._runtime.image(container.image) if behavior == "default" else None
+            if image is None:
+                raise
+            return image
+
+    async def _pull(self, reference: str, auth: RegistryAuth | None) -> Image:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._runtime.pull(reference, auth)
+            except PullError as error:
+                if not error.retryable or attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(_FIRST_RETRY * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _auth(self, container: Container, credentials: Credentials | None) -> RegistryAuth | None:
+        wanted = container.registry_authentication
+        if wanted is None:
+            return None
+        if wanted.type == "ecr" and wanted.ecr_auth_data is not None:
+            return await self._ecr(wanted.ecr_auth_data, credentials)
+        if wanted.type == "asm" and wanted.asm_auth_data is not None:
+            if credentials is None:
+                raise retrieval("registry auth from asm", "the task has no execution role")
+            asm = wanted.asm_auth_data
+            text = await secret_value(asm.credentials_parameter, asm.region, self._client, credentials)
+            return _basic(text)
+        return None
+
+    async def _ecr(self, wanted: EcrAuth, role: Credentials | None) -> RegistryAuth:
+        credentials = role if wanted.use_execution_role else self._identity.credentials()
+        if credentials is None:
+            raise retrieval("ecr registry auth", "the task has no execution role")
+        key = (wanted.registry_id, wanted.region, wanted.endpoint_override, *map(str, credentials[:1]))
+        known = self._tokens.get(key)
+        if known is not None and known.done() and (known.exception() or known.result()[1] < time.time() + _MARGIN):
+            known = None
+        if known is None:
+            work = self._token(wanted, credentials)
+            known = self._tokens[key] = asyncio.get_running_loop().create_task(work)
+        # Shared: a task that is stopped meanwhile must not take the token from the others.
+        return (await asyncio.shield(known))[0]
+
+    async def _token(self, wanted: EcrAuth, credentials: Credentials) -> tuple[RegistryAuth, float]:
+        request = {"registryIds": [wanted.registry_id]} if wanted.registry_id else {}
+        try:
+            answer = await self._client.call(
+                "ecr",
+                "GetAuthorizationToken",
+                request,
+                credentials,
+                endpoint=wanted.endpoint_override,
+                region=wanted.region,
+            )
+            data: dict[str, Any] = answer["authorizationData"][0]
+            username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+        except (ApiError, Unreachable) as error:
+            raise retrieval("ecr registry auth", because(error)) from error
+        except (KeyError, IndexError, binascii.Error, UnicodeDecodeError) as error:
+            raise retrieval("ecr registry auth", "the answer holds no token") from error
+        return RegistryAuth(username=username, password=password), float(data.get("expiresAt") or 0)
+
+
+def _basic(text: str) -> RegistryAuth:
+    try:
+        return msgspec.json.decode(text, type=RegistryAuth)
+    except msgspec.MsgspecError as error:
+        raise retrieval("registry auth from asm", "the secret is no JSON with username and password") from error

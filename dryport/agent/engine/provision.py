@@ -1,0 +1,182 @@
+"""What a task needs before its containers can be made: network, limits, volumes, secrets, environment files, log
+groups. All of it is fetched and set up at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from typing import Any
+
+import msgspec
+
+from dryport.agent.engine import envfile, secrets
+from dryport.agent.engine.errors import RESOURCE, TaskFailure, because
+from dryport.agent.engine.host import Host
+from dryport.agent.engine.network import directory_of
+from dryport.agent.engine.spec import MEBIBYTE, Surroundings
+from dryport.agent.metadata.urls import injected_environment
+from dryport.agent.model import TaskRecord
+from dryport.agent.payload import Container, Task
+from dryport.aws import arn
+from dryport.client import ApiError, Credentials, Unreachable
+from dryport.host import cgroups
+
+_MIN_MEMORY = 4 * MEBIBYTE
+
+
+class Provisioned(msgspec.Struct):
+    """What was fetched: secrets by provider and ``valueFrom``, environment files' variables by container."""
+
+    secrets: dict[tuple[str, str], str]
+    files: dict[str, dict[str, str]]
+
+
+def execution_credentials(record: TaskRecord) -> Credentials | None:
+    """The execution role's credentials in the client's form."""
+    role = record.execution_credentials
+    return Credentials(role.access_key_id, role.secret_access_key, role.session_token or None) if role else None
+
+
+def cgroup_of(host: Host, task: Task) -> str:
+    """The path of a task's cgroup, or "" where nothing bounds the task as a whole."""
+    return f"dryport/{host.settings.slug}/{task.id}" if task.cpu or task.memory else ""
+
+
+async def provision(host: Host, record: TaskRecord) -> Provisioned:
+    """Set up and fetch everything. Raises TaskFailure; the first one counts, the rest is cancelled."""
+    task = record.payload
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(resume(host, record))
+            group.create_task(asyncio.to_thread(_local, host, task))
+            values = group.create_task(_secrets(host, record))
+            files = group.create_task(_files(host, record))
+        found = Provisioned(secrets=values.result(), files=files.result())
+        if host.keeps_logs:
+            await host.logs.prepare(record, found.secrets)
+        return found
+    except* TaskFailure as failures:
+        # Leaving through the group keeps the others' tracebacks out of the stopped reason.
+        failure = failures.exceptions[0]
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    raise failure
+
+
+async def resume(host: Host, record: TaskRecord) -> None:
+    """What also a task whose containers exist already needs again after the agent was away."""
+    if record.namespace:
+        await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [])
+    await host.metadata.serve(record)
+
+
+def _local(host: Host, task: Task) -> None:
+    if path := cgroup_of(host, task):
+        memory = max(_MIN_MEMORY, task.memory * MEBIBYTE) if task.memory else None
+        shares = round(task.cpu * 1024) if task.cpu else None
+        cgroups.create(path, cpu_quota=task.cpu or None, cpu_shares=shares, memory=memory)
+    for directory in volumes(host, task).values():
+        if directory.startswith(str(directory_of(host.settings, task.id))):
+            with contextlib.suppress(FileExistsError):
+                _make(directory)
+
+
+def _make(directory: str) -> None:
+    from pathlib import Path
+
+    Path(directory).mkdir(parents=True, mode=0o755)
+
+
+def volumes(host: Host, task: Task) -> dict[str, str]:
+    """The host's directory of each of the task's volumes; one without a source path lives as long as the task."""
+    own = directory_of(host.settings, task.id) / "volumes"
+    return {
+        volume.name: (volume.host.source_path if volume.host else "") or str(own / volume.name)
+        for volume in task.volumes or ()
+    }
+
+
+def surroundings(host: Host, record: TaskRecord, container: Container, found: Provisioned) -> Surroundings:
+    """What one container gets from its task and host. Raises msgspec.DecodeError for a malformed configuration."""
+    task, state = record.payload, record.containers[container.name]
+    interfaces = task.elastic_network_interfaces or []
+    files = host.network.files(task.id, interfaces[0], container) if record.namespace else []
+    log_config: dict[str, Any] = container.host_config().get("LogConfig") or {}
+    injected = injected_environment(host.settings, record, state)
+    return Surroundings(
+        weak=found.files.get(container.name, {}) | injected.weak,
+        strong=secrets.environment(container, found.secrets) | injected.strong,
+        network=f"/run/netns/{record.namespace}" if record.namespace else "",
+        cgroup_parent=cgroup_of(host, task),
+        volumes=volumes(host, task),
+        files=files,
+        hostname=interfaces[0].private_dns_name if record.namespace else "",
+        ids={name: c.id for name, c in record.containers.items()},
+        log_driver="" if host.keeps_logs else str(log_config.get("Type") or ""),
+        log_options={} if host.keeps_logs else _docker_log_options(host, record, container, log_config, found),
+        bound_storage=host.keeps_logs,
+    )
+
+
+def _docker_log_options(
+    host: Host, record: TaskRecord, container: Container, config: dict[str, Any], found: Provisioned
+) -> dict[str, str]:
+    options = {str(k): str(v) for k, v in (config.get("Config") or {}).items()}
+    options |= secrets.log_options(container, found.secrets)
+    if config.get("Type") != "awslogs":
+        return options
+    options.setdefault("awslogs-endpoint", host.settings.endpoint)
+    if record.execution_credentials is not None:
+        # Read by dockerd through 169.254.170.2.
+        path = f"/v2/credentials/{record.execution_credentials.credentials_id}"
+        options.setdefault("awslogs-credentials-endpoint", path)
+    return options
+
+
+async def _secrets(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:
+    if not any(c.secrets for c in record.payload.containers or ()):
+        return {}
+    credentials = execution_credentials(record)
+    if credentials is None:
+        raise TaskFailure(f"{RESOURCE}: unable to pull secrets or registry auth: the task has no execution role")
+    return await secrets.fetch(record.payload, host.client, credentials)
+
+
+async def _files(host: Host, record: TaskRecord) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    credentials = execution_credentials(record) or host.identity.credentials()
+    for container in record.payload.containers or ():
+        parsed = [await _file(host, file.value, credentials) for file in container.environment_files or ()]
+        found[container.name] = envfile.merge(parsed)
+    return found
+
+
+async def _file(host: Host, value: str, credentials: Credentials) -> dict[str, str]:
+    parts = arn.parse(value)
+    bucket, _, key = (parts.resource if parts else "").partition("/")
+    if not key:
+        raise TaskFailure(f"{RESOURCE}: failed to download env files: invalid s3 arn {value}")
+    try:
+        content = await host.client.get_object(bucket, key, credentials)
+        return envfile.parse(content.decode())
+    except (ApiError, Unreachable) as error:
+        why = because(error)
+    except UnicodeDecodeError:
+        why = "the file is not UTF-8"
+    raise TaskFailure(f"{RESOURCE}: failed to download env files: file download command: {value}: {why}")
+
+
+async def release(host: Host, record: TaskRecord) -> None:
+    """Let go of network and limits: the containers no longer run."""
+    await host.metadata.end(record.arn)
+    if record.namespace:
+        await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])
+    if path := cgroup_of(host, record.payload):
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.to_thread(cgroups.delete, path)
+
+
+def remove_files(host: Host, task_id: str) -> None:
+    """Delete a task's files and its own volumes."""
+    shutil.rmtree(directory_of(host.settings, task_id), ignore_errors=True)

@@ -1,0 +1,176 @@
+"""The container agent as a process: ``python -m dryport.agent.main --endpoint URL --state-dir DIR …``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from dryport.agent import settings as agent_settings
+from dryport.agent.acs.registration import Registration, RegistrationRefused
+from dryport.agent.acs.session import Session
+from dryport.agent.engine.engine import Engine
+from dryport.agent.engine.host import Host
+from dryport.agent.engine.images import Images
+from dryport.agent.engine.network import Network
+from dryport.agent.engine.submit import Submitter
+from dryport.agent.identity import Identity, NoCredentials
+from dryport.agent.logs.service import Logs
+from dryport.agent.metadata.server import Metadata
+from dryport.agent.runtime import Runtime, RuntimeFailure, factory
+from dryport.agent.settings import Settings
+from dryport.agent.state import State
+from dryport.agent.tcs.session import Telemetry
+from dryport.client import Client
+
+log = logging.getLogger("dryport.agent")
+REFUSED = 5  # exit status: the control plane will not have this agent; starting it again is of no use
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """The runtime that the settings name."""
+    return factory.make(
+        settings.runtime,
+        settings.state_dir,
+        instance_id=settings.slug,
+        containerd_socket=settings.containerd_socket,
+        containerd_registries=settings.containerd_registries,
+        docker_socket=settings.docker_socket,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Be the agent until cancelled. Raises RegistrationRefused, NoCredentials, OSError."""
+    identity = Identity(settings.credentials_file)
+    identity.credentials()
+    state = State(settings.state_dir / "agent.db")
+    runtime = runtime_of(settings)
+    # No limit of connections: a call must not wait for another one's slow answer.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60)) as session:
+        client = Client(session, settings.endpoint, settings.region)
+        try:
+            await _run(settings, identity, state, runtime, client)
+        finally:
+            await state.close()
+            await runtime.close()
+
+
+async def _run(settings: Settings, identity: Identity, state: State, runtime: Runtime, client: Client) -> None:
+    submitter = Submitter(client, identity)
+    metadata = Metadata(settings, runtime, client, identity)
+    logs = Logs(state, runtime, client, identity, ships=settings.runtime != "docker")
+    registration = Registration(settings, state, client, identity)
+    registration.remembered()
+    host = Host(
+        settings=settings,
+        state=state,
+        runtime=runtime,
+        client=client,
+        identity=identity,
+        images=Images(settings, runtime, client, identity),
+        network=Network(settings),
+        logs=logs,
+        metadata=metadata,
+        health_changed=lambda: None,
+    )
+    engine = Engine(host, submitter)
+    engine.load()
+    version = await _runtime_version(runtime)
+    telemetry = Telemetry(
+        client=client,
+        registration=registration,
+        identity=identity,
+        runtime=runtime,
+        records=engine.records,
+        runtime_version=version,
+    )
+    host.health_changed = telemetry.health_changed
+    control = Session(
+        client=client,
+        registration=registration,
+        identity=identity,
+        engine=engine,
+        state=state,
+        runtime_version=version,
+        connected=submitter.online,
+    )
+
+    async def connect() -> None:
+        await registration.register()
+        async with asyncio.TaskGroup() as connections:
+            connections.create_task(control.run())
+            connections.create_task(telemetry.run())
+
+    if settings.runtime == "docker":
+        await metadata.serve_host(engine.records)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.run())
+            group.create_task(connect())
+    finally:
+        await logs.close()
+        await metadata.close()
+
+
+async def _runtime_version(runtime: Runtime) -> str:
+    try:
+        return await runtime.ping()
+    except RuntimeFailure as failure:
+        log.warning("the %s daemon is away: %s", runtime.name, failure.message)
+        return "unknown"
+
+
+async def _until_signal(settings: Settings) -> None:
+    work = asyncio.ensure_future(run(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+def _lock(state_dir: Path) -> int:
+    """Hold the state directory for this process alone. Raises BlockingIOError where another agent has it."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(state_dir / "agent.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def main() -> int:
+    """Run the agent; the process's exit status."""
+    settings = agent_settings.load(sys.argv[1:], os.environ)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        lock = _lock(settings.state_dir)
+    except BlockingIOError:
+        print(f"another agent uses {settings.state_dir}", file=sys.stderr)
+        return 1
+    status = 0
+    try:
+        uvloop.run(_until_signal(settings))
+    except* (RegistrationRefused, NoCredentials) as group:
+        for error in _flat(group):
+            print(f"dryport agent: {error}", file=sys.stderr)
+        status = REFUSED
+    os.close(lock)
+    return status
+
+
+def _flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Task metadata (versions 2 to 4), credentials, task protection, introspection."""
