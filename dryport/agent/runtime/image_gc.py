@@ -41,7 +41,7 @@ class Collector:
         file: Path,
         present: Callable[[], Awaitable[list[str]]],
         delete: Callable[[str], Awaitable[None]],
-        in_use: Callable[[], set[str]],
+        in_use: Callable[[], Awaitable[set[str]]],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
@@ -60,17 +60,15 @@ class Collector:
         self._save()
 
     def begin(self) -> None:
-        """Collect from now on."""
-        self._task = asyncio.create_task(self._forever())
+        """Collect from now on (idempotent)."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._forever())
 
     async def collect(self) -> list[str]:
         """One cycle; what was deleted."""
-        in_use = self._in_use()
-        for id in in_use:
-            self._last_used[id] = self._now()
-        there = set(await self._present())
-        self._last_used = {id: at for id, at in self._last_used.items() if id in there}
-        gone = unused(self._last_used, in_use, self._now())
+        in_use, there, now = await self._in_use(), set(await self._present()), self._now()
+        self._last_used = {id: now if id in in_use else at for id, at in self._last_used.items() if id in there}
+        gone = unused(self._last_used, in_use, now)
         for id in gone:
             await self._delete(id)
             self._last_used.pop(id, None)

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.runtime.containerd import pull_errors, registry_hosts
+from dryport.agent.runtime import pull_errors
+from dryport.agent.runtime.containerd import registry_hosts
 from dryport.agent.runtime.containerd.client import Client, ContainerdError
 from dryport.agent.runtime.interface import Data, Image, PullError, RegistryAuth, RuntimeFailure
 

@@ -15,13 +15,14 @@ import msgspec
 from dryport.agent.runtime.cgroups import Cgroups
 from dryport.agent.runtime.containerd import rootfs
 from dryport.agent.runtime.containerd.conmon import Runc
-from dryport.agent.runtime.containerd.container import Container, Ended, Started, write
+from dryport.agent.runtime.containerd.container import Container, Started, write
 from dryport.agent.runtime.containerd.watch import Watch
 from dryport.agent.runtime.interface import ContainerSpec, ExecResult, Mount, RuntimeFailure
 from dryport.agent.runtime.oci import devices, seccomp, users
 from dryport.agent.runtime.oci import spec as oci
 from dryport.agent.runtime.processes import Process, process, session
 
+_END = 5.0  # seconds that conmon may take to note the end of a killed process
 OUTPUT_LIMIT = 4096  # bytes of a command's output that are kept
 # More at once take no less in all: runc is bound by the processors.
 _AT_ONCE = 4 * (os.cpu_count() or 1)
@@ -81,17 +82,19 @@ class Launcher:
 
     async def destroy(self, container: Container) -> None:
         """Kill what runs of a container, and wait until conmon has gone too."""
+        if container.started is not None and container.ended is None:
+            # First ours, since ``runc delete --force`` looks only every 100 ms whether what it killed is gone.
+            container.started.process.signal(signal.SIGKILL)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END):
+                    while container.ended is None:
+                        await container.changed()
+        if not (container.home / "config.json").exists():
+            return  # never started
         await self._runc.delete(container.id)
         monitor = container.started.monitor if container.started else _monitor(container.home)
-        for _ in range(200):
-            if monitor is None or not monitor.alive():
-                break
-            await asyncio.sleep(0.01)
-        else:
-            assert monitor is not None
+        if monitor is not None:
             monitor.signal(signal.SIGKILL)
-        if container.started is not None and container.ended is None:
-            container.ended = Ended(exit_code=137, at=time.time())
 
     async def execute(self, container: Container, argv: list[str], timeout: float, cgroups: Cgroups) -> ExecResult:
         """See ``Runtime.execute``."""

@@ -122,8 +122,8 @@ class ContainerdRuntime:
         if container is None:
             return
         async with container.lock:
-            self._watch.forget(container)
             await self._launcher.destroy(container)
+            self._watch.forget(container)
             self._cgroups.remove(container.cgroup)
             await rootfs.remove(container.home)
             (self._home / "exits" / id).unlink(missing_ok=True)
@@ -203,7 +203,7 @@ class ContainerdRuntime:
             await self._launcher.adopt(container)
         self._collector.begin()
 
-    def _images_used(self) -> set[str]:
+    async def _images_used(self) -> set[str]:
         return {container.record.unpacked.id for container in self._containers.values()}
 
 

@@ -2,10 +2,15 @@
 
 The profile is data that the distribution keeps (Debian: golang-github-containers-common). Its entries apply by
 architecture, kernel and capability; what is left is the OCI specification's ``linux.seccomp``.
+
+libseccomp compiles the filter anew for each container and each command run in one, so its size is launch time. Two
+things are therefore left out, which changes nothing a program sees: x32, which distributions' kernels do not run
+(20 of runc's 54 ms of processor time here), and entries that say what the default says. The default is Docker's: EPERM.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -17,6 +22,7 @@ from typing import Any
 from dryport.agent.runtime.interface import RuntimeFailure
 
 PROFILES = (Path("/etc/containers/seccomp.json"), Path("/usr/share/containers/seccomp.json"))
+_X32 = "SCMP_ARCH_X32"
 # uname -m → (the profile's name of the architecture, libseccomp's)
 _ARCHITECTURES = {"x86_64": ("amd64", "SCMP_ARCH_X86_64"), "aarch64": ("arm64", "SCMP_ARCH_AARCH64")}
 
@@ -41,15 +47,15 @@ def resolve(
     architectures = [native]
     for entry in profile.get("archMap", []):
         if entry["architecture"] == native:
-            architectures += entry.get("subArchitectures") or []
-    resolved: dict[str, Any] = {
+            architectures += [each for each in entry.get("subArchitectures") or [] if each != _X32]
+    default = {"action": profile["defaultAction"], "errnoRet": errno.EPERM}
+    syscalls = [_syscall(entry) for entry in profile["syscalls"] if _applies(entry, capabilities, short, kernel)]
+    return {
         "defaultAction": profile["defaultAction"],
+        "defaultErrnoRet": errno.EPERM,
         "architectures": architectures,
-        "syscalls": [_syscall(entry) for entry in profile["syscalls"] if _applies(entry, capabilities, short, kernel)],
+        "syscalls": [call for call in syscalls if {**default, **call} != {**call, **default}],
     }
-    if profile.get("defaultErrnoRet") is not None:
-        resolved["defaultErrnoRet"] = profile["defaultErrnoRet"]
-    return resolved
 
 
 def _applies(entry: Mapping[str, Any], capabilities: frozenset[str], arch: str, kernel: tuple[int, int]) -> bool:
