@@ -1,0 +1,183 @@
+"""What all of EC2's handlers share: registration, look-up by id, tags of new resources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from dryport.aws.errors import ServiceError
+from dryport.ec2 import model, published
+from dryport.ec2.model import Resource
+from dryport.gateway.service import Call, Output, Service
+from dryport.store import Reader, Table
+
+SERVICE = Service("ec2")
+Request = dict[str, Any]
+Handler = Callable[[Call, Request], Output]
+T = TypeVar("T", bound=Resource)
+DONE: Output = {"Return": True}
+
+
+class Kind(NamedTuple):
+    """A kind of resource: its table, what tags call it, and how EC2 says that an id is wrong."""
+
+    table: Table[Any]
+    resource_type: str
+    not_found: str
+    message: str  # with {} for the id
+    malformed: str | None = None
+
+
+KINDS = {
+    "vpc": Kind(model.VPCS, "vpc", "InvalidVpcID.NotFound", "The vpc ID '{}' does not exist"),
+    "subnet": Kind(model.SUBNETS, "subnet", "InvalidSubnetID.NotFound", "The subnet ID '{}' does not exist"),
+    "igw": Kind(
+        model.INTERNET_GATEWAYS,
+        "internet-gateway",
+        "InvalidInternetGatewayID.NotFound",
+        "The internetGateway ID '{}' does not exist",
+        "InvalidInternetGatewayId.Malformed",
+    ),
+    "rtb": Kind(
+        model.ROUTE_TABLES,
+        "route-table",
+        "InvalidRouteTableID.NotFound",
+        "The routeTable ID '{}' does not exist",
+        "InvalidRouteTableId.Malformed",
+    ),
+    "acl": Kind(
+        model.NETWORK_ACLS,
+        "network-acl",
+        "InvalidNetworkAclID.NotFound",
+        "The networkAcl ID '{}' does not exist",
+        "InvalidNetworkAclId.Malformed",
+    ),
+    "dopt": Kind(
+        model.DHCP_OPTIONS,
+        "dhcp-options",
+        "InvalidDhcpOptionID.NotFound",
+        "The dhcpOption ID '{}' does not exist",
+        "InvalidDhcpOptionsId.Malformed",
+    ),
+    "sg": Kind(
+        model.SECURITY_GROUPS,
+        "security-group",
+        "InvalidGroup.NotFound",
+        "The security group '{}' does not exist",
+        "InvalidGroupId.Malformed",
+    ),
+    "sgr": Kind(
+        model.SECURITY_GROUP_RULES,
+        "security-group-rule",
+        "InvalidSecurityGroupRuleId.NotFound",
+        "The security group rule ID '{}' does not exist",
+        "InvalidSecurityGroupRuleId.Malformed",
+    ),
+    "eni": Kind(
+        model.NETWORK_INTERFACES,
+        "network-interface",
+        "InvalidNetworkInterfaceID.NotFound",
+        "The networkInterface ID '{}' does not exist",
+        "InvalidNetworkInterfaceId.Malformed",
+    ),
+}
+_ID = re.compile(r"[0-9a-f]{8}([0-9a-f]{9})?")
+
+
+def operation(name: str, *, unsupported: tuple[str, ...] = ()) -> Callable[[Handler], Handler]:
+    """Register a handler. ``DryRun`` answers before it runs; the region's default VPC is there when it does."""
+
+    def register(handler: Handler) -> Handler:
+        def run(call: Call, request: Request) -> Output:
+            if request.get("DryRun"):
+                raise ServiceError(
+                    "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412
+                )
+            published.ensure_region(call.tx, call.random, call.account, call.region)
+            return handler(call, request)
+
+        SERVICE.operation(name, unsupported=unsupported)(run)
+        return handler
+
+    return register
+
+
+def visible(resource: Resource) -> bool:
+    """Whether clients see a resource: an interface that is being unplugged is deleted to them."""
+    return not (isinstance(resource, model.NetworkInterface) and resource.device == "unplugging")
+
+
+def get(call: Call, prefix: str, resource_id: str) -> Any:
+    """The resource of a kind (``vpc``, ``sg``, …) with this id. Raises ServiceError as EC2 does."""
+    kind = KINDS[prefix]
+    found = call.tx.get(kind.table, resource_id)
+    if found is not None and (found.account, found.region) == (call.account, call.region) and visible(found):
+        return found
+    if kind.malformed and not _ID.fullmatch(resource_id.removeprefix(f"{prefix}-")):
+        raise ServiceError(kind.malformed, f'Invalid id: "{resource_id}" (expecting "{prefix}-...")')
+    raise ServiceError(kind.not_found, kind.message.format(resource_id))
+
+
+def select(call: Call, prefix: str, ids: list[str] | None) -> list[Any]:
+    """The resources of a kind that were named, or all of the account's in the region. Raises ServiceError."""
+    if ids:
+        return [get(call, prefix, each) for each in dict.fromkeys(ids)]
+    found = call.tx.find(KINDS[prefix].table, "scope", model.scope(call.account, call.region))
+    return [each for each in found if visible(each)]
+
+
+def arn(resource: Resource) -> str:
+    """A resource's ARN."""
+    from dryport.aws.arn import make
+
+    kind = KINDS[resource.id.partition("-")[0]]
+    return make("ec2", resource.region, resource.account, f"{kind.resource_type}/{resource.id}")
+
+
+def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Tags as EC2 lists them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def with_tags(described: dict[str, Any], resource: Resource) -> dict[str, Any]:
+    """A description with ``Tags`` where the resource has some."""
+    return {**described, "Tags": tag_list(resource.tags)} if resource.tags else described
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """Raises ServiceError for tags that EC2 refuses. Source: "Tag restrictions", EC2 user guide."""
+    if len(tags) > 50:
+        raise ServiceError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"Value ( {key} ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for "
+                "internal use",
+            )
+        if not 1 <= len(key) <= 127:
+            raise ServiceError("InvalidParameterValue", "Tag key exceeds the maximum length of 127 characters")
+        if len(value) > 255:
+            raise ServiceError("InvalidParameterValue", "Tag value exceeds the maximum length of 255 characters")
+
+
+def new_tags(request: Request, resource_type: str) -> dict[str, str]:
+    """The tags of ``TagSpecifications`` for what a call makes. Raises ServiceError where they are for others."""
+    tags: dict[str, str] = {}
+    for specification in request.get("TagSpecifications", []):
+        named = specification.get("ResourceType", "")
+        if named != resource_type:
+            raise ServiceError("InvalidParameterValue", f"'{named}' is not a valid taggable resource type")
+        for tag in specification.get("Tags", []):
+            key = tag.get("Key", "")
+            if key in tags:
+                raise ServiceError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
+            tags[key] = tag.get("Value", "")
+    check_tags(tags)
+    return tags
+
+
+def dependents_by_vpc(reader: Reader, table: Table[T], vpc_id: str) -> list[T]:
+    """What of a table is in a VPC."""
+    return [each for each in reader.find(table, "vpc", vpc_id) if visible(each)]

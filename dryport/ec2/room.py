@@ -1,0 +1,16 @@
+"""How EC2 is plugged in."""
+
+from __future__ import annotations
+
+from dryport.control.context import Context, Room
+from dryport.ec2.api import SERVICE
+from dryport.ec2.controllers import Convergence, Departures, Networks
+from dryport.host.client import HostClient
+
+
+def room(context: Context) -> Room:
+    """The service, and its networks on this machine's host driver."""
+    driver = HostClient(context.config.run_dir / "host.sock")
+    networks = Networks(context.store, context.clock, context.random, driver, context.config.public_network)
+    departures = Departures(context.store, context.clock, driver)
+    return Room(services=(SERVICE,), loops=(networks, departures, Convergence(context, driver, networks)))
