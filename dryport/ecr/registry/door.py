@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from dryport.aws.errors import ServiceError
 from dryport.ecr.contents import Contents
@@ -43,19 +43,20 @@ class Door:
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
+        body = exchange.chunks()
         try:
-            await self._serve(exchange)
+            await self._serve(exchange, body)
         except access.Unauthorized:
             access.challenge(exchange)
         except RegistryError as error:
-            _refuse(exchange, error)
+            await _refuse(exchange, body, error)
         except ServiceError as error:
-            _refuse(exchange, translate(error))
+            await _refuse(exchange, body, translate(error))
         except (StorageFull, StoreUnavailable) as error:
             log.error("out of storage: %s", error)
-            _refuse(exchange, out_of_storage())
+            await _refuse(exchange, body, out_of_storage())
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve(self, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
         route = parse(exchange.path)
         address = access.admit(self._contents, exchange, route or Route("base"))
         if route is None:
@@ -63,15 +64,19 @@ class Door:
         endpoint, methods = _ENDPOINTS[route.kind]
         if exchange.method not in methods:
             raise unsupported(f"{exchange.method} is not supported here")
-        await endpoint(Request(exchange, route, self._contents, address.account, address.region))
+        await endpoint(Request(exchange, body, route, self._contents, address.account, address.region))
 
 
-def _refuse(exchange: Exchange, error: RegistryError) -> None:
-    body = error.body
+async def _refuse(exchange: Exchange, body: AsyncIterator[bytes], error: RegistryError) -> None:
+    if exchange.method in ("POST", "PUT", "PATCH"):
+        # A client that still sends would see a broken pipe instead of the answer.
+        async for _ in body:
+            pass
+    text = error.body
     headers = [
         API_VERSION,
         ("content-type", "application/json; charset=utf-8"),
-        ("content-length", str(len(body))),
+        ("content-length", str(len(text))),
         *error.headers,
     ]
-    exchange.respond(error.status, headers, b"" if exchange.method == "HEAD" else body)
+    exchange.respond(error.status, headers, b"" if exchange.method == "HEAD" else text)

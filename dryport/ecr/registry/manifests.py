@@ -62,7 +62,7 @@ async def _body(request: Request) -> bytes:
         raise _too_large()
     parts: list[bytes] = []
     size = 0
-    async for chunk in request.exchange.chunks():
+    async for chunk in request.body:
         size += len(chunk)
         if size > manifest.MAX_SIZE:
             raise _too_large()

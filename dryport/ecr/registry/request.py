@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qs, quote, urlencode
@@ -20,9 +21,10 @@ API_VERSION = ("docker-distribution-api-version", "registry/2.0")
 
 @dataclass
 class Request:
-    """``account`` and ``region`` are those of the registry that was addressed."""
+    """``account`` and ``region`` are those of the registry that was addressed; ``body`` is read once."""
 
     exchange: Exchange
+    body: AsyncIterator[bytes]
     route: Route
     contents: Contents
     account: str

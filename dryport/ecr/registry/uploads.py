@@ -5,9 +5,6 @@ Source: OCI distribution specification 1.1, "Pushing blobs", "Mounting a blob fr
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
-
 from dryport.ecr import images, ranges
 from dryport.ecr.registry.errors import RegistryError, digest_invalid
 from dryport.ecr.registry.request import Headers, Request
@@ -94,27 +91,17 @@ async def _receive(request: Request, upload: str, size: int) -> int:
             )
     if request.header("content-length") == "0":
         return size
-    async with _discarding_when_full(request, upload), request.contents.blobs.append(upload) as writer:
-        async for chunk in request.exchange.chunks():
-            await writer.write(chunk)
-            if span is not None and writer.size > span.end:
-                raise RegistryError(400, "SIZE_INVALID", f"More bytes came than Content-Range {announced} announces")
-        await writer.flush()
-        if span is not None and writer.size != span.end:
-            raise RegistryError(400, "SIZE_INVALID", f"Fewer bytes came than Content-Range {announced} announces")
-        return writer.size
-
-
-@contextlib.asynccontextmanager
-async def _discarding_when_full(request: Request, upload: str) -> AsyncIterator[None]:
+    length = request.header("content-length")
+    if span is not None and length and int(length) != span.length:
+        raise RegistryError(400, "SIZE_INVALID", f"Content-Range {announced} and Content-Length {length} differ")
     try:
-        yield
+        async with request.contents.blobs.append(upload) as writer:
+            async for chunk in request.body:
+                await writer.write(chunk)
     except StorageFull:
-        await request.contents.blobs.discard(upload)
-        # A client that still sends would not read the answer.
-        async for _ in request.exchange.chunks():
-            pass
+        await request.contents.cancel_upload(upload)
         raise
+    return writer.size
 
 
 async def _finish(request: Request, upload: str, digest: str) -> None:
