@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,10 +64,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"198.{18 + (number >> 16)}.{number >> 8 & 255}.0/22"
 
 
+def _decode(kind: type[Any], value: Any) -> Any:
+    return kind(value)
+
+
 def load(state_dir: Path) -> Config:
     """The settings of the Dryport in a state directory. Raises FileNotFoundError where there is none."""
-    return msgspec.json.decode((state_dir / "config.json").read_bytes(), type=Config, dec_hook=_decode_path)
+    text = (state_dir / "config.json").read_bytes()
+    return msgspec.json.decode(text, type=Config, dec_hook=_decode)
 
 
-def _decode_path(type_: type, value: object) -> Path:
-    return Path(str(value))  # the one type here that JSON does not have
+def save(config: Config) -> None:
+    """Write the settings to where ``load`` finds them."""
+    unfinished = config.state_dir / "config.new"
+    unfinished.write_bytes(msgspec.json.encode(config, enc_hook=str))
+    unfinished.replace(config.state_dir / "config.json")

@@ -15,9 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-import msgspec
-
-from dryport.control.config import Config
+from dryport.control.config import Config, save
 from dryport.platform import containerd, credentials, leftovers, slots
 from dryport.platform.child import Child
 
@@ -50,9 +48,7 @@ def lock(state_dir: Path) -> int:
 def write_config(state_dir: Path, port: int, dev_credentials: bool) -> Config:
     """Settle the settings of this run where every process reads them."""
     config = Config(state_dir=state_dir, port=port, dev_credentials=dev_credentials, slot=slots.take(state_dir))
-    unfinished = state_dir / "config.new"
-    unfinished.write_bytes(msgspec.json.encode(config))
-    unfinished.replace(state_dir / "config.json")
+    save(config)
     return config
 
 
