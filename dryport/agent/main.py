@@ -32,6 +32,7 @@ from dryport.agent.tcs.session import Telemetry
 from dryport.client import Client
 
 log = logging.getLogger("dryport.agent")
+DOCKER_SOCKET = "/var/run/docker.sock"
 REFUSED = 5  # exit status: the control plane will not have this agent; starting it again is of no use
 
 
@@ -41,9 +42,9 @@ def runtime_of(settings: Settings) -> Runtime:
         settings.runtime,
         settings.state_dir,
         instance_id=settings.slug,
-        containerd_socket=settings.containerd_socket,
-        containerd_registries=settings.containerd_registries,
-        docker_socket=settings.docker_socket,
+        containerd_socket=settings.runtime_address,
+        containerd_registries=settings.runtime_root,
+        docker_socket=str(settings.runtime_address or DOCKER_SOCKET),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,9 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     cluster: str = "default"
     runtime: str = "docker"  # containerd, docker
-    docker_socket: str = "/var/run/docker.sock"
-    containerd_socket: Path | None = None
-    containerd_registries: Path | None = None
+    runtime_address: Path | None = None  # the daemon's socket; None: Docker's usual one
+    runtime_root: Path | None = None  # containerd's directory of registry hosts
     region: str = "us-east-1"
     credentials_file: Path | None = None
     task_endpoint: str = ""  # the control plane as tasks reach it; "": ``endpoint``
@@ -36,9 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cpu: int | None = None  # CPU units to offer; None: the machine's
     memory: int | None = None  # MiB to offer; None: the machine's
     reserved_memory: int = 0
-    reserved_ports: list[int] = [22, 2375, 2376, 51678, 51679]
-    reserved_ports_udp: list[int] = []
-    logging_drivers: list[str] = ["json-file", "none"]
+    reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
+    reserved_ports_udp: tuple[int, ...] = ()
+    logging_drivers: tuple[str, ...] = ("json-file", "none")
     stop_timeout: float = 30.0
     start_timeout: float = 180.0
     task_cleanup_wait: float = 3 * 3600.0
@@ -71,7 +70,7 @@ def load(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
         missing = [name for name in ("endpoint", "state_dir") if not merged.get(name)]
         if missing:
             raise ValueError(f"--{missing[0].replace('_', '-')} is missing")
-        return msgspec.convert(merged, Settings, strict=False)
+        return msgspec.convert(merged, Settings, strict=False, dec_hook=lambda type, value: type(value))
     except (ValueError, msgspec.ValidationError, msgspec.DecodeError) as error:
         parser.error(str(error))
 
@@ -82,9 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", help="where the agent keeps what it must remember (ECS_DATADIR)")
     parser.add_argument("--cluster", help="cluster to join (ECS_CLUSTER)")
     parser.add_argument("--runtime", choices=["containerd", "docker"])
-    parser.add_argument("--docker-socket", help="Docker's socket")
-    parser.add_argument("--containerd-socket", help="containerd's socket")
-    parser.add_argument("--containerd-registries", help="containerd's directory of registry hosts")
+    parser.add_argument("--runtime-address", help="the runtime's socket")
+    parser.add_argument("--runtime-root", help="containerd's directory of registry hosts")
     parser.add_argument("--region", help="AWS region (AWS_DEFAULT_REGION)")
     parser.add_argument("--credentials", dest="credentials_file", help="JSON file with the agent's access key")
     parser.add_argument("--task-endpoint", help="URL at which tasks reach the control plane")
@@ -113,7 +111,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     def minutes_or_more(text: str) -> float:
         return max(60.0, duration(text))  # AWS's agent refuses shorter ones too
 
-    readers = {
+    readers: dict[str, tuple[str, Callable[[str], object]]] = {
         "ECS_BACKEND_HOST": ("endpoint", str),
         "AWS_ENDPOINT_URL": ("endpoint", str),
         "ECS_DATADIR": ("state_dir", str),

@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -52,7 +53,7 @@ class RegistrationRefused(Exception):
 
 def capabilities(settings: Settings) -> list[dict[str, str]]:
     """The agent's capability attributes, and what the machine is."""
-    drivers = settings.logging_drivers if settings.runtime == "docker" else ["json-file", "none", "awslogs"]
+    drivers = settings.logging_drivers if settings.runtime == "docker" else ("json-file", "none", "awslogs")
     names = [*_CAPABILITIES, *(f"com.amazonaws.ecs.capability.logging-driver.{driver}" for driver in drivers)]
     if settings.runtime == "containerd":
         names += ["ecs.capability.task-eni", "ecs.capability.task-eni-block-instance-metadata"]
@@ -76,7 +77,7 @@ def total_resources(settings: Settings) -> list[dict[str, Any]]:
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MEBIBYTE
     memory = max(0, (settings.memory or physical) - settings.reserved_memory)
 
-    def ports(name: str, numbers: list[int]) -> dict[str, Any]:
+    def ports(name: str, numbers: Iterable[int]) -> dict[str, Any]:
         return {"name": name, "type": "STRINGSET", "stringSetValue": [str(n) for n in numbers]}
 
     return [

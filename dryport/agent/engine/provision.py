@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -83,9 +84,8 @@ def _local(host: Host, task: Task) -> None:
 
 
 def _make(directory: str) -> None:
-    from pathlib import Path
-
-    Path(directory).mkdir(parents=True, mode=0o755)
+    Path(directory).mkdir(parents=True)
+    Path(directory).chmod(0o755)
 
 
 def volumes(host: Host, task: Task) -> dict[str, str]:
@@ -108,7 +108,7 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
         weak=found.files.get(container.name, {}) | injected.weak,
         strong=secrets.environment(container, found.secrets) | injected.strong,
         network=f"/run/netns/{record.namespace}" if record.namespace else "",
-        cgroup_parent=cgroup_of(host, task),
+        cgroup_parent=f"/{cgroup}" if (cgroup := cgroup_of(host, task)) else "",
         volumes=volumes(host, task),
         files=files,
         hostname=interfaces[0].private_dns_name if record.namespace else "",

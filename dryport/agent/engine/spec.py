@@ -86,8 +86,8 @@ def build(
         dns_search=[str(s) for s in host.get("DnsSearch") or ()],
         extra_hosts=extra_hosts(host),
         links=links(container, around.ids),
-        pid_mode=shared_mode(task.pid_mode, task, record, around.ids),
-        ipc_mode=shared_mode(task.ipc_mode, task, record, around.ids),
+        pid_mode=shared_mode(task.pid_mode, record, around.ids),
+        ipc_mode=shared_mode(task.ipc_mode, record, around.ids),
         log_driver=around.log_driver,
         log_options=around.log_options,
         stop_signal=str(config.get("StopSignal") or image.stop_signal or "SIGTERM"),
@@ -227,11 +227,11 @@ def links(container: Container, ids: Mapping[str, str]) -> list[str]:
     return found
 
 
-def shared_mode(mode: str | None, task: Task, record: ContainerRecord, ids: Mapping[str, str]) -> str:
+def shared_mode(mode: str | None, record: ContainerRecord, ids: Mapping[str, str]) -> str:
     """A PID or IPC mode: ``task`` means that of the task's first container."""
     if mode != "task":
         return mode or ""
-    first = (task.containers or ())[0].name
+    first = next(iter(ids))
     return "" if first == record.name else f"container:{ids[first]}"
 
 

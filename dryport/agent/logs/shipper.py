@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from dryport.agent.logs.batch import Joiner, LogEvent, batches
 from dryport.agent.logs.options import Options
@@ -151,7 +151,7 @@ class Shipper:
 
 
 async def call(
-    client: Client, options: Options, operation: str, request: dict[str, object], credentials: Credentials
+    client: Client, options: Options, operation: str, request: Mapping[str, object], credentials: Credentials
 ) -> dict[str, object]:
     """A call of CloudWatch Logs where the options say. Raises ApiError, Unreachable."""
     return await client.call("logs", operation, request, credentials, endpoint=options.endpoint, region=options.region)

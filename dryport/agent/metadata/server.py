@@ -13,6 +13,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from dryport.agent.acs.registration import VERSION
 from dryport.agent.identity import Identity
 from dryport.agent.metadata import documents
 from dryport.agent.metadata.protection import protection
@@ -45,7 +46,7 @@ class Metadata:
         self._client = client
         self._identity = identity
         self._servers: dict[str, asyncio.Server] = {}
-        self._handlers: dict[str, web.Server[web.BaseRequest]] = {}
+        self._handlers: dict[str, web.Server] = {}
         self._samples: dict[str, ContainerStats] = {}
 
     async def serve(self, record: TaskRecord) -> None:
@@ -174,8 +175,6 @@ class Metadata:
             tasks = [_introspected(record) for record in records.values()]
             match request.path.rstrip("/"):
                 case "/v1/metadata":
-                    from dryport.agent.acs.registration import VERSION
-
                     return _json(
                         {
                             "Cluster": self._identity.cluster,
@@ -237,12 +236,12 @@ def _credentials(id: str, tasks: Tasks, *, whole_host: bool) -> object:
     return _json(body, HTTPStatus.BAD_REQUEST)
 
 
-def _introspected(record: TaskRecord) -> dict[str, documents.Json]:
+def _introspected(record: TaskRecord) -> documents.Json:
     document = documents.task(record, "", version=3)
     containers = [
         {"DockerId": c.id, "DockerName": c.id, "Name": c.name} for c in record.containers.values() if c.created_at
     ]
-    return {  # type: ignore[return-value]
+    return {
         "Arn": record.arn,
         "DesiredStatus": document["DesiredStatus"],
         "KnownStatus": document["KnownStatus"],
