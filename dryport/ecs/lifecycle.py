@@ -146,13 +146,7 @@ def apply_task_report(task: Task, report: TaskReport, now: float) -> Task:
     """
     if task.last_status == STOPPED:
         return task
-    changed = replace(
-        task,
-        containers=_apply_to_containers(task.containers, report),
-        pull_started_at=_stamp(task.pull_started_at, report.pull_started_at, task.created_at),
-    )
-    pull_stopped_at = _stamp(task.pull_stopped_at, report.pull_stopped_at, changed.pull_started_at or task.created_at)
-    changed = replace(changed, pull_stopped_at=pull_stopped_at)
+    changed = _with_pull(replace(task, containers=_apply_to_containers(task.containers, report)), report)
     if report.status in (PENDING, RUNNING):
         changed = advance(changed, report.status, now)
     elif report.status == STOPPED:
@@ -209,11 +203,15 @@ def latest(task: Task) -> float:
     )
 
 
-def _stamp(known: float | None, reported: float | None, not_before: float) -> float | None:
-    # The agent's clock is another one than ours.
-    if known is not None or reported is None:
-        return known
-    return max(reported, not_before)
+def _with_pull(task: Task, report: TaskReport) -> Task:
+    # The agent's clock is another one than ours, and its reports may come in any order: keep the times in theirs.
+    started, stopped = task.pull_started_at, task.pull_stopped_at
+    if started is None and report.pull_started_at is not None:
+        started = max(report.pull_started_at, task.created_at)
+        started = started if stopped is None else min(started, stopped)
+    if stopped is None and report.pull_stopped_at is not None:
+        stopped = max(report.pull_stopped_at, task.created_at if started is None else started)
+    return replace(task, pull_started_at=started, pull_stopped_at=stopped)
 
 
 def _apply_to_containers(containers: Sequence[Container], report: TaskReport) -> list[Container]:

@@ -15,7 +15,7 @@ _MAX_RANGES = 100
 
 
 def normalize(container: str, mappings: Iterable[Json], mode: str) -> list[Json]:
-    """A container's port mappings with what ECS fills in. ``mode`` is the task's network mode, ``bridge`` by default."""
+    """A container's port mappings with what ECS fills in; ``mode`` is the task's network mode."""
     normal = [_normalize(mapping, mode) for mapping in mappings]
     if normal and mode == "none":
         raise refusal("Port mappings are not supported when networkMode=none.")

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from dryport.ecs.taskdef.refusal import refusal
 
-_CPU = re.compile(r"\s*(\d*\.?\d+)\s*(vcpus?)?\s*", re.IGNORECASE)
-_MEMORY = re.compile(r"\s*(\d*\.?\d+)\s*(gi?b)?\s*", re.IGNORECASE)
+_CPU = re.compile(r"\s*(\d*\.?\d+)\s*(vcpus?)?\s*", re.IGNORECASE | re.ASCII)
+_MEMORY = re.compile(r"\s*(\d*\.?\d+)\s*(gi?b)?\s*", re.IGNORECASE | re.ASCII)
 MIN_CPU, MAX_CPU = 128, 196_608  # CPU units, on container instances
 
 _GIB = 1024
