@@ -69,6 +69,7 @@ class RouteTableAssociation(Record, frozen=True, kw_only=True):
 
 class RouteTable(Resource, frozen=True, kw_only=True):
     vpc_id: str
+    client_token: str = ""
     routes: list[Route] = []
     associations: list[RouteTableAssociation] = []
 
@@ -96,7 +97,7 @@ class SecurityGroup(Resource, frozen=True, kw_only=True):
 
 
 class SecurityGroupRule(Resource, frozen=True, kw_only=True):
-    """A rule: one protocol and port range, one peer (exactly one of the four is set).
+    """A rule: one protocol and port range, one peer (exactly one of the three is set).
 
     ``protocol`` is as EC2 answers it (``tcp``, ``udp``, ``icmp``, ``icmpv6``, ``-1`` for all, otherwise a number);
     with ICMP the ports are type and code, -1 is any. ``from_port`` and ``to_port`` are -1 where there are none.
@@ -137,6 +138,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     association_id: str | None = None  # of the public address
     owner: str = ""
     requester_id: str = ""
+    client_token: str = ""
     source_dest_check: bool = True
     attachment_id: str | None = None
     namespace: str = ""
@@ -149,6 +151,11 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
 def scope(account: str, region: str) -> str:
     """The index value for what belongs to an account in a region."""
     return f"{account}/{region}"
+
+
+def token(resource: Resource, client_token: str) -> str | None:
+    """The index value for what a request with a client token made; ``None`` without one."""
+    return f"{scope(resource.account, resource.region)}/{client_token}" if client_token else None
 
 
 def _scope(resource: Resource) -> str:
@@ -173,7 +180,7 @@ ROUTE_TABLES = Table(
         "vpc": lambda t: t.vpc_id,
         "subnet": lambda t: [a.subnet_id for a in t.associations if a.subnet_id],
         "association": lambda t: [a.id for a in t.associations],
-        "gateway": lambda t: sorted({r.gateway_id for r in t.routes}),
+        "token": lambda t: token(t, t.client_token),
     },
 )
 NETWORK_ACLS = Table(
@@ -214,5 +221,6 @@ NETWORK_INTERFACES = Table(
         "mac": lambda i: i.mac_address,
         "public_ip": lambda i: i.public_ip,
         "device": lambda i: i.device,
+        "token": lambda i: token(i, i.client_token),
     },
 )

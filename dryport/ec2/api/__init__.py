@@ -1,6 +1,18 @@
 """EC2's API: a module a resource, a handler an operation."""
 
-from dryport.ec2.api import regions, subnets, vpcs
+from dryport.ec2.api import gateways, groups, interfaces, regions, routes, rules, subnets, surroundings, tags, vpcs
 from dryport.ec2.api.service import SERVICE
 
-__all__ = ["SERVICE", "regions", "subnets", "vpcs"]
+__all__ = [
+    "SERVICE",
+    "gateways",
+    "groups",
+    "interfaces",
+    "regions",
+    "routes",
+    "rules",
+    "subnets",
+    "surroundings",
+    "tags",
+    "vpcs",
+]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from dryport.aws.arn import make
 from dryport.aws.errors import ServiceError
 from dryport.ec2 import model, published
 from dryport.ec2.model import Resource
@@ -129,8 +130,6 @@ def select(call: Call, prefix: str, ids: list[str] | None) -> list[Any]:
 
 def arn(resource: Resource) -> str:
     """A resource's ARN."""
-    from dryport.aws.arn import make
-
     kind = KINDS[resource.id.partition("-")[0]]
     return make("ec2", resource.region, resource.account, f"{kind.resource_type}/{resource.id}")
 
@@ -176,6 +175,13 @@ def new_tags(request: Request, resource_type: str) -> dict[str, str]:
             tags[key] = tag.get("Value", "")
     check_tags(tags)
     return tags
+
+
+def same_request(call: Call, table: Table[T], made: T, client_token: str) -> T:
+    """What an earlier request with this client token made, else ``made``."""
+    value = model.token(made, client_token)
+    earlier = call.tx.find(table, "token", value) if value is not None else []
+    return earlier[0] if earlier else made
 
 
 def dependents_by_vpc(reader: Reader, table: Table[T], vpc_id: str) -> list[T]:

@@ -1,0 +1,243 @@
+"""Network interfaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.ec2 import addressing, model, published
+from dryport.ec2.api import filters
+from dryport.ec2.api.service import Request, get, new_tags, operation, same_request, select, tag_list
+from dryport.ec2.model import NetworkInterface
+from dryport.gateway.service import Call, Output
+from dryport.store import Reader
+
+
+def _groups(reader: Reader, interface: NetworkInterface) -> list[dict[str, Any]]:
+    groups = (reader.get(model.SECURITY_GROUPS, group_id) for group_id in interface.group_ids)
+    return [{"GroupId": group.id, "GroupName": group.name} for group in groups if group is not None]
+
+
+def _association(interface: NetworkInterface) -> dict[str, Any]:
+    """The public address, where there is one."""
+    if interface.public_ip is None:
+        return {}
+    association = {
+        "IpOwnerId": "amazon",
+        "PublicDnsName": addressing.public_dns_name(interface.public_ip, interface.region),
+        "PublicIp": interface.public_ip,
+    }
+    return {"Association": association}
+
+
+def _attachment(interface: NetworkInterface) -> dict[str, Any]:
+    """What it is attached to, where it is in use: the machine that runs a task belongs to no user."""
+    if interface.attachment_id is None:
+        return {}
+    attachment = {
+        "AttachTime": interface.attached_at,
+        "AttachmentId": interface.attachment_id,
+        "DeleteOnTermination": False,
+        "DeviceIndex": 1,
+        "NetworkCardIndex": 0,
+        "InstanceOwnerId": "amazon",
+        "Status": "attached" if interface.device == "plugged" else "attaching",
+    }
+    return {"Attachment": attachment}
+
+
+def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
+    """An interface as DescribeNetworkInterfaces has it."""
+    address: dict[str, Any] = {
+        **_association(interface),
+        "Primary": True,
+        "PrivateDnsName": interface.private_dns_name,
+        "PrivateIpAddress": interface.private_ip,
+    }
+    described: dict[str, Any] = {
+        **_association(interface),
+        **_attachment(interface),
+        "AvailabilityZone": interface.availability_zone,
+        "Description": interface.description,
+        "Groups": _groups(reader, interface),
+        "InterfaceType": "interface",
+        "Ipv6Addresses": [],
+        "MacAddress": interface.mac_address,
+        "NetworkInterfaceId": interface.id,
+        "OwnerId": interface.account,
+        "PrivateDnsName": interface.private_dns_name,
+        "PrivateIpAddress": interface.private_ip,
+        "PrivateIpAddresses": [address],
+        "RequesterManaged": bool(interface.owner),
+        "SourceDestCheck": interface.source_dest_check,
+        "Status": _status(interface),
+        "SubnetId": interface.subnet_id,
+        "TagSet": tag_list(interface.tags),
+        "VpcId": interface.vpc_id,
+        "AvailabilityZoneId": addressing.zone_id(interface.availability_zone),
+        "Operator": {"Managed": False},
+    }
+    return described | ({"RequesterId": interface.requester_id} if interface.requester_id else {})
+
+
+def _status(interface: NetworkInterface) -> str:
+    if interface.device == "detached":
+        return "available"
+    return "in-use" if interface.device == "plugged" else "pending"
+
+
+@operation(
+    "CreateNetworkInterface",
+    unsupported=(
+        "Ipv4Prefixes",
+        "Ipv4PrefixCount",
+        "Ipv6Prefixes",
+        "Ipv6PrefixCount",
+        "Ipv6Addresses",
+        "Ipv6AddressCount",
+        "SecondaryPrivateIpAddressCount",
+        "EnablePrimaryIpv6",
+        "ConnectionTrackingSpecification",
+        "Operator",
+    ),
+)
+def create_network_interface(call: Call, request: Request) -> Output:
+    if request.get("InterfaceType", "interface") != "interface":
+        raise unsupported_parameter("ec2", "CreateNetworkInterface", f"InterfaceType={request['InterfaceType']}")
+    token = request.get("ClientToken", "")
+    made = published.create_network_interface(
+        call.tx,
+        call.random,
+        now=call.now,
+        account=call.account,
+        region=call.region,
+        subnet_id=request["SubnetId"],
+        group_ids=request.get("Groups", []),
+        description=request.get("Description", ""),
+        private_ip=_private_ip(request),
+        tags=new_tags(request, "network-interface"),
+    )
+    earlier = same_request(call, model.NETWORK_INTERFACES, made, token)
+    if earlier is not made:
+        call.tx.delete(model.NETWORK_INTERFACES, made.id)
+    made = replace(earlier, client_token=token, requester_id=call.principal.user_id)
+    call.tx.put(model.NETWORK_INTERFACES, made)
+    described = describe(call.tx, made)
+    described["Status"] = "pending"
+    answer = {"NetworkInterface": described}
+    return {**answer, "ClientToken": token} if token else answer
+
+
+def _private_ip(request: Request) -> str | None:
+    listed = request.get("PrivateIpAddresses", [])
+    addresses = [each["PrivateIpAddress"] for each in listed if "PrivateIpAddress" in each]
+    if "PrivateIpAddress" in request:
+        addresses.append(request["PrivateIpAddress"])
+    if len(addresses) > 1:
+        raise unsupported_parameter("ec2", "CreateNetworkInterface", "PrivateIpAddresses (more than one)")
+    return addresses[0] if addresses else None
+
+
+@operation("DeleteNetworkInterface")
+def delete_network_interface(call: Call, request: Request) -> Output:
+    interface = get(call, "eni", request["NetworkInterfaceId"])
+    if interface.device != "detached":
+        raise ServiceError(
+            "InvalidParameterValue", f"Network interface '{interface.id}' is currently in use.", status=400
+        )
+    published.delete_network_interface(call.tx, interface.id)
+    return None
+
+
+@operation(
+    "ModifyNetworkInterfaceAttribute",
+    unsupported=(
+        "EnaSrdSpecification",
+        "EnablePrimaryIpv6",
+        "ConnectionTrackingSpecification",
+        "AssociatePublicIpAddress",
+        "AssociatedSubnetIds",
+        "SourceDestCheck",
+        "Attachment",
+    ),
+)
+def modify_network_interface_attribute(call: Call, request: Request) -> Output:
+    interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+    given = [name for name in ("Description", "Groups") if name in request]
+    if len(given) != 1:
+        raise ServiceError(
+            "InvalidParameterCombination",
+            "Fields for multiple attribute types specified" if given else "No attributes specified.",
+        )
+    if "Groups" in request:
+        place = (call.account, call.region, interface.vpc_id, interface.subnet_id)
+        group_ids = published.check_groups(call.tx, *place, request["Groups"])
+        interface = replace(interface, group_ids=group_ids)
+    else:
+        interface = replace(interface, description=request["Description"].get("Value", ""))
+    call.tx.put(model.NETWORK_INTERFACES, interface)
+    return None
+
+
+@operation("DescribeNetworkInterfaceAttribute")
+def describe_network_interface_attribute(call: Call, request: Request) -> Output:
+    interface = get(call, "eni", request["NetworkInterfaceId"])
+    values: dict[str, dict[str, Any]] = {
+        "description": {"Description": {"Value": interface.description}},
+        "groupSet": {"Groups": _groups(call.tx, interface)},
+        "sourceDestCheck": {"SourceDestCheck": {"Value": interface.source_dest_check}},
+        "attachment": _attachment(interface),
+        "associatePublicIpAddress": {"AssociatePublicIpAddress": interface.public_ip is not None},
+    }
+    if "Attribute" not in request:
+        raise ServiceError("MissingParameter", "The request must contain the parameter attribute")
+    return {"NetworkInterfaceId": interface.id, **values[request["Attribute"]]}
+
+
+def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
+    def attached(member: str) -> Any:
+        return lambda i: [_attachment(i).get("Attachment", {}).get(member)]
+
+    public_name = lambda i: [addressing.public_dns_name(i.public_ip, i.region)] if i.public_ip else []  # noqa: E731
+    return {
+        "association.ip-owner-id": lambda i: ["amazon"] if i.public_ip else [],
+        "association.public-ip": lambda i: [i.public_ip],
+        "association.public-dns-name": public_name,
+        "addresses.association.public-ip": lambda i: [i.public_ip],
+        "addresses.primary": lambda i: [True],
+        "addresses.private-ip-address": lambda i: [i.private_ip],
+        "attachment.attachment-id": lambda i: [i.attachment_id],
+        "attachment.delete-on-termination": attached("DeleteOnTermination"),
+        "attachment.device-index": attached("DeviceIndex"),
+        "attachment.instance-id": attached("InstanceId"),
+        "attachment.instance-owner-id": attached("InstanceOwnerId"),
+        "attachment.status": attached("Status"),
+        "availability-zone": lambda i: [i.availability_zone],
+        "availability-zone-id": lambda i: [addressing.zone_id(i.availability_zone)],
+        "description": lambda i: [i.description],
+        "group-id": lambda i: i.group_ids,
+        "group-name": lambda i: [group["GroupName"] for group in _groups(reader, i)],
+        "interface-type": lambda i: ["interface"],
+        "mac-address": lambda i: [i.mac_address],
+        "network-interface-id": lambda i: [i.id],
+        "owner-id": lambda i: [i.account],
+        "private-dns-name": lambda i: [i.private_dns_name],
+        "private-ip-address": lambda i: [i.private_ip],
+        "requester-id": lambda i: [i.requester_id or None],
+        "requester-managed": lambda i: [bool(i.owner)],
+        "source-dest-check": lambda i: [i.source_dest_check],
+        "status": lambda i: [_status(i)],
+        "subnet-id": lambda i: [i.subnet_id],
+        "vpc-id": lambda i: [i.vpc_id],
+        "tag-key": filters.tags,
+    }
+
+
+@operation("DescribeNetworkInterfaces", unsupported=("IncludeManagedResources",))
+def describe_network_interfaces(call: Call, request: Request) -> Output:
+    found = filters.apply(request, select(call, "eni", request.get("NetworkInterfaceIds")), _fields(call.tx))
+    return filters.page(
+        request, "NetworkInterfaces", found, lambda each: describe(call.tx, each), "NetworkInterfaceIds"
+    )
