@@ -159,7 +159,7 @@ class Registry:
             endpoint_url=self.endpoint,
             aws_access_key_id=access_key,
             aws_secret_access_key=SECRET_KEY,
-            config=ClientConfig(retries={"max_attempts": 0}),
+            config=ClientConfig(retries={"max_attempts": 0}, parameter_validation=False),
         )
 
     def environment(self) -> dict[str, str]:

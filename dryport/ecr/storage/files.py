@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -76,13 +76,13 @@ class FileBlobs:
         self._uploads = directory / "uploads"
         for path in (directory, self._blobs, self._uploads):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         # SHA-256 states of uploads under way, with the size they stand for: made anew from the file where lost.
         self.hashes: dict[str, tuple[int, _Hash]] = {}
 
     async def run(self, work: Callable[[], R]) -> R:
         """Run ``work`` in one of the driver's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     def path(self, digest: str) -> Path:
         algorithm, _, hexadecimal = digest.partition(":")
@@ -194,11 +194,10 @@ class FileWriter:
         self._upload = upload
         self._gathered: list[bytes] = []
         self._length = 0
-        self._busy: asyncio.Future[None] | None = None
-        self._write_back: asyncio.Future[None] | None = None
         self._unsynced = 0
+        self._batch: Future[None] | None = None
+        self._write_back: Future[None] | None = None
         self._hash: _Hash
-        self._sound = True  # the hash and the file agree
         self.size = 0
 
     async def __aenter__(self) -> FileWriter:
@@ -215,43 +214,47 @@ class FileWriter:
             await self._hand_over()
 
     async def _hand_over(self) -> None:
-        if self._busy is not None:
-            busy, self._busy = self._busy, None
-            await busy
+        await self._batch_done()
         batch, self._gathered = self._gathered, []
         self._unsynced += self._length
         self._length = 0
-        self._busy = asyncio.ensure_future(self._blobs.run(lambda: self._append(batch)))
+        self._batch = self._blobs.threads.submit(self._append, batch)
         if self._unsynced >= _WRITE_BACK and (self._write_back is None or self._write_back.done()):
             self._unsynced = 0
-            self._write_back = asyncio.ensure_future(self._blobs.run(lambda: os.fdatasync(self._file)))
+            self._write_back = self._blobs.threads.submit(os.fdatasync, self._file)
 
     def _append(self, batch: list[bytes]) -> None:
-        if not self._sound:
-            raise OSError(errno.EIO, "an earlier write failed")
-        self._sound = False
         # One copy here costs less than taking the interpreter's lock twice a chunk.
         data = b"".join(batch)
         with _full_is_said():
             _write_all(self._file, data)
         self._hash.update(data)
-        self._sound = True
+
+    async def _batch_done(self) -> None:
+        if self._batch is not None:
+            await asyncio.wrap_future(self._batch)
 
     async def flush(self) -> None:
         if self._gathered:
             await self._hand_over()
-        if self._busy is not None:
-            busy, self._busy = self._busy, None
-            await busy
+        await self._batch_done()
 
     async def __aexit__(self, *exc: object) -> None:
         try:
             await self.flush()
-            if self._sound:
-                self._blobs.hashes[self._upload] = (self.size, self._hash)
+            self._blobs.hashes[self._upload] = (self.size, self._hash)
         finally:
-            for pending in (self._busy, self._write_back):
-                if pending is not None:
-                    with contextlib.suppress(Exception):
-                        await pending
+            self._close()
+
+    def _close(self) -> None:
+        """Close the file, or have it closed once no thread uses it any more."""
+        using = [job for job in (self._batch, self._write_back) if job is not None and not job.done()]
+        if not using:
             os.close(self._file)
+            return
+
+        def close_after() -> None:
+            wait(using)
+            os.close(self._file)
+
+        self._blobs.threads.submit(close_after)
