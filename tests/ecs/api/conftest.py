@@ -11,13 +11,12 @@ import pytest
 from dryport.control.context import Context, Room
 from dryport.ec2 import published as ec2
 from dryport.ecs.api import SERVICE
-from dryport.ecs.model import CLUSTERS, TASKS, Task
+from dryport.ecs.model import TASKS, Task
 from dryport.store import Transaction
 from tests.served import Served
 
 R = TypeVar("R")
 _names = itertools.count(1)
-ROLE = "arn:aws:iam::000000000000:role/execution"
 
 
 def _room(context: Context) -> Room:
@@ -99,6 +98,3 @@ class Ecs:
 @pytest.fixture
 def ecs(served: Served) -> Ecs:
     return Ecs(served)
-
-
-__all__ = ["CLUSTERS", "ROLE", "Ecs"]
