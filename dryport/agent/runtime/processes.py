@@ -13,11 +13,13 @@ from dryport.agent.runtime.interface import Data, RuntimeFailure
 class Process(Data, frozen=True, kw_only=True):
     """A process, told from a later one of the same number by when it started (clock ticks since boot)."""
 
-    pid: int
+    pid: int  # 0: one that had ended before it could be looked at
     ticks: int
 
     def open(self) -> int | None:
         """A pidfd of it; None where it has ended."""
+        if self.pid == 0:
+            return None
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -29,7 +31,7 @@ class Process(Data, frozen=True, kw_only=True):
 
     def alive(self) -> bool:
         """Whether it still runs."""
-        return _ticks(self.pid) == self.ticks
+        return self.pid != 0 and _ticks(self.pid) == self.ticks
 
     def signal(self, number: int) -> None:
         """Send a signal; nothing where it has ended."""

@@ -88,11 +88,14 @@ class Container:
         write(self.home / "started.json", started)
         self.started = started
 
-    def set_ended(self, ended: Ended) -> None:
-        """Note how it ended, and wake whoever waits."""
+    def set_ended(self, ended: Ended) -> Ended:
+        """Note how it ended, and wake whoever waits. A file's time is coarser than a clock's: no end before its start."""
+        if self.started is not None and ended.at < self.started.at:
+            ended = msgspec.structs.replace(ended, at=self.started.at)
         write(self.home / "ended.json", ended)
         self.ended = ended
         self.wake()
+        return ended
 
     def wake(self) -> None:
         """There is news: of its log, or of its end."""

@@ -45,7 +45,8 @@ class Launcher:
             root = await rootfs.prepare(
                 container.home, (container.home / "layers").read_text().split("\n"), spec.root_size
             )
-            config = oci.build(_with_files(container), container.record.unpacked.image, self._surroundings(spec, root))
+            around = self._surroundings(container, root)
+            config = oci.build(_with_files(container), container.record.unpacked.image, around)
             write(container.home / "config.json", config)
             (container.home / "conmon.pid").unlink(missing_ok=True)
             try:
@@ -56,12 +57,12 @@ class Launcher:
                     interactive=spec.interactive,
                     keep_log=spec.log_driver != "none",
                 )
-                first = process(pid)
+                first, at = process(pid), time.time()
                 await self._runc.start(container.id)
             except RuntimeFailure:
                 await self._runc.delete(container.id)
                 raise
-            self._started(container, first, time.time())
+            self._started(container, first, at)
 
     async def adopt(self, container: Container) -> None:
         """Find out what became of a container while no agent was here."""
@@ -131,20 +132,25 @@ class Launcher:
         container.set_started(Started(process=first, monitor=monitor, at=at))
         self._watch.add(container)
 
-    def _surroundings(self, spec: ContainerSpec, root: Path) -> oci.Surroundings:
-        user = spec.user or self._containers[spec.id].record.unpacked.image.user
+    def _surroundings(self, container: Container, root: Path) -> oci.Surroundings:
+        spec = container.record.spec
+        user = spec.user or container.record.unpacked.image.user
         granted = frozenset(oci.capabilities(spec))
-        shm = ""
-        if spec.ipc_mode == "host":
-            shm = "/dev/shm"
-        elif spec.ipc_mode.startswith("container:"):
-            shm = f"/proc/{self._pid_of(spec.ipc_mode)}/root/dev/shm"
+        match spec.ipc_mode.partition(":"):
+            case ("none", _, _):
+                shm = ""
+            case ("host", _, _):
+                shm = "/dev/shm"
+            case ("container", _, _):
+                shm = str(self._joined(spec.ipc_mode).home / rootfs.SHM)
+            case _:
+                shm = rootfs.shared_memory(container.home, spec.resources.shm_size)
         return oci.Surroundings(
             root=str(root),
             identity=users.of_image(user, root),
             network="" if spec.network == "none" else self._namespace(spec.network, "net"),
             pid=self._namespace(spec.pid_mode, "pid"),
-            ipc="" if spec.ipc_mode == "none" else self._namespace(spec.ipc_mode, "ipc"),
+            ipc="" if spec.ipc_mode in ("none", "private", "shareable") else self._namespace(spec.ipc_mode, "ipc"),
             shm=shm,
             init=_init() if spec.init else "",
             devices=devices.of_host() if spec.privileged else devices.of_spec(spec.devices),
@@ -152,13 +158,17 @@ class Launcher:
         )
 
     def _namespace(self, mode: str, kind: str) -> str:
-        return f"/proc/{self._pid_of(mode)}/ns/{kind}" if mode.startswith("container:") else mode
+        if not mode.startswith("container:"):
+            return mode
+        started = self._joined(mode).started
+        assert started is not None
+        return f"/proc/{started.process.pid}/ns/{kind}"
 
-    def _pid_of(self, mode: str) -> int:
+    def _joined(self, mode: str) -> Container:
         other = self._containers.get(mode.removeprefix("container:"))
-        if other is None or not other.running or other.started is None:
+        if other is None or not other.running:
             raise RuntimeFailure("CannotStartContainerError", f"cannot join {mode}: that container is not running")
-        return other.started.process.pid
+        return other
 
 
 def _with_files(container: Container) -> ContainerSpec:

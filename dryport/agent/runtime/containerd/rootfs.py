@@ -13,7 +13,10 @@ from pathlib import Path
 
 from dryport.agent.runtime import mounts
 from dryport.agent.runtime.interface import RuntimeFailure
+from dryport.agent.runtime.oci import defaults
 
+SHM = "shm"
+_MOUNTS = ("root", "writable", SHM)
 # Without a journal: after a crash of the machine the container is gone anyway.
 _MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard")
 
@@ -36,16 +39,26 @@ async def prepare(home: Path, layers: list[str], size: int | None) -> Path:
     return root
 
 
+def shared_memory(home: Path, size: int | None) -> str:
+    """The container's /dev/shm (bytes; Docker's default without ``size``), outside it so that others may join it."""
+    shm = home / SHM
+    shm.mkdir(exist_ok=True)
+    if not mounts.is_mounted(shm):
+        options = f"mode=1777,size={size or defaults.SHM_SIZE}"
+        mounts.mount("shm", shm, "tmpfs", options, mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC)
+    return str(shm)
+
+
 async def remove(home: Path) -> None:
     """Unmount and delete everything of a container (idempotent)."""
-    for name in ("root", "writable"):
+    for name in _MOUNTS:
         if (home / name).exists():
             await asyncio.to_thread(mounts.unmount, home / name)
     await asyncio.to_thread(_delete, home)
 
 
 def _delete(home: Path) -> None:
-    for name in ("root", "writable"):
+    for name in _MOUNTS:
         if mounts.is_mounted(home / name):
             raise RuntimeFailure("CannotRemoveContainerError", f"{home / name} is still mounted")
     shutil.rmtree(home, ignore_errors=True)

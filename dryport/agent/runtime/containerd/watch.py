@@ -106,8 +106,7 @@ class Watch:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         killed = self._cgroups.oom_kills(container.cgroup) > 0
-        ended = Ended(exit_code=code, at=at, out_of_memory=killed, error=error)
-        container.set_ended(ended)
+        ended = container.set_ended(Ended(exit_code=code, at=at, out_of_memory=killed, error=error))
         for queue in self._subscribers:
             queue.put_nowait(_exited(container.id, ended))
 

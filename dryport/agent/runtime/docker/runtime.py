@@ -239,6 +239,9 @@ def _state(found: dict[str, Any]) -> ContainerState:
         name: value for name, value in found["Config"]["Labels"].items() if name not in (ID_LABEL, INSTANCE_LABEL)
     }
     over = status == "exited"
+    started, finished = _time(state["StartedAt"]), _time(state["FinishedAt"])
+    if over and started is not None and finished is not None:
+        finished = max(started, finished)  # Docker notes a start only after it, and so may note a quick end before it
     return ContainerState(
         id=found["Config"]["Labels"][ID_LABEL],
         status=status,
@@ -247,8 +250,8 @@ def _state(found: dict[str, Any]) -> ContainerState:
         exit_code=state["ExitCode"] if over else None,
         out_of_memory=bool(state["OOMKilled"]) if over else False,
         error=state["Error"],
-        started_at=_time(state["StartedAt"]),
-        finished_at=_time(state["FinishedAt"]) if over else None,
+        started_at=started,
+        finished_at=finished if over else None,
         network_bindings=network_bindings(found["NetworkSettings"].get("Ports")),
     )
 

@@ -25,7 +25,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
     pid: str = ""
     ipc: str = ""
-    shm: str = ""  # a /dev/shm to share, with ``ipc``
+    shm: str = ""  # what becomes /dev/shm; "" for none
     init: str = ""  # the binary that becomes the first process, where the container asks for one
     devices: list[Device] = []
     seccomp: dict[str, Any] | None = None
@@ -166,11 +166,8 @@ def _namespaces(around: Surroundings) -> list[dict[str, str]]:
 def _mounts(spec: ContainerSpec, around: Surroundings) -> list[dict[str, Any]]:
     made = defaults.mounts(privileged=spec.privileged, own_network=around.network != "host")
     if around.shm:
-        made.append({"destination": "/dev/shm", "type": "bind", "source": around.shm, "options": ["rbind", "rw"]})
-    elif spec.ipc_mode != "none":
-        size = spec.resources.shm_size or defaults.SHM_SIZE
-        options = ["nosuid", "noexec", "nodev", "mode=1777", f"size={size}"]
-        made.append({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": options})
+        options = ["rbind", "rprivate", "rw", "nosuid", "noexec", "nodev"]
+        made.append({"destination": "/dev/shm", "type": "bind", "source": around.shm, "options": options})
     if around.init:
         made.append({"destination": INIT, "type": "bind", "source": around.init, "options": ["bind", "ro"]})
     # A mount below another one has to come after it.

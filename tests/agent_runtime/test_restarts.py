@@ -1,0 +1,159 @@
+"""kill -9 of the agent and of the daemon: containers go on, and everything is found again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dryport.agent.runtime.interface import Runtime, RuntimeFailure
+from tests.agent_runtime.conftest import Box
+from tests.agent_runtime.daemons import Host
+
+pytestmark = pytest.mark.platform
+
+
+async def test_a_new_agent_finds_everything(host: Host, box: Box) -> None:
+    running = await box.run("sleep 60", labels={"task": "1"})
+    ending = await box.run("sleep 0.3; exit 5")
+    made = box.spec("true")
+    await box.runtime.create(made)
+    before = await box.runtime.inspect(running)
+    await box.runtime.close()  # as far as containers go, the same as kill -9: nothing is written at the end
+    await asyncio.sleep(0.6)
+
+    agent = host.agent()
+    states = {state.id: state for state in await agent.containers()}
+    assert {id: state.status for id, state in states.items()} == {
+        running: "running",
+        ending: "exited",
+        made.id: "created",
+    }
+    assert before is not None and states[running].pid == before.pid and states[running].labels == {"task": "1"}
+    assert states[running].started_at == before.started_at
+    assert states[ending].exit_code == 5
+    async with asyncio.timeout(20):
+        async for end in agent.exits():
+            assert (end.id, end.exit_code) == (ending, 5)
+            break
+    await agent.start(made.id)
+    await agent.signal(running, "SIGKILL")
+    assert (await Box(agent, box.image).end(running)).exit_code == 137
+    for id in states:
+        await agent.remove(id)
+    assert await agent.containers() == []
+    await agent.close()
+
+
+async def test_the_daemon_goes_and_returns(host: Host, box: Box) -> None:
+    running = await box.run("echo before; sleep 1.5; echo after; sleep 60")
+    ending = await box.run("sleep 1; exit 6")
+    following = asyncio.create_task(_first_lines(box.runtime, running, 2))
+    ends: list[tuple[str, int]] = []
+
+    async def watch() -> None:
+        async for end in box.runtime.exits():
+            ends.append((end.id, end.exit_code))
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(host.kill)
+    with pytest.raises(RuntimeFailure):
+        await box.runtime.ping()
+    await asyncio.sleep(1)
+    await asyncio.to_thread(host.start)
+    await box.runtime.ping()
+    state = await box.runtime.inspect(running)
+    assert state is not None and state.status == "running"
+    assert (await box.end(ending)).exit_code in ((6,) if host.name == "containerd" else (0, 6, 137, 255))
+    assert await asyncio.wait_for(following, 20) == [b"before", b"after"]
+    async with asyncio.timeout(20):
+        while ending not in [id for id, _ in ends]:
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    fresh = await box.run("exit 8")
+    assert (await box.end(fresh)).exit_code == 8
+
+
+async def test_a_killed_monitor_ends_its_container(host: Host, box: Box) -> None:
+    if host.name != "containerd":
+        pytest.skip("conmon belongs to the other runtime")
+    id = await box.run("sleep 60")
+    state = await box.runtime.inspect(id)
+    assert state is not None and state.pid is not None
+    home = host.home / "runtime/containerd/containers" / id
+    os.kill(int((home / "conmon.pid").read_text()), signal.SIGKILL)
+    ended = await box.end(id)
+    assert ended.exit_code == 137 and "monitor" in ended.error
+    await asyncio.sleep(0.1)
+    assert not Path(f"/proc/{state.pid}").exists()
+
+
+async def test_an_agent_that_died_while_it_started_a_container(host: Host, box: Box) -> None:
+    """After ``runc create`` and before ``runc start``, and after both but before it was written down."""
+    if host.name != "containerd":
+        pytest.skip("Docker does both at once")
+    waiting, started = await box.run("sleep 60"), await box.run("echo once; sleep 60")
+    pid = (await box.runtime.inspect(started)).pid  # type: ignore[union-attr]
+    await box.runtime.close()
+    containers = host.home / "runtime/containerd/containers"
+    for id in (waiting, started):
+        (containers / id / "started.json").unlink()
+    runc = ["runc", f"--root={host.home}/runtime/containerd/runc"]
+    # Put the first one back to where ``runc create`` leaves it.
+    await _run(*runc, "delete", "--force", waiting)
+    await _run(*runc, "create", "--bundle", str(containers / waiting), waiting)
+
+    agent = host.agent()
+    states = {state.id: state for state in await agent.containers()}
+    assert states[waiting].status == "created" and states[started].status == "running"
+    assert states[started].pid == pid
+    assert (await agent.start(waiting)).status == "running"
+    again = Box(agent, box.image)
+    await agent.signal(started, "SIGKILL")
+    assert (await again.end(started)).exit_code == 137
+    assert [line.line async for line in agent.logs(started)] == [b"once"]
+    for id in states:
+        await agent.remove(id)
+    await agent.close()
+
+
+async def test_half_made_containers_are_cleared_away(host: Host, runtime: Runtime) -> None:
+    if host.name != "containerd":
+        pytest.skip("Docker's own affair")
+    half = host.home / "runtime/containerd/containers/half"
+    (half / "root").mkdir(parents=True)
+    agent = host.agent()
+    assert await agent.inspect("half") is None
+    assert not half.exists()
+    await agent.close()
+
+
+async def test_launches_do_not_need_the_daemon(host: Host, box: Box) -> None:
+    if host.name != "containerd":
+        pytest.skip("Docker is the daemon")
+    await box.output("true")
+    await asyncio.to_thread(host.kill)
+    try:
+        assert await box.output("echo alone") == "alone"
+    finally:
+        await asyncio.to_thread(host.start)
+
+
+async def _first_lines(runtime: Runtime, id: str, count: int) -> list[bytes]:
+    lines = []
+    async for line in runtime.logs(id, follow=True):
+        lines.append(line.line)
+        if len(lines) == count:
+            break
+    return lines
+
+
+async def _run(*command: str) -> None:
+    child = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await child.wait() == 0
