@@ -55,6 +55,8 @@ def task_arn(cluster: Cluster, identifier: str) -> str:
         raise invalid("Invalid identifier: Unexpected number of separators")
     if len(identifier) > 36:
         raise invalid("taskId longer than 36.")
+    if len(identifier) not in (32, 36):
+        raise invalid("taskId length should be one of [32,36]")
     return prefix + identifier
 
 

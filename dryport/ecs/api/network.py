@@ -57,7 +57,7 @@ def _check_group(call: Call, group_id: str, vpcs: set[str]) -> None:
     if group is None:
         raise _not_found("security group", group_id, "security group", "InvalidGroup.NotFound")
     if group.vpc_id not in vpcs:
-        raise invalid(f"Security Group {group_id} does not appear to belong to the same VPC as the input subnets.")
+        raise invalid(f"Security group {group_id} does not appear to belong to the same VPC as the input subnets.")
 
 
 def _not_found(what: str, identifier: str, called: str, code: str) -> ServiceError:

@@ -25,7 +25,14 @@ _TOKEN_SECONDS = 24 * 3600.0
 
 @SERVICE.operation(
     "RunTask",
-    unsupported=("placementConstraints", "placementStrategy", "volumeConfigurations", "referenceId"),
+    unsupported=(
+        "placementConstraints",
+        "placementStrategy",
+        "volumeConfigurations",
+        "referenceId",
+        "overrides.inferenceAcceleratorOverrides",
+        "overrides.containerOverrides.resourceRequirements",
+    ),
 )
 def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     """Start tasks on Fargate or on the cluster's instances."""

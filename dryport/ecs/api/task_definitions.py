@@ -27,6 +27,8 @@ _STATUSES = ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS")
         "enableFaultInjection",
         "trustedExecutionConfiguration",
         "containerDefinitions.credentialSpecs",
+        "containerDefinitions.firelensConfiguration",
+        "containerDefinitions.resourceRequirements",
         "volumes.configuredAtLaunch",
         "volumes.efsVolumeConfiguration",
         "volumes.s3filesVolumeConfiguration",

@@ -49,6 +49,7 @@ def normalize(request: Any) -> Json:
     _check_sizes(body)
     _check_network(body["containerDefinitions"], mode)
     _check_secrets(body)
+    _check_log_router(body["containerDefinitions"])
     dependencies.check(body["containerDefinitions"])
     volumes.check_mounts(body["containerDefinitions"], body["volumes"])
     _check_constraints(body["placementConstraints"])
@@ -122,6 +123,12 @@ def _check_secrets(body: Json) -> None:
             raise refusal(
                 "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
             )
+
+
+def _check_log_router(definitions: list[Json]) -> None:
+    uses = any(each.get("logConfiguration", {}).get("logDriver") == "awsfirelens" for each in definitions)
+    if uses and not any("firelensConfiguration" in container for container in definitions):
+        raise refusal("The awsfirelens log driver needs a container with a firelensConfiguration.")
 
 
 def _check_constraints(constraints: list[Json]) -> None:

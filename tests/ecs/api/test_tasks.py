@@ -38,6 +38,7 @@ def test_what_changes_is_described_at_once(ecs: Ecs) -> None:
     [
         ([], "Tasks cannot be empty."),
         (["x" * 37], "taskId longer than 36."),
+        (["x" * 31], "taskId length should be one of [32,36]"),
         (["a/b"], "Invalid identifier: Unexpected number of separators"),
         (
             ["arn:aws:ecs:us-east-1:000000000000:task/other/" + "0" * 32],
