@@ -110,7 +110,6 @@ class SecurityGroupRule(Resource, frozen=True, kw_only=True):
     to_port: int = -1
     cidr_ipv4: str | None = None
     cidr_ipv6: str | None = None
-    prefix_list_id: str | None = None
     referenced_group_id: str | None = None
     description: str | None = None
 
@@ -153,9 +152,9 @@ def scope(account: str, region: str) -> str:
     return f"{account}/{region}"
 
 
-def token(resource: Resource, client_token: str) -> str | None:
+def token(account: str, region: str, client_token: str) -> str | None:
     """The index value for what a request with a client token made; ``None`` without one."""
-    return f"{scope(resource.account, resource.region)}/{client_token}" if client_token else None
+    return f"{scope(account, region)}/{client_token}" if client_token else None
 
 
 def _scope(resource: Resource) -> str:
@@ -180,7 +179,7 @@ ROUTE_TABLES = Table(
         "vpc": lambda t: t.vpc_id,
         "subnet": lambda t: [a.subnet_id for a in t.associations if a.subnet_id],
         "association": lambda t: [a.id for a in t.associations],
-        "token": lambda t: token(t, t.client_token),
+        "token": lambda t: token(t.account, t.region, t.client_token),
     },
 )
 NETWORK_ACLS = Table(
@@ -221,6 +220,6 @@ NETWORK_INTERFACES = Table(
         "mac": lambda i: i.mac_address,
         "public_ip": lambda i: i.public_ip,
         "device": lambda i: i.device,
-        "token": lambda i: token(i, i.client_token),
+        "token": lambda i: token(i.account, i.region, i.client_token),
     },
 )

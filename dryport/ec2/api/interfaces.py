@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.ec2 import addressing, model, published
 from dryport.ec2.api import filters
-from dryport.ec2.api.service import Request, get, new_tags, operation, same_request, select, tag_list
+from dryport.ec2.api.service import Request, earlier, get, new_tags, operation, select, tag_list
 from dryport.ec2.model import NetworkInterface
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
@@ -106,8 +106,7 @@ def _status(interface: NetworkInterface) -> str:
 def create_network_interface(call: Call, request: Request) -> Output:
     if request.get("InterfaceType", "interface") != "interface":
         raise unsupported_parameter("ec2", "CreateNetworkInterface", f"InterfaceType={request['InterfaceType']}")
-    token = request.get("ClientToken", "")
-    made = published.create_network_interface(
+    made = earlier(call, model.NETWORK_INTERFACES, request) or published.create_network_interface(
         call.tx,
         call.random,
         now=call.now,
@@ -117,16 +116,12 @@ def create_network_interface(call: Call, request: Request) -> Output:
         group_ids=request.get("Groups", []),
         description=request.get("Description", ""),
         private_ip=_private_ip(request),
+        requester_id=call.principal.user_id,
         tags=new_tags(request, "network-interface"),
     )
-    earlier = same_request(call, model.NETWORK_INTERFACES, made, token)
-    if earlier is not made:
-        call.tx.delete(model.NETWORK_INTERFACES, made.id)
-    made = replace(earlier, client_token=token, requester_id=call.principal.user_id)
-    call.tx.put(model.NETWORK_INTERFACES, made)
-    described = describe(call.tx, made)
-    described["Status"] = "pending"
-    answer = {"NetworkInterface": described}
+    token = request.get("ClientToken", "")
+    call.tx.put(model.NETWORK_INTERFACES, replace(made, client_token=token))
+    answer = {"NetworkInterface": {**describe(call.tx, made), "Status": "pending"}}
     return {**answer, "ClientToken": token} if token else answer
 
 

@@ -12,7 +12,7 @@ from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
 from dryport.ec2 import model
 from dryport.ec2.api import filters
-from dryport.ec2.api.service import DONE, Request, get, new_tags, operation, same_request, select, tag_list
+from dryport.ec2.api.service import DONE, Request, earlier, get, new_tags, operation, select, tag_list
 from dryport.ec2.api.vpcs import parse_block
 from dryport.ec2.model import Route, RouteTable, RouteTableAssociation
 from dryport.gateway.service import Call, Output
@@ -76,7 +76,7 @@ def describe(reader: Reader, table: RouteTable) -> dict[str, Any]:
 def create_route_table(call: Call, request: Request) -> Output:
     tags = new_tags(request, "route-table")
     vpc = get(call, "vpc", request["VpcId"])
-    made = RouteTable(
+    made = earlier(call, model.ROUTE_TABLES, request) or RouteTable(
         id=resource_id(call.random, "rtb"),
         account=call.account,
         region=call.region,
@@ -84,7 +84,6 @@ def create_route_table(call: Call, request: Request) -> Output:
         vpc_id=vpc.id,
         client_token=request.get("ClientToken", ""),
     )
-    made = same_request(call, model.ROUTE_TABLES, made, made.client_token)
     call.tx.put(model.ROUTE_TABLES, made)
     answer = {"RouteTable": describe(call.tx, made)}
     return {**answer, "ClientToken": made.client_token} if made.client_token else answer

@@ -177,11 +177,10 @@ def new_tags(request: Request, resource_type: str) -> dict[str, str]:
     return tags
 
 
-def same_request(call: Call, table: Table[T], made: T, client_token: str) -> T:
-    """What an earlier request with this client token made, else ``made``."""
-    value = model.token(made, client_token)
-    earlier = call.tx.find(table, "token", value) if value is not None else []
-    return earlier[0] if earlier else made
+def earlier(call: Call, table: Table[T], request: Request) -> T | None:
+    """What an earlier request with this one's ``ClientToken`` made."""
+    value = model.token(call.account, call.region, request.get("ClientToken", ""))
+    return next(iter(call.tx.find(table, "token", value)), None) if value is not None else None
 
 
 def dependents_by_vpc(reader: Reader, table: Table[T], vpc_id: str) -> list[T]:
