@@ -5,6 +5,7 @@ Docker's own names are those of its Engine API (``HostConfig``, ``Config``), in 
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from dryport.agent.runtime import ContainerSpec, Image, Mount, Resources, Ulimit
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
 _MIN_SHARES = 2
-_FARGATE_NOFILE = Ulimit(name="nofile", soft=65535, hard=65535)
+_FARGATE_NOFILE = 65535  # open files, soft and hard
 _FARGATE_STORAGE = 20  # GiB, where the task definition does not say
 _LABEL = "com.amazonaws.ecs."
 
@@ -165,7 +166,9 @@ def ulimits(host: Mapping[str, Any], *, fargate: bool) -> list[Ulimit]:
     """Resource limits; Fargate has a default for open files."""
     found = [Ulimit(name=str(u["Name"]), soft=int(u["Soft"]), hard=int(u["Hard"])) for u in host.get("Ulimits") or ()]
     if fargate and all(u.name != "nofile" for u in found):
-        found.append(_FARGATE_NOFILE)
+        # A host whose own limit is lower may not be able to raise it (no CAP_SYS_RESOURCE).
+        limit = min(_FARGATE_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        found.append(Ulimit(name="nofile", soft=limit, hard=limit))
     return found
 
 
