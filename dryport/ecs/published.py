@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dryport.ecs.lifecycle import STATUSES, STOPPED, USER_INITIATED, request_stop
 from dryport.ecs.model import ACCOUNT_SETTINGS, CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
-from dryport.ecs.settings import SETTINGS
+from dryport.ecs.settings import SETTINGS, holder
 from dryport.store import Reader, Transaction
 
 
@@ -28,7 +28,7 @@ def account_setting(reader: Reader, account: str, region: str, principal_arn: st
 
     Raises KeyError where ECS has no such setting.
     """
-    for principal in (principal_arn, ""):
+    for principal in (holder(principal_arn), ""):
         own = reader.get(ACCOUNT_SETTINGS, f"{scope(account, region, name)}/{principal}")
         if own is not None:
             return own.value

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from dryport.aws import arn
+
 
 class Setting(NamedTuple):
     """One account setting: what it may be set to, and what it is unless set."""
@@ -30,3 +32,11 @@ SETTINGS: Final[dict[str, Setting]] = {
     "tagResourceAuthorization": Setting(("on", "off"), "on"),
     "taskLongArnFormat": _LONG,
 }
+
+
+def holder(principal_arn: str) -> str:
+    """Whose settings hold for a principal: a session has its role's."""
+    parsed = arn.parse(principal_arn)
+    if parsed is None or parsed.service != "sts" or not parsed.resource.startswith("assumed-role/"):
+        return principal_arn
+    return arn.make("iam", "", parsed.account, f"role/{parsed.resource.split('/')[1]}")

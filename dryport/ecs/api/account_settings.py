@@ -10,7 +10,7 @@ from dryport.ecs import published
 from dryport.ecs.api import SERVICE, pages
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import ACCOUNT_SETTINGS, AccountSetting, Json, scope
-from dryport.ecs.settings import SETTINGS
+from dryport.ecs.settings import SETTINGS, holder
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _known(name: str) -> str:
 
 def _principal(call: Call, request: Any) -> str:
     asked: str | None = request.get("principalArn")
-    own = _role_of(call.principal.arn)
+    own = holder(call.principal.arn)
     if asked is None or asked == own:
         return own
     parsed = arn.parse(asked)
@@ -99,14 +99,6 @@ def _principal(call: Call, request: Any) -> str:
     if own != _root(call):
         raise ServiceError("AccessDeniedException", "You must be the root user to use another principal.", 400)
     return asked
-
-
-def _role_of(principal_arn: str) -> str:
-    # A session has its role's settings.
-    parsed = arn.parse(principal_arn)
-    if parsed is None or parsed.service != "sts":
-        return principal_arn
-    return arn.make("iam", "", parsed.account, f"role/{parsed.resource.split('/')[1]}")
 
 
 def _root(call: Call) -> str:

@@ -24,6 +24,7 @@ from dryport.ecs.model import (
     Task,
     TaskDefinition,
 )
+from dryport.ecs.published import account_setting
 from dryport.gateway.service import Call
 
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
@@ -44,6 +45,7 @@ class Launch:
     group: str
     started_by: str | None = None
     client_token: str | None = None
+    log_driver_mode: str | None = None
     tags: list[Json] = field(default_factory=list)
 
     @property
@@ -89,6 +91,7 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
         group=group,
         started_by=started_by,
         client_token=request.get("clientToken"),
+        log_driver_mode=account_setting(call.tx, call.account, call.region, call.principal.arn, "defaultLogDriverMode"),
         tags=_tags(request, cluster, definition),
     )
 
@@ -133,6 +136,7 @@ def task(
         ephemeral_storage=_ephemeral_storage(body, launch.overrides) if on_fargate else None,
         tags=launch.tags,
         created_at=call.now,
+        log_driver_mode=launch.log_driver_mode,
         resources=launch.needs,
     )
 

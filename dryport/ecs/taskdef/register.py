@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from dryport.ecs.model import Json
 from dryport.ecs.taskdef import attributes, containers, dependencies, fargate, ports, sizes, volumes
 from dryport.ecs.taskdef.refusal import refusal
@@ -12,6 +14,8 @@ from dryport.ecs.taskdef.refusal import refusal
 _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _MAX_CONTAINERS = 10
 _MAX_CONSTRAINTS = 10
+_MAX_LENGTH = 64 * 1024  # bytes of JSON
+_ENCODER = msgspec.json.Encoder()
 # Members that stand in the answer as they came.
 _KEPT = (
     "taskRoleArn",
@@ -30,6 +34,9 @@ def normalize(request: Any) -> Json:
 
     Raises ServiceError (ClientException) in ECS's words where the input breaks a rule.
     """
+    length = len(_ENCODER.encode(request))
+    if length > _MAX_LENGTH:
+        raise refusal(f"Actual length: '{length}'. Max allowed length is '{_MAX_LENGTH}' bytes.")
     family = request["family"]
     if not family:
         raise refusal("Family should not be null or empty.")
@@ -112,7 +119,13 @@ def _check_network(definitions: list[Json], mode: str) -> None:
                 raise refusal("Disable Networking is not supported on container when networkMode=awsvpc.")
     elif mode != "bridge" and any(container.get("links") for container in definitions):
         raise refusal(f"Links are not supported when networkMode={mode}.")
+    if mode == "host" and any(_sets_network(container) for container in definitions):
+        raise refusal("Network namespaced systemControls are not supported when networkMode=host.")
     ports.check_task((mapping for container in definitions for mapping in container["portMappings"]), mode)
+
+
+def _sets_network(container: Json) -> bool:
+    return any(control.get("namespace", "").startswith("net.") for control in container["systemControls"])
 
 
 def _check_secrets(body: Json) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dryport.ecs.model import TASKS
 from tests.ecs.api.conftest import Ecs
 from tests.served import refusal
 
@@ -74,6 +75,22 @@ def test_settings_of_the_account(ecs: Ecs) -> None:
     assert [(each["name"], each["value"], each["principalArn"]) for each in own] == [
         ("defaultLogDriverMode", "blocking", user)
     ]
+
+
+def test_tasks_are_started_with_the_log_mode_of_that_time(ecs: Ecs) -> None:
+    ecs.define()
+
+    def mode(arn: str) -> str | None:
+        task = ecs.write(lambda tx: tx.get(TASKS, arn))
+        assert task is not None
+        return task.log_driver_mode
+
+    assert mode(ecs.run()["tasks"][0]["taskArn"]) == "non-blocking"
+    ecs.client.put_account_setting(name="defaultLogDriverMode", value="blocking")
+    try:
+        assert mode(ecs.run()["tasks"][0]["taskArn"]) == "blocking"
+    finally:
+        ecs.client.delete_account_setting(name="defaultLogDriverMode")
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,12 @@ def test_what_is_left_out_is_filled_in() -> None:
             on_instances(container(startTimeout=1)),
             "Granular start timeout on container 'app' must be at least 2 seconds.",
         ),
+        (
+            on_instances(
+                container(systemControls=[{"namespace": "net.core.somaxconn", "value": "1"}]), networkMode="host"
+            ),
+            "Network namespaced systemControls are not supported when networkMode=host.",
+        ),
         (on_fargate(ephemeralStorage={"sizeInGiB": 20}), "EphemeralStorage size should be at least 21"),
         (on_fargate(ephemeralStorage={"sizeInGiB": 201}), "EphemeralStorage size should be at most 200"),
     ],
@@ -237,6 +243,12 @@ def test_what_a_task_definition_may_not_say_on_fargate(change: dict[str, Any], m
 )
 def test_what_a_container_may_not_be_on_fargate(setting: dict[str, Any], message: str) -> None:
     assert refused(on_fargate(container(**setting))) == message
+
+
+def test_a_definition_is_no_longer_than_64_kib() -> None:
+    message = refused(on_instances(container(command=["x" * 65536])))
+    assert message.startswith("Actual length: '65")
+    assert message.endswith("'. Max allowed length is '65536' bytes.")
 
 
 def test_compatibilities() -> None:
