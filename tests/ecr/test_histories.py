@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -237,4 +238,38 @@ async def test_grace_of_layers(tmp_path: Path) -> None:
     assert await world.contents.find_layer(repository, digest_of(LAYER_POOL[1])) is None
     left = {hashlib.sha256(LAYER_POOL[0]).hexdigest()}
     assert {digest.partition(":")[2] for digest in await world.blobs.digests()} == left
+    await world.store.close()
+
+
+async def test_an_image_is_deleted_under_a_push_of_its_layers(tmp_path: Path) -> None:
+    """A client that was told of a layer may count on it, even if the image that had it goes away."""
+    world = World(tmp_path, 1)
+    world.open()
+    await world.create(0)
+    await world.push(0, [0, 1], "a")
+    world.clock.now += 2 * LAYER_GRACE
+    assert await world.contents.find_layer(world.repository(0), digest_of(LAYER_POOL[0])) is not None
+    await world.delete(0, [0, 1])
+    await world.sweep()
+    content = manifest_of([LAYER_POOL[0]])
+    parsed = manifest.parse(content)
+    await world.contents.put_manifest(world.repository(0), content, parsed, digest_of(content), "b")
+    await world.check_end()
+    await world.store.close()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("acts", range(1, 9))
+async def test_death_at_every_act_of_a_push(tmp_path: Path, acts: int, after: bool) -> None:
+    world = World(tmp_path, 1)
+    world.open(acts, after)
+    await world.create(0)
+    died = await run_group(world, [("push", 0, [0, 1], "a")])
+    await world.store.close()
+    world.open()
+    world.check()
+    assert died == (world.store.reader.count(TAGS) == 0)
+    await world.push(0, [0, 1], "a")
+    await world.check_end()
+    assert world.store.reader.count(TAGS) == 1
     await world.store.close()

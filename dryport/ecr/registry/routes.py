@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
 def parse(path: str) -> Route | None:
     """The endpoint of a percent-encoded path, or ``None`` where there is none."""
-    path = unquote(path, errors="surrogateescape")
+    path = unquote(path, errors="replace")
     if path in ("/v2", "/v2/"):
         return Route("base")
     if path == "/v2/_catalog":

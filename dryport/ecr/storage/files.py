@@ -221,7 +221,8 @@ class FileWriter:
         self._batch = self._blobs.threads.submit(self._append, batch)
         if self._unsynced >= _WRITE_BACK and (self._write_back is None or self._write_back.done()):
             self._unsynced = 0
-            self._write_back = self._blobs.threads.submit(os.fdatasync, self._file)
+            await self._written_back()
+            self._write_back = self._blobs.threads.submit(self._sync)
 
     def _append(self, batch: list[bytes]) -> None:
         # One copy here costs less than taking the interpreter's lock twice a chunk.
@@ -230,14 +231,24 @@ class FileWriter:
             _write_all(self._file, data)
         self._hash.update(data)
 
+    def _sync(self) -> None:
+        with _full_is_said():
+            os.fdatasync(self._file)
+
     async def _batch_done(self) -> None:
         if self._batch is not None:
             await asyncio.wrap_future(self._batch)
+
+    async def _written_back(self) -> None:
+        # The kernel tells of a failed write-back once: who does not listen never learns of it.
+        if self._write_back is not None:
+            await asyncio.wrap_future(self._write_back)
 
     async def flush(self) -> None:
         if self._gathered:
             await self._hand_over()
         await self._batch_done()
+        await self._written_back()
 
     async def __aexit__(self, *exc: object) -> None:
         try:
