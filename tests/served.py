@@ -41,11 +41,11 @@ class Served:
     def __init__(self, state_dir: Path, makers: Sequence[RoomMaker]) -> None:
         self.state_dir = state_dir
         self._makers = makers
-        self.port = free_port()
         self.start()
 
     def start(self) -> None:
-        """Serve the state directory in a new event loop."""
+        """Serve the state directory, on a new port, in a new event loop."""
+        self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
