@@ -15,9 +15,11 @@ from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.acs.session import Session
 from dryport.ecs.acs.telemetry import Telemetry
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
-from dryport.gateway.http import Upgrade
+from dryport.gateway.http import Upgrade, WebSocket
 from dryport.store import Change, StoreUnavailable, Transaction
 
+_GOING_AWAY = 1001  # RFC 6455 section 7.4.1: the agent comes back at once
+_HANG_UP_SECONDS = 2.0
 log = logging.getLogger("dryport.ecs.acs")
 
 
@@ -28,15 +30,19 @@ class Hub:
         self._context = context
         self._store = context.store
         self._sessions: dict[str, Session] = {}
+        self._connections: dict[asyncio.Task[Any], WebSocket] = {}
         self.telemetry = Telemetry(context)
 
     async def run(self) -> None:
-        """Wake sessions for what changes, until cancelled."""
-        async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES) as watch:
-            await self._store.transact(self._nobody_is_connected)
-            async for changes in watch:
-                for change in changes:
-                    self._route(change)
+        """Wake sessions for what changes, until cancelled; then end the connections."""
+        try:
+            async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES) as watch:
+                await self._store.transact(self._nobody_is_connected)
+                async for changes in watch:
+                    for change in changes:
+                        self._route(change)
+        finally:
+            await self._hang_up()
 
     async def acs(self, upgrade: Upgrade) -> None:
         """Handle an agent's control connection."""
@@ -44,9 +50,10 @@ class Hub:
         if handshake is None:
             return
         instance, query = handshake.instance, handshake.query
+        socket = await self._accept(upgrade)
         session = Session(
             self._context,
-            await upgrade.accept(),
+            socket,
             instance.arn,
             endpoint=handshake.endpoint,
             versions={
@@ -74,7 +81,25 @@ class Hub:
         """Handle an agent's telemetry connection."""
         handshake = admit(self._store.reader, upgrade, "containerInstance", self._context.clock.time())
         if handshake is not None:
-            await self.telemetry.serve(await upgrade.accept(), handshake.instance.arn)
+            await self.telemetry.serve(await self._accept(upgrade), handshake.instance.arn)
+
+    async def _accept(self, upgrade: Upgrade) -> WebSocket:
+        socket = await upgrade.accept()
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections[task] = socket
+            task.add_done_callback(lambda done: self._connections.pop(done, None))
+        return socket
+
+    async def _hang_up(self) -> None:
+        connections = dict(self._connections)
+        for socket in connections.values():
+            with contextlib.suppress(ConnectionError):
+                await socket.close(_GOING_AWAY)
+        for session in self._sessions.values():
+            session.end()
+        if connections:
+            await asyncio.wait(connections, timeout=_HANG_UP_SECONDS)
 
     def _route(self, change: Change[Any]) -> None:
         item = change.new if change.new is not None else change.old

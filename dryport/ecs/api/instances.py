@@ -1,4 +1,4 @@
-"""Container instances: DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState."""
+"""Container instances: StartTask, Describe- and ListContainerInstances, UpdateContainerInstancesState."""
 
 from __future__ import annotations
 
@@ -9,20 +9,52 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from dryport.aws import arn
+from dryport.aws.errors import unsupported_parameter
 from dryport.control.config import DEFAULT_ACCOUNT
-from dryport.ecs.api import SERVICE, lookup, pages, shapes
+from dryport.ecs.api import SERVICE, launch, lookup, pages, shapes
+from dryport.ecs.api.clusters import RESERVED_NAME
 from dryport.ecs.controllers import resources
-from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json
+from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json, Task
+from dryport.ecs.placement import fit
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
 
-# The platform's own serverless hosts register into it; users do not see it.
-FARGATE_CLUSTER = "dryport-fargate"
 _MOST_DESCRIBED = 100
 _MOST_UPDATED = 10
+
+
+@SERVICE.operation("StartTask", unsupported=("volumeConfigurations", "referenceId"))
+def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
+    """Start a task on each of the named instances that it fits on."""
+    cluster = lookup.cluster(call, request.get("cluster"))
+    identifiers = request["containerInstances"]
+    if not identifiers:
+        raise lookup.invalid("Container instances cannot be empty.")
+    if len(identifiers) > _MOST_UPDATED:
+        raise lookup.invalid(f"Container instances cannot have more than {_MOST_UPDATED} elements.")
+    if request.get("enableExecuteCommand"):
+        raise unsupported_parameter("ecs", "StartTask", "enableExecuteCommand")
+    definition = launch.runnable_definition(call, request["taskDefinition"])
+    if definition.body.get("networkMode") == "awsvpc":
+        # Interfaces on container instances come with the EC2 hosts.
+        raise unsupported_parameter("ecs", "StartTask", "networkConfiguration")
+    started: list[Task] = []
+    failures: list[Json] = []
+    for identifier in identifiers:
+        instance = find_instance(call, cluster, identifier)
+        launch_type = "EXTERNAL" if instance is not None and instance.capacity == "EXTERNAL" else "EC2"
+        prepared = launch.prepare(call, request, cluster, definition, launch_type)
+        reason = _obstacle(call, prepared, instance)
+        if instance is None or reason is not None:
+            failures.append({"arn": instance_arn(cluster, identifier), "reason": reason or "MISSING"})
+            continue
+        task = launch.task(call, prepared, instance=instance)
+        call.tx.put(TASKS, task)
+        started.append(task)
+    return {"tasks": [shapes.new_task(task) for task in started], "failures": failures}
 
 
 @SERVICE.operation("DescribeContainerInstances")
@@ -76,7 +108,7 @@ def update_container_instances_state(call: Call, request: types.UpdateContainerI
 def registering_cluster(call: Call, identifier: str) -> Cluster:
     """The cluster that an agent names. ``default`` and the platform's own one are made where they are missing."""
     name = lookup.cluster_arn(call, identifier).rpartition("/")[2]
-    ours = name == FARGATE_CLUSTER and call.account == DEFAULT_ACCOUNT
+    ours = name == RESERVED_NAME and call.account == DEFAULT_ACCOUNT
     known = call.tx.get(CLUSTERS, lookup.cluster_arn(call, identifier))
     if (known is None or known.status == "INACTIVE") and (ours or name == lookup.DEFAULT_CLUSTER):
         cluster_arn = arn.make("ecs", call.region, call.account, f"cluster/{name}")
@@ -146,6 +178,14 @@ def container_instance_json(reader: Reader, instance: ContainerInstance, *, tags
     if instance.status_reason:
         shape["statusReason"] = instance.status_reason
     return shape
+
+
+def _obstacle(call: Call, prepared: launch.Launch, instance: ContainerInstance | None) -> str | None:
+    if instance is None:
+        return "MISSING"
+    # Those that drain take what they are told to by name.
+    taking = replace(instance, status="ACTIVE") if instance.status == "DRAINING" else instance
+    return fit.obstacle(prepared.needs, fit.Candidate(taking, call.tx.find(TASKS, "unstopped", instance.arn)))
 
 
 def _find(

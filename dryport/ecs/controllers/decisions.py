@@ -19,6 +19,7 @@ RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 INTERFACE_TIMEOUT = "Timeout waiting for network interface provisioning to complete."
 INTERFACE_FAILED = "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: {error}"
+NO_INSTANCE_INTERFACES = "Dryport does not attach network interfaces to container instances yet."
 HOST_LOST = "The host that the task ran on is no longer available."
 DEREGISTERED = "The container instance was deregistered."
 
@@ -131,6 +132,8 @@ def next_step(snapshot: Snapshot) -> Step:
 def _prepare(snapshot: Snapshot) -> Step:
     task = snapshot.task
     if task.launch_type != "FARGATE":
+        if task.attachments:
+            return Fail(lifecycle.TASK_FAILED_TO_START, NO_INSTANCE_INTERFACES)
         return Grant() if task.instance_arn else Wait()
     if snapshot.capacity:
         return Provision()

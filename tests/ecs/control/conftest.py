@@ -27,7 +27,7 @@ async def agent(plane: Plane) -> AsyncIterator[MakeAgent]:
     made: list[SimulatedAgent] = []
 
     async def make(cluster: str = "dryport-fargate", *, obedient: bool = True, **registration: Any) -> SimulatedAgent:
-        agent = SimulatedAgent(plane.endpoint, plane.key, cluster, obedient=obedient)
+        agent = SimulatedAgent(plane, cluster, obedient=obedient)
         made.append(agent)
         await agent.register(**registration)
         await agent.connect(send_credentials=True)

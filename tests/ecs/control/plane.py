@@ -110,7 +110,10 @@ class Plane:
             raise failures[0]
 
     async def restart(self) -> None:
+        """End and start again, on another port: the old server's listener may outlive it inside this process."""
         await self.stop()
+        self.port = free_port()
+        self.config = Config(state_dir=self.directory, port=self.port)
         await self.start()
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from dryport.client.client import ApiError, Client, Credentials, Unreachable, signature
+from tests.ecs.control.plane import Plane
 
 ATTRIBUTES = [{"name": "ecs.capability.task-iam-role"}, {"name": "ecs.os-type", "value": "linux"}]
 RESOURCES = [
@@ -30,9 +31,9 @@ class SimulatedAgent:
     ``tasks`` survives reconnects as an agent's own state does.
     """
 
-    def __init__(self, endpoint: str, key: Any, cluster: str = "dryport-fargate", *, obedient: bool = True) -> None:
-        self.endpoint = endpoint
-        self.credentials = Credentials(key.access_key_id, key.secret_access_key)
+    def __init__(self, plane: Plane, cluster: str = "dryport-fargate", *, obedient: bool = True) -> None:
+        self.plane = plane
+        self.credentials = Credentials(plane.key.access_key_id, plane.key.secret_access_key)
         self.cluster = cluster
         self.obedient = obedient
         self.arn = ""
@@ -49,7 +50,7 @@ class SimulatedAgent:
     def client(self) -> Client:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        return Client(self._session, self.endpoint, "us-east-1")
+        return Client(self._session, self.plane.endpoint, "us-east-1")
 
     async def call(self, operation: str, **request: Any) -> dict[str, Any]:
         return await self.client.call("ecs", operation, request, self.credentials)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs.acs.model import TASK_GRANTS
-from dryport.ecs.model import CONTAINER_INSTANCES
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
 from dryport.iam.model import CREDENTIALS
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
@@ -93,7 +93,9 @@ async def test_reports_come_twice_and_out_of_order(plane: Plane, agent: MakeAgen
     await fargate.report(task_arn, "STOPPED")
     first = await plane.until_status(task_arn, "STOPPED")
     await fargate.report(task_arn, "RUNNING")
-    await fargate.report(task_arn, "STOPPED", containers=[{"containerName": "main", "status": "STOPPED", "exitCode": 9}])
+    await fargate.report(
+        task_arn, "STOPPED", containers=[{"containerName": "main", "status": "STOPPED", "exitCode": 9}]
+    )
     assert plane.task(task_arn) == first
 
 
@@ -206,9 +208,7 @@ async def test_credentials_are_sent_to_an_agent_that_starts_and_renewed(plane: P
     def age(tx: Any) -> None:
         grant = tx.get(TASK_GRANTS, task_arn)
         tx.put(TASK_GRANTS, replace(grant, task=replace(grant.task, expires=plane.clock.time() + 60)))
-        tx.put(tasks, replace(tx.get(tasks, task_arn), version=99))
-
-    from dryport.ecs.model import TASKS as tasks
+        tx.put(TASKS, replace(tx.get(TASKS, task_arn), version=99))
 
     await plane.store.transact(age)
     renewed = await plane.until(
