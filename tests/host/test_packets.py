@@ -258,6 +258,7 @@ async def test_a_killed_daemon_is_started_again_and_nothing_is_lost(
     with listening(tasks[1], 80):
         assert reaches(tasks[0], ADDRESSES[1], 80)  # the network goes on without the daemon
         daemon.start()
+        await client.lost.wait()
         await client.connect()
         assert client.epoch == epoch + 1
         assert await client.list() == before

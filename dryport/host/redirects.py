@@ -1,0 +1,30 @@
+"""Addresses inside a namespace that lead to another port there: a service then does not take a port from programs."""
+
+from __future__ import annotations
+
+from dryport.host import namespaces
+from dryport.host.nft import Nft
+
+_TABLE = "dryport_redirect"
+
+
+def redirect(namespace: str, address: str, port: int, listener: int) -> None:
+    """Lead the namespace's own connections to ``address``:``port`` on to its port ``listener`` (same address).
+
+    A program may then still bind ``port`` on every address (``0.0.0.0``). Doing it again changes nothing. Takes some 15
+    ms. Raises FileNotFoundError where the namespace is gone, NftError.
+    """
+    batch = (
+        f"table ip {_TABLE}\ndelete table ip {_TABLE}\n"
+        f"table ip {_TABLE} {{\n chain output {{\n  type nat hook output priority -100\n"
+        f"  ip daddr {address} tcp dport {port} dnat to {address}:{listener}\n }}\n}}\n"
+    )
+
+    def work() -> None:
+        nft = Nft()
+        try:
+            nft.run(batch)
+        finally:
+            nft.close()
+
+    namespaces.run_in(namespace, work)
