@@ -13,10 +13,12 @@ from collections import deque
 from pathlib import Path
 
 from dryport.agent.engine.errors import RESOURCE, TaskFailure
+from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT, PORT
 from dryport.agent.payload import Container, NetworkInterface
 from dryport.agent.runtime import Mount
 from dryport.agent.settings import Settings
 from dryport.host import links, namespaces
+from dryport.host.redirects import redirect
 
 log = logging.getLogger("dryport.agent")
 _AHEAD = 4  # namespaces
@@ -30,6 +32,7 @@ class Network:
         self._prefix = f"dpa{settings.slug}-"
         self._files = settings.state_dir / "tasks"
         self._ready: deque[str] = deque()
+        self._made: set[str] = set()
         self._wanted = asyncio.Event()
         self._seen: set[str] = set()
         self._arrival = asyncio.Event()
@@ -51,9 +54,21 @@ class Network:
             self._wanted.clear()
             while len(self._ready) < _AHEAD:
                 name = self._name()
-                await asyncio.to_thread(namespaces.create, name)
+                await self._create(name)
                 self._ready.append(name)
             await self._wanted.wait()
+
+    async def _create(self, name: str) -> None:
+        """Make a namespace in which the task endpoint's port leads to the agent; once a process."""
+        if name in self._made:
+            return
+
+        def work() -> None:
+            namespaces.create(name)
+            redirect(name, ADDRESS, PORT, LISTENER_PORT)
+
+        await asyncio.to_thread(work)
+        self._made.add(name)
 
     async def empty(self) -> None:
         """Delete the namespaces that were made ahead."""
@@ -65,7 +80,7 @@ class Network:
         if not interfaces:
             raise TaskFailure(f"{RESOURCE}: the task has no network interface")
         interface = interfaces[0]
-        await asyncio.to_thread(namespaces.create, namespace)
+        await self._create(namespace)
         address = f"{interface.address}/{interface.prefix}"
         try:
             with contextlib.suppress(LookupError):
@@ -102,6 +117,7 @@ class Network:
     async def leave(self, namespace: str, interfaces: list[NetworkInterface]) -> None:
         """Delete a task's namespace, and its interface with it."""
         self._seen -= {interface.mac_address.lower() for interface in interfaces}
+        self._made.discard(namespace)
         await asyncio.to_thread(namespaces.delete, namespace)
 
     def files(self, task_id: str, interface: NetworkInterface, container: Container) -> list[Mount]:

@@ -17,7 +17,7 @@ from dryport.agent.acs.registration import VERSION
 from dryport.agent.identity import Identity
 from dryport.agent.metadata import documents
 from dryport.agent.metadata.protection import protection
-from dryport.agent.metadata.urls import ADDRESS, PORT
+from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT
 from dryport.agent.model import ContainerRecord, TaskRecord
 from dryport.agent.runtime import ContainerStats, Runtime, RuntimeFailure
 from dryport.agent.settings import Settings
@@ -53,7 +53,7 @@ class Metadata:
         """Open a task's own socket, where it has a namespace of its own; it may be open already."""
         if not record.namespace or record.arn in self._servers:
             return
-        listener = await asyncio.to_thread(sockets.listen_in, record.namespace, ADDRESS, PORT)
+        listener = await asyncio.to_thread(sockets.listen_in, record.namespace, ADDRESS, LISTENER_PORT)
         await self._listen(record.arn, lambda: (record,), sock=listener)
 
     async def serve_host(self, records: Mapping[str, TaskRecord]) -> None:

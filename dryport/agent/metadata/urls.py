@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 from dryport.agent.model import ContainerRecord, TaskRecord
 from dryport.agent.settings import Settings
+from dryport.aws import arn
 
 ADDRESS = "169.254.170.2"
 PORT = 80
+# Where the agent really listens inside a task's namespace; connections to PORT are led there, so that the task's own
+# program can bind port 80 on every address.
+LISTENER_PORT = 51679
 BASE = f"http://{ADDRESS}"
 
 
@@ -30,10 +34,12 @@ def credentials_path(credentials_id: str) -> str:
 def injected_environment(settings: Settings, record: TaskRecord, container: ContainerRecord) -> Injected:
     """What the agent adds to a container's environment."""
     endpoint = settings.task_endpoint or settings.endpoint
+    task = arn.parse(record.arn)
+    region = task.region if task else settings.region
     weak = {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": settings.region,
-        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
         "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE" if record.payload.fargate else "AWS_ECS_EC2",
     }
     strong = {
