@@ -12,7 +12,7 @@ from dryport.gateway.models import OperationModel, ServiceModel
 from dryport.gateway.service import FilePayload
 
 WANTED = os.environ.get("DRYPORT_CHECK_ANSWERS") == "1"
-_KINDS: dict[str, tuple[type, ...]] = {
+_KINDS: dict[str, tuple[Any, ...]] = {
     "string": (str,),
     "character": (str,),
     "boolean": (bool,),
@@ -23,8 +23,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "timestamp": (int, float),
     "blob": (bytes, FilePayload),
     "list": (list, tuple),
-    "map": (dict,),
-    "structure": (dict,),
+    "map": (Mapping,),
+    "structure": (Mapping,),
 }
 
 
@@ -53,10 +53,8 @@ def _check(model: ServiceModel, name: str, value: Any, path: str) -> None:
         return
     if isinstance(value, msgspec.Raw):
         value = msgspec.json.decode(value)
-    kinds = _KINDS[shape.type]
-    if not isinstance(value, (*kinds, Mapping) if shape.type in ("map", "structure") else kinds):
-        raise WrongAnswer(f"{path} is {value!r}, which is no {shape.type}")
-    if type(value) is bool and shape.type != "boolean":
+    wrong = not isinstance(value, _KINDS[shape.type]) or (type(value) is bool and shape.type != "boolean")
+    if wrong:
         raise WrongAnswer(f"{path} is {value!r}, which is no {shape.type}")
     if shape.type == "structure":
         for member, item in value.items():

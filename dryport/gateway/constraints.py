@@ -38,6 +38,11 @@ def _java(value: Any) -> str:
     return str(value)
 
 
+def _camel(name: str) -> str:
+    """A member's name as AWS's messages have it."""
+    return name[:1].lower() + name[1:]
+
+
 def _scalar(shape: Shape) -> _Sentences | None:
     """What a value of this shape breaks by itself: its length, range, pattern or enumeration."""
     tests: list[tuple[Callable[[Any], bool], str]] = []
@@ -134,19 +139,20 @@ class Constraints:
 
     def _structure(self, name: str, shape: Shape) -> Check | None:
         checks = {member: check for member, ref in shape.members.items() if (check := self._member(ref)) is not None}
-        required = tuple(shape.required)
+        required = tuple((member, _camel(member)) for member in shape.required)
         if not checks and not required:
             return None
+        shown = {member: _camel(member) for member in checks}
 
         def run(value: dict[str, Any], path: str, found: list[Violation]) -> None:
             prefix = f"{path}." if path else ""
-            for member in required:
+            for member, label in required:
                 if member not in value:
-                    found.append(Violation(prefix + member, "null", "Member must not be null", name))
+                    found.append(Violation(prefix + label, "null", "Member must not be null", name))
             for member, item in value.items():
                 check = checks.get(member)
                 if check is not None:
-                    check(item, prefix + member, found)
+                    check(item, prefix + shown[member], found)
 
         return run
 

@@ -199,7 +199,7 @@ class Dispatcher:
                     header("smithy-protocol"),
                     signature.service if signature else None,
                     form,
-                    header("host") or "",
+                    header,
                 )
             )
             if route.paths:

@@ -23,7 +23,7 @@ import msgspec
 
 from dryport.gateway import patterns
 
-_FORMAT = 1  # counts up when what is written changes
+_FORMAT = 3  # counts up when what is written changes
 
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -109,6 +109,7 @@ class OperationModel(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     errors: list[InputReference] = []
     authtype: str | None = None
     auth: list[str] = []
+    deprecated: bool = False
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

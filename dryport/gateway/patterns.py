@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dryport.gateway.models import Shape
 
 _CLASS = re.compile(r"\\([pP])(?:\{(\^?)(?:Is|general_category=)?(\w+)\}|([A-Z]))")
+_SETS = (r"\w", r"\d", r"\s", r"\W", r"\D", r"\S")
 _POSIX = {
     "Alpha": "a-zA-Z",
     "Digit": "0-9",
@@ -61,30 +62,43 @@ def _written_out(text: str) -> str:
     place, inside = 0, False
     while place < len(text):
         found = _CLASS.match(text, place)
+        character = text[place]
         if found:
-            name = found[3] or found[4]
-            inverted = (found[1] == "P") != bool(found[2])
-            body = _POSIX[name] if name in _POSIX and not inverted else _ranges(name, inverted)
+            body = _members(found)
             out.append(body if inside else f"[{body}]")
             place = found.end()
-            continue
-        if text[place] == "\\":
+        elif character == "\\":
             out.append(text[place : place + 2])
             place += 2
-            continue
-        if text[place] == "[" and inside:
-            out.append("\\")
-        elif text[place] in "[]":
-            inside = text[place] == "["
-        out.append(text[place])
-        place += 1
+        else:
+            if character == "[" and inside:
+                character = "\\["
+            elif character in "[]":
+                inside = character == "["
+            out.append(character)
+            place += 1
+        if inside and text[place : place + 1] == "-" and (found or out[-1] in _SETS):
+            # Java lets a class stand before a hyphen, which then is itself: [\\w-_].
+            out.append("\\-")
+            place += 1
     return "".join(out)
+
+
+def _members(found: re.Match[str]) -> str:
+    name = found[3] or found[4]
+    inverted = (found[1] == "P") != bool(found[2])
+    return _POSIX[name] if name in _POSIX and not inverted else _ranges(name, inverted)
 
 
 def translate(pattern: str) -> str | None:
     """A pattern in Python's syntax, or ``None`` where Python cannot say it."""
-    text = _written_out(pattern) if _CLASS.search(pattern) else pattern
-    text = text.replace(r"\z", r"\Z").replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
+    text = (
+        _written_out(pattern)
+        .replace(r"\z", r"\Z")
+        .replace("(?<", "(?P<")
+        .replace("(?P<=", "(?<=")
+        .replace("(?P<!", "(?<!")
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

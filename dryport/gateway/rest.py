@@ -169,6 +169,9 @@ class RestCodec:
         self._labels: list[tuple[str, str, text_values.FromText]] = []
         self._query: list[tuple[str, str, Callable[[list[str]], Any]]] = []
         self._query_map: str | None = None
+        # What the template itself asks for in the query is no member.
+        literals = parse_qsl(operation.http.requestUri.partition("?")[2], keep_blank_values=True)
+        self._query_literals = frozenset(name for name, _ in literals)
         self._headers: list[tuple[str, str, text_values.FromText]] = []
         self._prefixes: list[tuple[str, str]] = []
         if operation.input is not None:
@@ -180,6 +183,7 @@ class RestCodec:
         self._out_raw = False
         self._write_body: WriteBody | None = None
         self._body_members: frozenset[str] = frozenset()
+        self._typed = False  # a member of the output is the Content-Type
         if operation.output is not None:
             self._compile_output(operation, self._model.shape(operation.output.shape))
 
@@ -294,7 +298,11 @@ class RestCodec:
                 given[name] = found
 
     def _rest_of_query(self, parameters: dict[str, list[str]]) -> dict[str, Any]:
-        return {key: values[-1] for key, values in parameters.items() if not key.startswith("X-Amz-")}
+        return {
+            key: values[-1]
+            for key, values in parameters.items()
+            if not key.startswith("X-Amz-") and key not in self._query_literals
+        }
 
     # Outputs
 
@@ -303,6 +311,7 @@ class RestCodec:
         for name, member in shape.members.items():
             target = self._model.shape(member.shape)
             if member.location == "header":
+                self._typed = self._typed or (member.locationName or name).lower() == "content-type"
                 self._out_headers.append((name, (member.locationName or name), self._header_writer(member, target)))
             elif member.location == "headers":
                 self._out_prefixes.append((name, member.locationName or ""))
@@ -336,17 +345,16 @@ class RestCodec:
         for name, prefix in self._out_prefixes:
             headers += [(prefix.lower() + key, str(value)) for key, value in output.get(name, {}).items()]
         status = int(output.get(self._out_status, self._status)) if self._out_status else self._status
-        typed = any(name == "content-type" for name, _ in headers)
         if self._out_payload is not None:
-            return self._write_payload(Answer(status, headers), output.get(self._out_payload), typed)
+            return self._write_payload(Answer(status, headers), output.get(self._out_payload))
         if self._write_body is None:
             return Answer(status, headers)
-        if not typed:
+        if not self._typed:
             headers.append(("content-type", self._protocol.content_type))
         # Members that travel in headers are no part of the body.
         return Answer(status, headers, self._write_body({k: v for k, v in output.items() if k in self._body_members}))
 
-    def _write_payload(self, answer: Answer, payload: Any, typed: bool) -> Answer:
+    def _write_payload(self, answer: Answer, payload: Any) -> Answer:
         if isinstance(payload, FilePayload):
             answer.file, answer.start, answer.end = payload.path, payload.start, payload.end
         elif isinstance(payload, str):
@@ -355,7 +363,7 @@ class RestCodec:
             answer.body = payload
         elif payload is not None and self._write_body is not None:
             answer.body = self._write_body(payload)
-        if not typed and payload is not None:
+        if not self._typed and payload is not None:
             answer.headers.append(
                 ("content-type", "application/octet-stream" if self._out_raw else self._protocol.content_type)
             )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
-from dryport.gateway.models import ServiceModel
+from dryport.gateway.models import ServiceModel, Shape
 
 _LABEL = re.compile(r"\{([A-Za-z0-9_-]+)(\+?)\}")
 _LABEL_SAFE = "-_.~"
@@ -36,9 +36,12 @@ class _Template:
     literals: tuple[str, ...]  # what stands around the labels
     query: tuple[tuple[str, str | None], ...]  # parameters that must be there, with their value or any
     names: frozenset[str]  # parameters that members of the input are read from
+    headers: frozenset[str]  # headers that the input requires
+    parameters: frozenset[str]  # parameters of the query that the input requires
+    deprecated: bool
 
 
-def _compile(operation: str, uri: str, names: frozenset[str]) -> _Template:
+def _compile(model: ServiceModel, operation: str, uri: str) -> _Template:
     path, _, query = uri.partition("?")
     parts = _LABEL.split(path)
     literals = tuple(parts[0::3])
@@ -49,7 +52,27 @@ def _compile(operation: str, uri: str, names: frozenset[str]) -> _Template:
     for (_, greedy), literal in zip(labels, literals[1:], strict=True):
         source += ("(.+)" if greedy else "(.+?)") + re.escape(literal)
     required = tuple((name, value or None) for name, value in parse_qsl(query, keep_blank_values=True))
-    return _Template(operation, re.compile(source + r"/?\Z", re.DOTALL), labels, literals, required, names)
+    found = model.operation(operation)
+    shape = model.shape(found.input.shape) if found is not None and found.input is not None else Shape(type="structure")
+    names, headers, parameters = set(), set(), set()
+    for name, member in shape.members.items():
+        if member.location == "querystring":
+            names.add(member.locationName or name)
+            if name in shape.required:
+                parameters.add(member.locationName or name)
+        elif member.location == "header" and name in shape.required:
+            headers.add((member.locationName or name).lower())
+    return _Template(
+        operation,
+        re.compile(source + r"/?\Z", re.DOTALL),
+        labels,
+        literals,
+        required,
+        frozenset(names),
+        frozenset(headers),
+        frozenset(parameters),
+        found is not None and found.deprecated,
+    )
 
 
 def _encoded(template: _Template, values: tuple[str, ...]) -> str:
@@ -59,6 +82,26 @@ def _encoded(template: _Template, values: tuple[str, ...]) -> str:
     return path
 
 
+def _rank(
+    template: _Template, values: tuple[str, ...], given: Mapping[str, str], header: Callable[[str], str | None]
+) -> tuple[int, ...]:
+    """How well a template that matches fits, the best first.
+
+    Several operations may share a path: the headers that they require and the parameters that they read tell which
+    one is meant (PutObject or CopyObject, GetObject or ListParts).
+    """
+    stray = sum("/" in value and not greedy for (_, greedy), value in zip(template.labels, values, strict=True))
+    missing = any(header(name) is None for name in template.headers) or not template.parameters <= given.keys()
+    return (
+        stray,
+        -len(template.query),
+        missing,
+        -len(template.headers) - len(template.parameters),
+        -sum(name in template.names for name in given),
+        template.deprecated,
+    )
+
+
 class PathTable:
     """A service's templates, the most specific first."""
 
@@ -66,11 +109,11 @@ class PathTable:
         self._s3 = model.name == "s3"
         self._templates: dict[str, list[_Template]] = {}
         for name, method, uri in model.operations():
-            self._templates.setdefault(method, []).append(_compile(name, uri, _query_names(model, name)))
+            self._templates.setdefault(method, []).append(_compile(model, name, uri))
         for templates in self._templates.values():
             templates.sort(key=lambda t: (-len(t.query), -len("".join(t.literals)), len(t.labels)))
 
-    def find(self, method: str, path: str, query: str, host: str) -> Found | None:
+    def find(self, method: str, path: str, query: str, host: str, header: Callable[[str], str | None]) -> Found | None:
         """The operation of a decoded path, or ``None``."""
         plain = quote(path, safe=_GREEDY_SAFE)
         if self._s3:
@@ -78,23 +121,16 @@ class PathTable:
             if match:
                 path = f"/{match['bucket']}{path}"
         given = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-        best: tuple[tuple[int, int], _Template, tuple[str, ...]] | None = None
+        best: tuple[tuple[int, ...], _Template, tuple[str, ...]] | None = None
         for template in self._templates.get(method, ()):
             if not all(name in given and value in (None, given[name]) for name, value in template.query):
                 continue
             match = template.pattern.match(path)
             if match is None:
                 continue
-            values = match.groups()
-            stray = sum(
-                ("/" in value) and not greedy for (_, greedy), value in zip(template.labels, values, strict=True)
-            )
-            # Of two operations on one path (GetObject, ListParts) the one that reads the given parameters is meant.
-            rank = (stray, -sum(name in template.names for name in given))
-            if template.query:
-                rank = (stray, -100 * len(template.query) + rank[1])
+            rank = _rank(template, match.groups(), given, header)
             if best is None or rank < best[0]:
-                best = (rank, template, values)
+                best = (rank, template, match.groups())
         if best is None or (self._s3 and best[0][0]):
             return None
         _, template, values = best
@@ -103,11 +139,3 @@ class PathTable:
             (plain,) if self._s3 else (plain, _encoded(template, values), quote(path, safe="/-_.~:@!$&'()*+,;="))
         )
         return Found(template.operation, labels, tuple(dict.fromkeys(spellings)))
-
-
-def _query_names(model: ServiceModel, operation: str) -> frozenset[str]:
-    found = model.operation(operation)
-    if found is None or found.input is None:
-        return frozenset()
-    members = model.shape(found.input.shape).members
-    return frozenset(m.locationName or name for name, m in members.items() if m.location == "querystring")

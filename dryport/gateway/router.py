@@ -7,7 +7,7 @@ ones by the signature's scope and the path. Signatures also tell apart services 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -44,7 +44,7 @@ class Outline:
     smithy_protocol: str | None
     scope: str | None  # the service that the signature's scope names
     form: Mapping[str, str]
-    host: str = ""
+    header: Callable[[str], str | None]
 
 
 def is_form(method: str, content_type: str) -> bool:
@@ -139,7 +139,9 @@ class Router:
             table = self._tables.get(model.name)
             if table is None:
                 table = self._tables[model.name] = PathTable(model)
-            found = table.find(request.method, request.decoded_path, request.query, request.host)
+            found = table.find(
+                request.method, request.decoded_path, request.query, request.header("host") or "", request.header
+            )
             if found is not None:
                 return Route(model.name, protocol, found.operation, found.labels, paths=found.paths)
         if request.scope is not None and not candidates:
