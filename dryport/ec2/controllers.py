@@ -122,7 +122,8 @@ class Networks(Controller):
         names = names_of(vpc, interfaces)
         present = [each for each in interfaces if each.device in ("wanted", "plugged")]
         told.plugged.intersection_update(each.id for each in interfaces)
-        missing = [each for each in present if each.id not in told.plugged]
+        # A link that is there may be half made: only what was reported as plugged is taken as such.
+        missing = [each for each in present if each.id not in told.plugged or each.device == "wanted"]
         results = await asyncio.gather(
             self._set_rules(vpc.id, ruleset, names, told),
             *(self._driver.plug(_port(each)) for each in missing),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError
 from dryport.ec2 import model
 from dryport.ec2.api import filters
-from dryport.ec2.api.service import DONE, KINDS, Request, check_tags, get, operation, visible
+from dryport.ec2.api.service import KINDS, Request, check_tags, get, operation, visible
 from dryport.ec2.model import Resource
 from dryport.gateway.service import Call, Output
 
@@ -30,7 +30,7 @@ def create_tags(call: Call, request: Request) -> Output:
         check_tags(given)
         check_tags(merged)
         call.tx.put(KINDS[prefix].table, replace(resource, tags=merged))
-    return DONE
+    return None
 
 
 @operation("DeleteTags")
@@ -45,7 +45,7 @@ def delete_tags(call: Call, request: Request) -> Output:
             if wanted and not any(tag.get("Key") == key and tag.get("Value", value) == value for tag in wanted)
         }
         call.tx.put(KINDS[prefix].table, replace(resource, tags=left))
-    return DONE
+    return None
 
 
 _FILTERS: filters.Fields[dict[str, str]] = {
