@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from dryport.agent.runtime.cgroups import Cgroups
 from dryport.agent.runtime.interface import ContainerSpec, ContainerState, LogLine, Resources, Runtime
 from tests.agent_runtime.daemons import ContainerdHost, DockerHost, Host
 from tests.agent_runtime.registry import Registry, base
@@ -45,6 +46,7 @@ def host(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Host]:
     made = request.param(home)
     yield made
     made.stop()
+    Cgroups().remove("/dryport-test")
 
 
 @pytest_asyncio.fixture
@@ -54,9 +56,11 @@ async def runtime(host: Host, image: str) -> AsyncIterator[Runtime]:
     if await made.image(image) is None:
         await made.pull(image, None)
     yield made
-    for state in await made.containers():
-        await made.remove(state.id)
     await made.close()
+    cleaner = host.agent()
+    for state in await cleaner.containers():
+        await cleaner.remove(state.id)
+    await cleaner.close()
 
 
 @pytest.fixture

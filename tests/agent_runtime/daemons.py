@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -62,6 +60,16 @@ class DockerHost:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.socket = home / "docker.sock"
+        # As on a machine: containerd is a service of its own, and stays when dockerd goes.
+        config = (
+            f'version = 2\nroot = "{home}/cd"\nstate = "{home}/cds"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+        )
+        (home / "containerd.toml").write_text(f'{config}[grpc]\n  address = "{home}/containerd.sock"\n')
+        self._containerd = subprocess.Popen(
+            ["containerd", "--config", f"{home}/containerd.toml"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self.start()
 
     def start(self) -> None:
@@ -72,6 +80,7 @@ class DockerHost:
                 f"--data-root={self.home}/data",
                 f"--exec-root={self.home}/exec",
                 f"--pidfile={self.home}/pid",
+                f"--containerd={self.home}/containerd.sock",
                 f"--host=unix://{self.socket}",
                 "--bridge=none",
                 "--iptables=false",
@@ -105,9 +114,8 @@ class DockerHost:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
         self._process.kill()
-        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            os.kill(int((self.home / "exec/containerd/containerd.pid").read_text()), signal.SIGTERM)
-            time.sleep(0.5)
+        self._containerd.terminate()
+        self._containerd.wait()
         for line in Path("/proc/mounts").read_text().splitlines():
             if line.split()[1].startswith(f"{self.home}/"):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False)

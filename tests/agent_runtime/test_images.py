@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,12 @@ import pytest
 from dryport.agent.runtime.interface import PullError, RegistryAuth, Runtime
 from tests.agent_runtime.conftest import Box
 from tests.agent_runtime.daemons import Host
-from tests.agent_runtime.registry import MANIFEST, PASSWORD, Layer, Registry, base, free_port
+from tests.agent_runtime.registry import PASSWORD, Layer, Registry, base, free_port
 
 pytestmark = pytest.mark.platform
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secured(scratch: Path) -> Iterator[Registry]:
     """A registry that asks for credentials."""
     served = Registry(scratch / "secured", secured=True)
@@ -87,10 +89,8 @@ async def test_a_layer_cannot_write_outside_its_root(runtime: Runtime, registry:
             return out.getvalue()
 
     registry.push("hostile", [base(), Hostile()])
-    try:
+    with suppress(PullError):  # some refuse it, some unpack it inside the root
         await runtime.pull(f"{registry.host}/hostile:1", None)
-    except PullError as error:
-        assert "breakout" in error.message or "outside" in error.message or "invalid" in error.message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,16 +130,17 @@ async def test_a_reference_that_is_none(runtime: Runtime, registry: Registry) ->
         await runtime.pull(f"{registry.host}/UPPER CASE:1", None)
 
 
-async def test_a_manifest_that_is_none(runtime: Runtime, registry: Registry, scratch: Path) -> None:
-    digest = registry.push("broken", [base(), Layer(files={"unique-to-broken": b"x" * 5000})])
-    # What the registry serves is no longer what its digest says.
+async def test_a_layer_that_is_not_what_its_digest_says(runtime: Runtime, registry: Registry, scratch: Path) -> None:
+    name = f"broken-{runtime.name}"
+    digest = registry.push(name, [base(), Layer(files={name: b"x" * 5000})])
     blobs = scratch / "registry/data/docker/registry/v2/blobs/sha256"
-    manifest = blobs / digest[7:9] / digest[7:] / "data"
-    manifest.write_bytes(manifest.read_bytes().replace(b'"schemaVersion": 2', b'"schemaVersion":  2'))
+    manifest = json.loads((blobs / digest[7:9] / digest[7:] / "data").read_text())
+    layer = manifest["layers"][1]["digest"][7:]
+    served = blobs / layer[:2] / layer / "data"
+    served.write_bytes(served.read_bytes()[:-1] + b"\xff")
     with pytest.raises(PullError):
-        await runtime.pull(f"{registry.host}/broken:1", None)
-    assert MANIFEST in manifest.read_text()
-    assert await runtime.image(f"{registry.host}/broken:1") is None
+        await runtime.pull(f"{registry.host}/{name}:1", None)
+    assert await runtime.image(f"{registry.host}/{name}:1") is None
 
 
 async def test_pulls_at_once_share_the_work(runtime: Runtime, registry: Registry) -> None:

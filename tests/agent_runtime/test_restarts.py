@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from dryport.agent.runtime.interface import Runtime, RuntimeFailure
+from dryport.agent.runtime.processes import process
 from tests.agent_runtime.conftest import Box
 from tests.agent_runtime.daemons import Host
 
@@ -52,11 +52,11 @@ async def test_the_daemon_goes_and_returns(host: Host, box: Box) -> None:
     running = await box.run("echo before; sleep 1.5; echo after; sleep 60")
     ending = await box.run("sleep 1; exit 6")
     following = asyncio.create_task(_first_lines(box.runtime, running, 2))
-    ends: list[tuple[str, int]] = []
 
     async def watch() -> None:
         async for end in box.runtime.exits():
-            ends.append((end.id, end.exit_code))
+            if end.id == ending:
+                return
 
     watching = asyncio.create_task(watch())
     await asyncio.sleep(0.3)
@@ -70,10 +70,7 @@ async def test_the_daemon_goes_and_returns(host: Host, box: Box) -> None:
     assert state is not None and state.status == "running"
     assert (await box.end(ending)).exit_code in ((6,) if host.name == "containerd" else (0, 6, 137, 255))
     assert await asyncio.wait_for(following, 20) == [b"before", b"after"]
-    async with asyncio.timeout(20):
-        while ending not in [id for id, _ in ends]:
-            await asyncio.sleep(0.05)
-    watching.cancel()
+    await asyncio.wait_for(watching, 20)
     fresh = await box.run("exit 8")
     assert (await box.end(fresh)).exit_code == 8
 
@@ -89,7 +86,7 @@ async def test_a_killed_monitor_ends_its_container(host: Host, box: Box) -> None
     ended = await box.end(id)
     assert ended.exit_code == 137 and "monitor" in ended.error
     await asyncio.sleep(0.1)
-    assert not Path(f"/proc/{state.pid}").exists()
+    assert not process(state.pid).alive()
 
 
 async def test_an_agent_that_died_while_it_started_a_container(host: Host, box: Box) -> None:

@@ -106,10 +106,8 @@ async def test_bind_mounts(box: Box, tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text() == "back\n"
 
 
-async def test_ulimits_capabilities_and_hidden_kernel_files(box: Box) -> None:
-    script = (
-        "ulimit -n; grep -E '^(CapEff|Seccomp|NoNewPrivs):' /proc/self/status; head -c1 /proc/kcore | od -c | head -1"
-    )
+async def test_ulimits_capabilities_and_security_options(box: Box) -> None:
+    script = "ulimit -n; grep -E '^(CapEff|Seccomp|NoNewPrivs):' /proc/self/status"
     text = await box.output(
         script,
         ulimits=[Ulimit(name="nofile", soft=77, hard=99)],
@@ -163,9 +161,7 @@ async def test_init_reaps_and_passes_signals_on(box: Box) -> None:
 
 
 async def test_shared_namespaces(box: Box) -> None:
-    first = await box.run(
-        "sleep 60 & echo here > /dev/shm/mark; sleep 60", ipc_mode="shareable" if _docker(box) else ""
-    )
+    first = await box.run("sleep 60 & echo here > /dev/shm/mark; sleep 60")
     modes = {"pid_mode": f"container:{first}", "ipc_mode": f"container:{first}", "network": f"container:{first}"}
     text = await box.output("ps 2>/dev/null; ls /proc | grep -c '^[0-9]'; cat /dev/shm/mark", **modes)
     assert int(text.split()[-2]) >= 3 and text.endswith("here")
@@ -195,7 +191,7 @@ async def test_cannot_start(box: Box) -> None:
 
 
 async def test_cannot_create_without_image(box: Box) -> None:
-    with pytest.raises(RuntimeFailure, match="(?i)no such image") as failure:
+    with pytest.raises(RuntimeFailure, match="No such image") as failure:
         await box.runtime.create(box.spec("", image="localhost/none:1"))
     assert failure.value.kind == "CannotCreateContainerError"
 
@@ -209,7 +205,7 @@ async def test_removing_leaves_nothing(box: Box, host: Host) -> None:
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
     for id in ids:
         assert f"/{id}/" not in Path("/proc/mounts").read_text()
-        assert not [path for path in Path("/sys/fs/cgroup").rglob(id)]
+        assert not list(Path("/sys/fs/cgroup").rglob(id))
         if host.name == "containerd":
             assert not list((host.home / "runtime").rglob(f"{id}*"))
 

@@ -43,8 +43,9 @@ class Process(Data, frozen=True, kw_only=True):
 
 
 def process(pid: int) -> Process:
-    """The process that has this number now; one that has ended has no ticks."""
-    return Process(pid=pid, ticks=_ticks(pid) or -1)
+    """The process that has this number now; 0 if it has ended."""
+    ticks = _ticks(pid)
+    return Process(pid=0, ticks=0) if ticks is None else Process(pid=pid, ticks=ticks)
 
 
 def session(members: list[int], leader: int) -> list[int]:

@@ -89,7 +89,7 @@ class Container:
         self.started = started
 
     def set_ended(self, ended: Ended) -> Ended:
-        """Note how it ended, and wake whoever waits. A file's time is coarser than a clock's: no end before its start."""
+        """Note how it ended, and wake whoever waits. File times are coarse: no end lies before its start."""
         if self.started is not None and ended.at < self.started.at:
             ended = msgspec.structs.replace(ended, at=self.started.at)
         write(self.home / "ended.json", ended)

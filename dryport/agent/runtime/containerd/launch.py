@@ -79,7 +79,7 @@ class Launcher:
             await self._runc.delete(container.id)
         elif status:
             written = (container.home / "conmon.pid").stat().st_mtime
-            self._started(container, process(pid) if pid else Process(pid=0, ticks=-1), written)
+            self._started(container, process(pid), written)
 
     async def destroy(self, container: Container) -> None:
         """Kill what runs of a container, and wait until conmon has gone too."""
@@ -128,7 +128,7 @@ class Launcher:
                 file.unlink(missing_ok=True)
 
     def _started(self, container: Container, first: Process, at: float) -> None:
-        monitor = _monitor(container.home) or Process(pid=0, ticks=-1)
+        monitor = _monitor(container.home) or Process(pid=0, ticks=0)
         container.set_started(Started(process=first, monitor=monitor, at=at))
         self._watch.add(container)
 

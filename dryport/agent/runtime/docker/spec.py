@@ -47,7 +47,7 @@ def host_config(spec: ContainerSpec, ports: dict[str, list[dict[str, str]]]) -> 
     config: dict[str, Any] = {
         "NetworkMode": spec.network or "default",
         "PidMode": spec.pid_mode,
-        "IpcMode": spec.ipc_mode,
+        "IpcMode": spec.ipc_mode or "shareable",  # so that others can join it, as with the other runtime
         "PortBindings": ports,
         "Binds": [_bind(mount) for mount in spec.mounts if mount.kind == "bind"],
         "Tmpfs": {mount.target: _tmpfs(mount) for mount in spec.mounts if mount.kind == "tmpfs"},
