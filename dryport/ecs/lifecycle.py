@@ -205,12 +205,14 @@ def latest(task: Task) -> float:
 
 def _with_pull(task: Task, report: TaskReport) -> Task:
     # The agent's clock is another one than ours, and its reports may come in any order: keep the times in theirs.
+    # Images may be pulled while the interface is still being made; a life tells one after the other.
     started, stopped = task.pull_started_at, task.pull_stopped_at
+    earliest = max(task.created_at, task.connectivity_at or 0.0)
     if started is None and report.pull_started_at is not None:
-        started = max(report.pull_started_at, task.created_at)
+        started = max(report.pull_started_at, earliest)
         started = started if stopped is None else min(started, stopped)
     if stopped is None and report.pull_stopped_at is not None:
-        stopped = max(report.pull_stopped_at, task.created_at if started is None else started)
+        stopped = max(report.pull_stopped_at, earliest if started is None else started)
     return replace(task, pull_started_at=started, pull_stopped_at=stopped)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dryport.ecs import lifecycle
 from dryport.ecs.lifecycle import ContainerReport, TaskReport
@@ -147,6 +148,13 @@ def test_an_essential_container_that_exits() -> None:
     assert task.stopped_at == 1_021.0
     assert not lifecycle.expired(task, 1_021.0 + 3_599.0)
     assert lifecycle.expired(task, 1_021.0 + 3_600.0)
+
+
+def test_an_image_that_was_pulled_before_the_interface_was_there_counts_as_pulled_after() -> None:
+    task = replace(new_task(), connectivity_at=1_003.0)
+    report = TaskReport(status="RUNNING", pull_started_at=1_001.0, pull_stopped_at=1_002.0)
+    task = lifecycle.apply_task_report(task, report, 1_004.0)
+    assert (task.pull_started_at, task.pull_stopped_at, task.started_at) == (1_003.0, 1_003.0, 1_004.0)
 
 
 def test_an_exit_so_fast_that_running_was_never_reported_is_still_an_exit() -> None:
