@@ -6,7 +6,11 @@ while its digest's lock is held. So a row always has its bytes; bytes without a 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from dryport.aws.identifiers import uuid4
 from dryport.control.context import Context
@@ -35,6 +39,7 @@ class Contents:
         self.blobs = blobs
         self.digest_locks = KeyedLocks()
         self.upload_locks = KeyedLocks()
+        self._receiving: dict[str, asyncio.Task[Any]] = {}
 
     def now(self) -> float:
         return self.context.clock.time()
@@ -51,6 +56,26 @@ class Contents:
         await self.store.transact(add)
         await self.blobs.begin(upload.id)
         return upload
+
+    @contextlib.asynccontextmanager
+    async def turn(self, upload: str) -> AsyncIterator[None]:
+        """Have an upload to oneself. Whoever still waits for bytes of it is cut off: its client has come back."""
+        receiver = self._receiving.get(upload)
+        if receiver is not None:
+            receiver.cancel()
+        async with self.upload_locks.hold(upload):
+            yield
+
+    @contextlib.contextmanager
+    def receiving(self, upload: str) -> Iterator[None]:
+        """While a client's bytes are awaited: the time in which a later ``turn`` may cut them off."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._receiving[upload] = task
+        try:
+            yield
+        finally:
+            self._receiving.pop(upload, None)
 
     async def upload(self, repository: Repository, id: str) -> tuple[Upload, int]:
         """An upload of a repository and how many bytes of it are here. Raises UploadNotFoundException."""

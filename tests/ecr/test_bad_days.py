@@ -114,6 +114,19 @@ def test_a_client_that_goes_away_can_go_on(registry: Registry, repository: str) 
     assert registry.http("GET", relative(done.headers["location"])).body == content
 
 
+def test_a_client_that_comes_back_does_not_wait_for_its_dead_connection(registry: Registry, repository: str) -> None:
+    content = os.urandom(4 * MIB)
+    location = registry.start_upload(repository)
+    with half_a_request(registry, location, content, 2 * MIB):
+        time.sleep(0.2)
+        here = int(registry.http("GET", location).headers["range"].partition("-")[2]) + 1
+        here = here if here > 1 else 0
+        rest = {"Content-Range": f"{here}-{len(content) - 1}"}
+        assert registry.http("PATCH", location, content[here:], rest).status == 202
+        assert registry.http("PUT", location, b"", digest=sha256(content)).status == 201
+    assert registry.http("GET", f"/v2/{repository}/blobs/{sha256(content)}").body == content
+
+
 @pytest.mark.platform
 def test_a_full_disk() -> None:
     """On a file system of 8 MiB: a clear error, nothing half left, and room again afterwards."""

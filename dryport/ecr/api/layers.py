@@ -84,7 +84,7 @@ async def initiate_layer_upload(contents: Contents, call: Call, request: Request
 async def upload_layer_part(contents: Contents, call: Call, request: Request) -> Output:
     repository, id = repository_of(call, request), request["uploadId"].lower()
     first, last, part = request["partFirstByte"], request["partLastByte"], request["layerPartBlob"]
-    async with contents.upload_locks.hold(id):
+    async with contents.turn(id):
         upload, size = await contents.upload(repository, id)
         if first != size or last - first + 1 != len(part):
             raise ServiceError(
@@ -115,7 +115,7 @@ async def complete_layer_upload(contents: Contents, call: Call, request: Request
     digest = next((digest for digest in request["layerDigests"] if names.is_digest(digest)), None)
     if digest is None:
         raise errors.invalid_parameter("layerDigests", "must have a digest of SHA-256")
-    async with contents.upload_locks.hold(id):
+    async with contents.turn(id):
         upload, size = await contents.upload(repository, id)
         if size == 0:
             raise ServiceError("EmptyUploadException", "The specified layer upload does not contain any layer parts")

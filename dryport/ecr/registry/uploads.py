@@ -17,7 +17,7 @@ async def serve(request: Request) -> None:
         await _start(request)
         return
     upload = request.route.target
-    async with request.contents.upload_locks.hold(upload):
+    async with request.contents.turn(upload):
         _, size = await request.contents.upload(request.repository, upload)
         match request.method:
             case "GET" | "HEAD":
@@ -58,7 +58,7 @@ async def _start(request: Request) -> None:
     if not digest:
         request.respond(202, [*_status(request, upload.id, 0), ("content-length", "0")])
         return
-    async with contents.upload_locks.hold(upload.id):
+    async with contents.turn(upload.id):
         try:
             await _receive(request, upload.id, 0)
             await _finish(request, upload.id, digest)
@@ -96,8 +96,9 @@ async def _receive(request: Request, upload: str, size: int) -> int:
         raise RegistryError(400, "SIZE_INVALID", f"Content-Range {announced} and Content-Length {length} differ")
     try:
         async with request.contents.blobs.append(upload) as writer:
-            async for chunk in request.body:
-                await writer.write(chunk)
+            with request.contents.receiving(upload):
+                async for chunk in request.body:
+                    await writer.write(chunk)
     except StorageFull:
         await request.contents.cancel_upload(upload)
         raise
