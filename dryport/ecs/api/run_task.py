@@ -88,8 +88,6 @@ def _on_fargate(call: Call, prepared: Launch, providers: Sequence[str | None]) -
 
 
 def _on_instances(call: Call, prepared: Launch, count: int) -> tuple[list[Task], list[Json]]:
-    if prepared.definition.body["placementConstraints"]:
-        raise unsupported_parameter("ecs", "RunTask", "taskDefinition.placementConstraints")
     instances = [
         instance
         for instance in call.tx.find(CONTAINER_INSTANCES, "cluster", prepared.cluster.arn)
@@ -97,7 +95,11 @@ def _on_instances(call: Call, prepared: Launch, count: int) -> tuple[list[Task],
     ]
     if not instances:
         raise invalid("No Container Instances were found in your cluster.")
-    subnets = network.subnets(call, prepared.network) if prepared.network else []
+    if prepared.definition.body["placementConstraints"]:
+        raise unsupported_parameter("ecs", "RunTask", "taskDefinition.placementConstraints")
+    if prepared.network:
+        # There are no interfaces on container instances yet.
+        raise unsupported_parameter("ecs", "RunTask", "networkConfiguration with launchType EC2")
     held = {instance.arn: call.tx.find(TASKS, "unstopped", instance.arn) for instance in instances}
     needs = prepared.needs
     tasks: list[Task] = []
@@ -107,7 +109,7 @@ def _on_instances(call: Call, prepared: Launch, count: int) -> tuple[list[Task],
         if chosen is None:
             reasons = ((each.instance.arn, fit.obstacle(needs, each)) for each in candidates)
             return tasks, [{"arn": instance_arn, "reason": reason} for instance_arn, reason in reasons]
-        task = launch.task(call, prepared, instance=chosen, subnet=call.random.choice(subnets) if subnets else None)
+        task = launch.task(call, prepared, instance=chosen)
         held[chosen.arn].append(task)
         tasks.append(task)
     return tasks, []

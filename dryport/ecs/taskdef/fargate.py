@@ -5,8 +5,6 @@ Source: "Amazon ECS task definition differences for Fargate", developer guide.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from dryport.aws.errors import ServiceError
 from dryport.ecs.model import Json
 from dryport.ecs.taskdef import sizes
@@ -44,10 +42,10 @@ def check(body: Json) -> None:
         _check_roles(container, body.get("executionRoleArn"))
 
 
-def supports(body: Json, rule: Callable[[Json], None] = check) -> bool:
+def supports(body: Json) -> bool:
     """Whether a normalized task definition can run on Fargate."""
     try:
-        rule(body)
+        check(body)
     except ServiceError:
         return False
     return True

@@ -301,6 +301,22 @@ def test_why_a_task_finds_no_place(ecs: Ecs, definition: dict[str, Any], instanc
     assert (answer["tasks"], answer["failures"]) == ([], [{"arn": arn, "reason": reason}])
 
 
+def test_what_cannot_be_had_on_instances_yet_is_refused_by_name(ecs: Ecs) -> None:
+    register_instance(ecs, "one")
+    ecs.define()
+    assert refusal(ecs.run, launchType="EC2")[0] == "NotImplemented"
+    constraint = {"type": "memberOf", "expression": "attribute:a == b"}
+    bound = ecs.client.register_task_definition(
+        family=f"bound-{ecs.number}",
+        containerDefinitions=[{"name": "a", "image": "b", "memory": 4}],
+        placementConstraints=[constraint],
+    )["taskDefinition"]
+    assert bound["placementConstraints"] == [constraint]
+    code, message = refusal(ecs.client.run_task, cluster=ecs.name, taskDefinition=bound["taskDefinitionArn"])
+    assert code == "NotImplemented"
+    assert "placementConstraints" in message
+
+
 def test_two_tasks_never_get_one_host_port(ecs: Ecs) -> None:
     register_instance(ecs, "one")
     definition = define_for_instances(ecs, memory=10, portMappings=[{"containerPort": 80, "hostPort": 8080}])
