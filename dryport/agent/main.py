@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import logging
 import os
@@ -149,6 +150,7 @@ def _lock(state_dir: Path) -> int:
 def main() -> int:
     """Run the agent; the process's exit status."""
     settings = agent_settings.load(sys.argv[1:], os.environ)
+    faulthandler.register(signal.SIGUSR2)  # where every thread is, to standard error
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         lock = _lock(settings.state_dir)

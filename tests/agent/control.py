@@ -92,7 +92,9 @@ class Control:
 
     async def status(self, task: str, status: str, timeout: float = 60.0) -> Json:
         """Wait for the change to a status of a task."""
-        return await self.until(lambda: next((c for c in self.changes(task) if c.get("status") == status), None), timeout)
+        return await self.until(
+            lambda: next((c for c in self.changes(task) if c.get("status") == status), None), timeout
+        )
 
     def messages(self, kind: str) -> list[Json]:
         return [frame["message"] for frame in self.control if frame["type"] == kind]
@@ -118,7 +120,11 @@ class Control:
         return handler(body) if handler else (200, {"acknowledgment": "ok"})
 
     def _RegisterContainerInstance(self, body: Json) -> tuple[int, Json]:
-        self.instance = body.get("containerInstanceArn") or self.instance or f"{CLUSTER}/instance".replace(":cluster", ":container-instance")
+        self.instance = (
+            body.get("containerInstanceArn")
+            or self.instance
+            or f"{CLUSTER}/instance".replace(":cluster", ":container-instance")
+        )
         return 200, {"containerInstance": {"containerInstanceArn": self.instance, "attributes": body["attributes"]}}
 
     def _DiscoverPollEndpoint(self, body: Json) -> tuple[int, Json]:

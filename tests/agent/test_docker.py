@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.agent.conftest import Agent, container, docker, task
-from tests.agent.control import Control
+from tests.agent.control import CLUSTER, Control
 
 pytestmark = pytest.mark.platform
+
+ROLE = {
+    "credentialsId": "11111111-aaaa",
+    "roleArn": "arn:aws:iam::000000000000:role/task",
+    "accessKeyId": "ASIATASK",
+    "secretAccessKey": "task-secret",
+    "sessionToken": "task-token",
+    "expiration": "2030-01-01T00:00:00Z",
+}
+EXECUTION = ROLE | {"credentialsId": "22222222-bbbb", "accessKeyId": "ASIAEXEC"}
+
+
+def only(change: dict[str, Any], name: str) -> dict[str, Any]:
+    """The last word on one container of a change."""
+    return [c for c in change["containers"] if c["containerName"] == name][-1]
+
+
+def output(change: dict[str, Any], name: str) -> str:
+    return docker("logs", only(change, name)["runtimeId"])
 
 
 async def test_a_task_runs_and_its_exit_code_is_told(agent: Agent, control: Control, image: str) -> None:
     wanted = task(container("main", "exit 7", image))
     message = await control.payload(wanted)
     stopped = await control.status(wanted["arn"], "STOPPED")
-    assert [c["exitCode"] for c in stopped["containers"]] == [7]
+    assert only(stopped, "main")["exitCode"] == 7
     assert stopped["reason"] == ""
     assert stopped["executionStoppedAt"]
     running = control.changes(wanted["arn"])[0]
@@ -24,3 +50,279 @@ async def test_a_task_runs_and_its_exit_code_is_told(agent: Agent, control: Cont
     assert name.startswith("ecs-hello-3-main-")
     assert control.messages("AckRequest")[0]["messageId"] == message
     assert docker("inspect", "--format", '{{index .Config.Labels "com.amazonaws.ecs.task-arn"}}', name) == wanted["arn"]
+    assert [c["status"] for c in control.changes(wanted["arn"])] == ["RUNNING", "STOPPED"]
+
+
+async def test_stop_asks_first_and_kills_after_the_stop_timeout(agent: Agent, control: Control, image: str) -> None:
+    polite = task(container("main", "trap 'exit 3' TERM; while :; do sleep 0.1; done", image))
+    stubborn = task(container("main", "trap '' TERM; while :; do sleep 0.1; done", image, stopTimeout=2))
+    await control.payload(polite, stubborn)
+    for wanted in (polite, stubborn):
+        await control.status(wanted["arn"], "RUNNING")
+    stop = {"desiredStatus": "STOPPED", "containers": [], "volumes": []}
+    await control.payload({"arn": polite["arn"]} | stop, {"arn": stubborn["arn"]} | stop)
+    assert only(await control.status(polite["arn"], "STOPPED"), "main")["exitCode"] == 3
+    assert only(await control.status(stubborn["arn"], "STOPPED"), "main")["exitCode"] == 137
+
+
+async def test_a_stop_for_an_unknown_task_is_answered(agent: Agent, control: Control) -> None:
+    unknown = task()["arn"]
+    await control.payload({"arn": unknown, "desiredStatus": "STOPPED", "containers": []})
+    await control.status(unknown, "STOPPED")
+
+
+async def test_order_of_start_and_stop(agent: Agent, control: Control, image: str) -> None:
+    wanted = task(
+        container("init", "sleep 0.5; exit 0", image, essential=False),
+        container("db", "trap 'exit 0' TERM; while :; do sleep 0.1; done", image),
+        container(
+            "app",
+            "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done",
+            image,
+            dependsOn=[
+                {"containerName": "init", "condition": "SUCCESS"},
+                {"containerName": "db", "condition": "START"},
+            ],
+        ),
+    )
+    await control.payload(wanted)
+    running = await control.status(wanted["arn"], "RUNNING")
+    assert only(running, "app")["status"] == "RUNNING"
+    await control.payload({"arn": wanted["arn"], "desiredStatus": "STOPPED", "containers": []})
+    stopped = await control.status(wanted["arn"], "STOPPED")
+    ends = {
+        c["containerName"]: docker("inspect", "-f", "{{.State.FinishedAt}}", c["runtimeId"])
+        for c in stopped["containers"]
+    }
+    begins = {
+        c["containerName"]: docker("inspect", "-f", "{{.State.StartedAt}}", c["runtimeId"])
+        for c in stopped["containers"]
+    }
+    assert begins["app"] > ends["init"]
+    assert begins["app"] > begins["db"]
+    assert ends["db"] > ends["app"]
+
+
+async def test_a_dependency_that_fails_stops_the_task(agent: Agent, control: Control, image: str) -> None:
+    needs = [{"containerName": "init", "condition": "SUCCESS"}]
+    wanted = task(
+        container("init", "exit 1", image, essential=False), container("app", "sleep 100", image, dependsOn=needs)
+    )
+    await control.payload(wanted)
+    stopped = await control.status(wanted["arn"], "STOPPED")
+    assert only(stopped, "app")["reason"].startswith("TaskDependencyError: ")
+    assert "exitCode" not in only(stopped, "app")
+    assert only(stopped, "init")["exitCode"] == 1
+
+
+async def test_an_image_that_is_not_there(agent: Agent, control: Control) -> None:
+    wanted = task(container("main", "true", "127.0.0.1:1/none:1"))
+    await control.payload(wanted)
+    stopped = await control.status(wanted["arn"], "STOPPED")
+    assert stopped["reason"].startswith("CannotPullContainerError: ")
+    assert only(stopped, "main")["reason"] == stopped["reason"]
+
+
+async def test_environment_by_its_precedence(agent: Agent, control: Control, image: str) -> None:
+    control.parameters["/prod/pw"] = "from ssm"
+    secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:db-AbCdEf"
+    control.secrets[secret] = json.dumps({"user": "admin", "port": 5432})
+    control.objects["bucket/dir/app.env"] = b"# comment\nONE=file\nTWO=file=two\n\nTHREE= x \n"
+    wanted = task(
+        container(
+            "main",
+            "env",
+            image,
+            environment={"ONE": "definition"},
+            environmentFiles=[{"value": "arn:aws:s3:::bucket/dir/app.env", "type": "s3"}],
+            secrets=[
+                {"name": "PW", "valueFrom": "/prod/pw", "region": "us-east-1", "provider": "ssm"},
+                {"name": "DBUSER", "valueFrom": f"{secret}:user::", "region": "us-east-1", "provider": "asm"},
+                {"name": "DBPORT", "valueFrom": f"{secret}:port::", "region": "us-east-1", "provider": "asm"},
+            ],
+        ),
+        roleCredentials=ROLE,
+        executionRoleCredentials=EXECUTION,
+    )
+    await control.payload(wanted)
+    lines = output(await control.status(wanted["arn"], "STOPPED"), "main").splitlines()
+    found = dict(line.partition("=")[::2] for line in lines)
+    assert found["ONE"] == "definition"
+    assert found["TWO"] == "file=two"
+    assert found["THREE"] == " x "
+    assert (found["PW"], found["DBUSER"], found["DBPORT"]) == ("from ssm", "admin", "5432")
+    assert found["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] == "/v2/credentials/11111111-aaaa"
+    assert found["AWS_ENDPOINT_URL"] == control.endpoint
+    assert found["ECS_CONTAINER_METADATA_URI_V4"].startswith("http://169.254.170.2/v4/")
+    assert "from ssm" not in agent.log()
+    assert b"from ssm" not in (agent.state_dir / "agent.db").read_bytes()
+    assert (agent.state_dir / "agent.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_secret_that_is_not_there(agent: Agent, control: Control, image: str) -> None:
+    secrets = [{"name": "PW", "valueFrom": "/none", "region": "us-east-1", "provider": "ssm"}]
+    wanted = task(container("main", "true", image, secrets=secrets), executionRoleCredentials=EXECUTION)
+    await control.payload(wanted)
+    stopped = await control.status(wanted["arn"], "STOPPED")
+    assert stopped["reason"] == (
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+        "unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid parameters: /none"
+    )
+
+
+async def test_what_docker_is_asked_for(agent: Agent, control: Control, image: str) -> None:
+    script = (
+        "id -u; pwd; hostname; ulimit -n; touch /x; df /mem | tail -1; cat /shared/f; ls /ro; touch /ro/x; echo $0 $1"
+    )
+    wanted = task(
+        container(
+            "writer",
+            "echo from writer > /out/f",
+            image,
+            essential=False,
+            mountPoints=[{"sourceVolume": "shared", "containerPath": "/out"}],
+        ),
+        container(
+            "main",
+            script,
+            image,
+            entryPoint=["sh", "-c", script, "first"],
+            command=["second"],
+            memory=64,
+            cpu=128,
+            mountPoints=[{"sourceVolume": "shared", "containerPath": "/shared"}],
+            volumesFrom=[{"sourceContainer": "source", "readOnly": True}],
+            dependsOn=[{"containerName": "writer", "condition": "COMPLETE"}],
+            config={"User": "12", "WorkingDir": "/tmp", "Hostname": "boxed", "Labels": {"my": "label"}},
+            host={
+                "ReadonlyRootfs": True,
+                "Ulimits": [{"Name": "nofile", "Soft": 123, "Hard": 456}],
+                "Tmpfs": {"/mem": "size=2m"},
+                "MemoryReservation": 32 << 20,
+            },
+        ),
+        container(
+            "source",
+            "sleep 100",
+            image,
+            essential=False,
+            mountPoints=[{"sourceVolume": "shared", "containerPath": "/ro"}],
+        ),
+        volumes=[{"name": "shared", "type": "host", "host": {"sourcePath": ""}}],
+    )
+    await control.payload(wanted)
+    stopped = await control.status(wanted["arn"], "STOPPED")
+    lines = output(stopped, "main").splitlines()
+    assert lines[:4] == ["12", "/tmp", "boxed", "123"]
+    assert any(line.split()[1:2] == ["2048"] for line in lines)
+    assert "from writer" in lines
+    assert "f" in lines
+    assert lines[-1] == "first second"
+    shown = json.loads(docker("inspect", only(stopped, "main")["runtimeId"]))[0]
+    assert shown["HostConfig"]["Memory"] == 64 << 20
+    assert shown["HostConfig"]["MemoryReservation"] == 32 << 20
+    assert shown["HostConfig"]["CpuShares"] == 128
+    assert shown["Config"]["Labels"]["my"] == "label"
+
+
+async def test_the_tasks_own_limit_binds(agent: Agent, control: Control, image: str) -> None:
+    hungry = "x=a; while :; do x=$x$x; done"
+    wanted = task(container("main", hungry, image), cpu=0.25, memory=32)
+    await control.payload(wanted)
+    main = only(await control.status(wanted["arn"], "STOPPED"), "main")
+    assert main["exitCode"] == 137
+    assert main["reason"] == "OutOfMemoryError: Container killed due to memory usage"
+
+
+async def test_health_is_told_at_once(agent: Agent, control: Control, image: str) -> None:
+    second = 1_000_000_000
+    check = {"Test": ["CMD-SHELL", "test -e /tmp/ok"], "Interval": second, "Timeout": second, "Retries": 1}
+    wanted = task(
+        container(
+            "main", "sleep 1; touch /tmp/ok; sleep 3; rm /tmp/ok; sleep 100", image, config={"Healthcheck": check}
+        )
+    )
+
+    def told(status: str) -> bool:
+        return any(
+            c["healthStatus"] == status
+            for f in control.telemetry
+            if f["type"] == "PublishHealthRequest"
+            for t in f["message"]["tasks"]
+            if t["taskArn"] == wanted["arn"]
+            for c in t["containers"]
+        )
+
+    await control.payload(wanted)
+    await control.until(lambda: told("HEALTHY"), 15)
+    await control.until(lambda: told("UNHEALTHY"), 15)
+
+
+@pytest.mark.skipif(not Path("/sys/class/net/docker0").exists(), reason="this machine's dockerd has lost its bridge")
+async def test_a_dynamic_port_is_told(agent: Agent, control: Control, image: str) -> None:
+    wanted = task(
+        container(
+            "web",
+            "mkdir /tmp/w; echo served > /tmp/w/index.html; httpd -f -p 80 -h /tmp/w",
+            image,
+            portMappings=[{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}],
+        ),
+        networkMode="bridge",
+    )
+    await control.payload(wanted)
+    binding = only(await control.status(wanted["arn"], "RUNNING"), "web")["networkBindings"][0]
+    assert (binding["containerPort"], binding["protocol"]) == (80, "tcp")
+
+    def fetch() -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{binding['hostPort']}/", timeout=5) as answer:
+            return bytes(answer.read())
+
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert await asyncio.to_thread(fetch) == b"served\n"
+                break
+            except OSError:
+                await asyncio.sleep(0.1)
+
+
+async def test_metadata_and_credentials(agent: Agent, control: Control, image: str) -> None:
+    wanted = task(container("main", "sleep 100", image, memory=64), roleCredentials=ROLE)
+    await control.payload(wanted)
+    running = await control.status(wanted["arn"], "RUNNING")
+    name = only(running, "main")["runtimeId"]
+    variables = json.loads(docker("inspect", "-f", "{{json .Config.Env}}", name))
+    environment = dict(v.partition("=")[::2] for v in variables)
+    base = f"http://127.0.0.1:{agent.metadata_port}"
+    path = environment["ECS_CONTAINER_METADATA_URI_V4"].removeprefix("http://169.254.170.2")
+
+    def get(where: str) -> Any:
+        with urllib.request.urlopen(base + where, timeout=5) as answer:
+            return json.loads(answer.read())
+
+    own = await asyncio.to_thread(get, path)
+    assert (own["DockerId"], own["Name"], own["KnownStatus"]) == (name, "main", "RUNNING")
+    whole = await asyncio.to_thread(get, f"{path}/task")
+    assert (whole["Cluster"], whole["TaskARN"], whole["Revision"]) == (CLUSTER, wanted["arn"], "3")
+    tagged = await asyncio.to_thread(get, f"{path}/taskWithTags")
+    assert tagged["TaskTags"] == {"team": "port"}
+    counters = await asyncio.to_thread(get, f"{path}/stats")
+    assert counters["memory_stats"]["usage"] > 0
+    found = await asyncio.to_thread(get, environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
+    assert found == {
+        "RoleArn": ROLE["roleArn"],
+        "AccessKeyId": "ASIATASK",
+        "SecretAccessKey": "task-secret",
+        "Token": "task-token",
+        "Expiration": "2030-01-01T00:00:00Z",
+    }
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        await asyncio.to_thread(get, "/v2/credentials/33333333")
+    assert refused.value.code == 400
+
+    renewed = ROLE | {"accessKeyId": "ASIANEW"}
+    message = {"taskArn": wanted["arn"], "roleType": "TaskApplication", "roleCredentials": renewed}
+    await control.send("IAMRoleCredentialsMessage", message)
+    await control.until(lambda: len(control.messages("IAMRoleCredentialsAckRequest")) == 2)
+    found = await asyncio.to_thread(get, environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
+    assert found["AccessKeyId"] == "ASIANEW"

@@ -169,6 +169,15 @@ class TaskActor:
                 pass
 
     def _started(self, container: ContainerRecord, state: ContainerState) -> None:
+        if (
+            container.restarts
+            and state.status == "exited"
+            and (state.finished_at or 0) <= (container.last_exit_at or 0)
+        ):
+            # The runtime has not run it again: it stays as it ended.
+            container.finished_at = container.last_exit_at
+            self._ended(container, container.exit_code, container.reason)
+            return
         container.network_bindings = [dict(b) for b in state.network_bindings]
         if container.started_at is None:
             container.started_at = state.started_at or time.time()
@@ -282,10 +291,10 @@ class TaskActor:
 
     def _advance(self) -> None:
         made = plan(self.record, provisioned=self._found is not None, now=time.time())
-        for step in made.steps:
-            if step.container not in self._work:
-                self._take(step)
-        if any(step.verb is Verb.GIVE_UP for step in made.steps):
+        taken = [step for step in made.steps if step.container not in self._work]
+        for step in taken:
+            self._take(step)
+        if any(step.verb is Verb.GIVE_UP for step in taken):
             self.post(Wake())  # what was given up may set others free
         if self._timer is not None:
             self._timer.cancel()

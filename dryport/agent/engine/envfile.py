@@ -2,7 +2,7 @@
 
 The rules are those of "Pass an individual environment variable to an Amazon ECS container" in the developer guide:
 ``VARIABLE=VALUE`` a line; lines that begin with ``#`` and blank lines are passed over; no quotes or spaces are
-interpreted; a line without ``=`` or without a name is passed over.
+interpreted. A line without ``=``, a name or a value is passed over, as AWS's agent does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def parse(text: str) -> dict[str, str]:
         if not line.strip() or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if name and equals:
+        if name and equals and value:
             variables[name] = value
     return variables
 
