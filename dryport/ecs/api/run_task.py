@@ -120,7 +120,7 @@ def _digest(request: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(parameters, order="deterministic")).hexdigest()
 
 
-def _key(call: Call, cluster: Cluster, token: str) -> str:
+def _key(cluster: Cluster, token: str) -> str:
     return f"{cluster.arn}/{token}"
 
 
@@ -130,7 +130,7 @@ def _known(call: Call, request: Any, cluster: Cluster) -> IdempotentRequest | No
         return None
     if len(token) > 64 or not all(33 <= ord(character) <= 126 for character in token):
         raise invalid("clientToken must be at most 64 characters in the range of 33-126.")
-    known = call.tx.get(IDEMPOTENT_REQUESTS, _key(call, cluster, token))
+    known = call.tx.get(IDEMPOTENT_REQUESTS, _key(cluster, token))
     if known is None or call.now >= known.at + _TOKEN_SECONDS:
         return None
     if known.digest != _digest(request):
@@ -155,7 +155,7 @@ def _remember(call: Call, request: Any, cluster: Cluster, tasks: Sequence[Task],
     call.tx.put(
         IDEMPOTENT_REQUESTS,
         IdempotentRequest(
-            key=_key(call, cluster, token),
+            key=_key(cluster, token),
             digest=_digest(request),
             task_arns=[task.arn for task in tasks],
             failures=failures,

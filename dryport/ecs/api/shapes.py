@@ -52,7 +52,7 @@ _CONTAINER_OPTIONAL = {
 class EncodedCache(Generic[T]):
     """Objects' shapes as JSON, kept for as long as the very same object is stored; at most ``size`` of them."""
 
-    def __init__(self, shape: Callable[[T], Json], size: int = 20_000) -> None:
+    def __init__(self, shape: Callable[[T], Json], size: int = 4_096) -> None:
         self._shape = shape
         self._size = size
         self._kept: dict[str, tuple[T, msgspec.Raw]] = {}
