@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config as ClientConfig
 from msgspec.structs import replace
 
 from dryport.aws import arn
@@ -99,6 +101,20 @@ class Plane:
         await self._listening(gateway)
         return self
 
+    async def api(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call ECS with boto3, as a user does."""
+        client = boto3.client(
+            "ecs",
+            endpoint_url=self.endpoint,
+            region_name=DEFAULT_REGION,
+            aws_access_key_id=self.key.access_key_id,
+            aws_secret_access_key=self.key.secret_access_key,
+            config=ClientConfig(retries={"total_max_attempts": 1}),
+        )
+        answer: dict[str, Any] = await asyncio.to_thread(getattr(client, operation), **parameters)
+        answer.pop("ResponseMetadata")
+        return answer
+
     async def stop(self) -> None:
         """End it all as a killed process would, except that what was handed to the disk is on the disk."""
         for task in reversed(self._tasks):
@@ -109,9 +125,18 @@ class Plane:
         if failures:
             raise failures[0]
 
-    async def restart(self) -> None:
+    async def kill(self) -> None:
+        """End it as ``kill -9`` does: what is not on the disk yet is lost."""
+        for task in self._tasks:
+            task.cancel()
+        self.store._gathering = None
+        self.store._writer.shutdown(wait=True, cancel_futures=True)
+        self.store._connection.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def restart(self, *, kill: bool = False) -> None:
         """End and start again, on another port: the old server's listener may outlive it inside this process."""
-        await self.stop()
+        await (self.kill() if kill else self.stop())
         self.port = free_port()
         self.config = Config(state_dir=self.directory, port=self.port)
         await self.start()
@@ -141,6 +166,12 @@ class Plane:
         await self.until(lambda: self.task(task_arn).last_status == status, f"{task_arn} {status}")
         return self.task(task_arn)
 
+    def subnets(self) -> list[Any]:
+        return ec2.default_subnets(self.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)
+
+    def definition(self, definition_arn: str) -> TaskDefinition | None:
+        return self.store.reader.get(TASK_DEFINITIONS, definition_arn)
+
     async def define(self, family: str = "web", **body: Any) -> TaskDefinition:
         """A task definition as RegisterTaskDefinition keeps it."""
         containers = body.pop("containerDefinitions", [{"name": "main", "image": "busybox", "essential": True}])
@@ -162,7 +193,7 @@ class Plane:
     async def run_task(self, definition: TaskDefinition, instance_arn: str | None = None, **members: Any) -> str:
         """Write a task as RunTask does (or with an instance StartTask); its ARN."""
         task_id = f"{self.random.getrandbits(128):032x}"
-        subnets = [each.id for each in ec2.default_subnets(self.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)]
+        subnets = [each.id for each in self.subnets()]
         subnet = self.random.choice(subnets)
         fargate = instance_arn is None
         attachment = Attachment(id=f"att-{task_id}", details=[{"name": "subnetId", "value": subnet}])

@@ -1,0 +1,212 @@
+"""Container instances as users see them, and tasks on them, with boto3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dryport.ecs.model import TASKS
+from tests.ecs.control.conftest import MakeAgent
+from tests.ecs.control.plane import Plane
+
+BRIDGE: dict[str, Any] = {
+    "family": "bridge",
+    "containerDefinitions": [
+        {
+            "name": "main",
+            "image": "busybox",
+            "cpu": 1024,
+            "memory": 512,
+            "portMappings": [{"containerPort": 80, "hostPort": 8080}],
+        }
+    ],
+    "requiresCompatibilities": ["EC2", "EXTERNAL"],
+}
+
+
+def code(refused: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    error = refused.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+async def test_describe_and_list(plane: Plane, agent: MakeAgent) -> None:
+    external = await agent("demo", tags=[{"key": "a", "value": "b"}])
+    await plane.until(lambda: external.received, "connected")
+    listed = await plane.api("list_container_instances", cluster="demo")
+    assert listed == {"containerInstanceArns": [external.arn]}
+    short = external.arn.rsplit("/", 1)[-1]
+    answer = await plane.api("describe_container_instances", cluster="demo", containerInstances=[short, "missing"])
+    (instance,) = answer["containerInstances"]
+    assert instance["agentConnected"] is True
+    assert instance["status"] == "ACTIVE"
+    assert instance["versionInfo"] == {
+        "agentVersion": "1.105.1",
+        "agentHash": "a8b3e7d3",
+        "dockerVersion": "DockerVersion: 20.10.24",
+    }
+    assert {r["name"]: r["type"] for r in instance["registeredResources"]} == {
+        "CPU": "INTEGER",
+        "MEMORY": "INTEGER",
+        "PORTS": "STRINGSET",
+        "PORTS_UDP": "STRINGSET",
+    }
+    assert (instance["runningTasksCount"], instance["pendingTasksCount"], instance["tags"]) == (0, 0, [])
+    missing = external.arn.replace(short, "missing")
+    assert answer["failures"] == [{"arn": missing, "reason": "MISSING"}]
+    with pytest.raises(ClientError) as refused:
+        await plane.api("list_container_instances", cluster="demo", filter="agentConnected==true")
+    assert code(refused)[0] == "NotImplemented" and "filter" in code(refused)[1]
+
+
+async def test_the_fargate_hosts_are_hidden(plane: Plane, agent: MakeAgent) -> None:
+    await agent()
+    assert await plane.api("list_clusters") == {"clusterArns": [plane_cluster(plane)]}
+    with pytest.raises(ClientError) as refused:
+        await plane.api("list_container_instances", cluster="dryport-fargate")
+    assert code(refused) == ("ClusterNotFoundException", "Cluster not found.")
+
+
+def plane_cluster(plane: Plane) -> str:
+    return "arn:aws:ecs:us-east-1:000000000000:cluster/demo"
+
+
+async def test_start_task_takes_and_gives_back_resources(plane: Plane, agent: MakeAgent) -> None:
+    external = await agent("demo")
+    await plane.until(lambda: external.received, "connected")
+    await plane.api("register_task_definition", **BRIDGE)
+    start = {"cluster": "demo", "taskDefinition": "bridge", "containerInstances": [external.arn]}
+    answer = await plane.api("start_task", **start)
+    assert answer["failures"] == []
+    (task,) = answer["tasks"]
+    assert task["launchType"] == "EXTERNAL" and task["containerInstanceArn"] == external.arn
+    await plane.until_status(task["taskArn"], "RUNNING")
+    payload = external.tasks[task["taskArn"]]
+    assert payload["containers"][0]["portMappings"] == [{"containerPort": 80, "hostPort": 8080, "protocol": "tcp"}]
+    again = await plane.api("start_task", **start)
+    assert again == {"tasks": [], "failures": [{"arn": external.arn, "reason": "RESOURCE:PORTS"}]}
+    described = await plane.api("describe_container_instances", cluster="demo", containerInstances=[external.arn])
+    left = {r["name"]: r for r in described["containerInstances"][0]["remainingResources"]}
+    assert (left["CPU"]["integerValue"], left["MEMORY"]["integerValue"]) == (1024, 3584)
+    assert left["PORTS"]["stringSetValue"] == ["22", "8080"]
+    await plane.api("stop_task", cluster="demo", task=task["taskArn"], reason="enough")
+    stopped = await plane.until_status(task["taskArn"], "STOPPED")
+    assert (stopped.stop_code, stopped.stopped_reason) == ("UserInitiated", "enough")
+    assert (await plane.api("start_task", **start))["failures"] == []
+
+
+async def test_drain_and_deregister(plane: Plane, agent: MakeAgent) -> None:
+    external = await agent("demo")
+    await plane.until(lambda: external.received, "connected")
+    await plane.api("register_task_definition", **BRIDGE)
+    target = {"cluster": "demo", "containerInstances": [external.arn]}
+    drained = await plane.api("update_container_instances_state", status="DRAINING", **target)
+    assert drained["containerInstances"][0]["status"] == "DRAINING"
+    listed = await plane.api("list_container_instances", cluster="demo", status="ACTIVE")
+    assert listed == {"containerInstanceArns": []}
+    started = await plane.api("start_task", taskDefinition="bridge", **target)
+    task_arn = started["tasks"][0]["taskArn"]
+    await plane.until_status(task_arn, "RUNNING")
+    with pytest.raises(ClientError) as refused:
+        await plane.api("deregister_container_instance", cluster="demo", containerInstance=external.arn)
+    assert code(refused) == ("InvalidParameterException", "Found running tasks on the instance.")
+    gone = await plane.api("deregister_container_instance", cluster="demo", containerInstance=external.arn, force=True)
+    assert gone["containerInstance"]["status"] == "INACTIVE"
+    await plane.until_status(task_arn, "STOPPED")
+    await plane.until(lambda: not external.connected, "connection closed")
+    assert await plane.api("list_container_instances", cluster="demo") == {"containerInstanceArns": []}
+    assert (await plane.api("start_task", taskDefinition="bridge", **target))["failures"] == [
+        {"arn": external.arn, "reason": "INACTIVE"}
+    ]
+
+
+async def test_an_awsvpc_task_on_an_instance_is_refused(plane: Plane, agent: MakeAgent) -> None:
+    external = await agent("demo")
+    containers = [{"name": "main", "image": "busybox", "memory": 64}]
+    awsvpc = {"networkMode": "awsvpc", "containerDefinitions": containers, "requiresCompatibilities": ["EC2"]}
+    await plane.api("register_task_definition", **{**BRIDGE, **awsvpc})
+    with pytest.raises(ClientError) as refused:
+        await plane.api("start_task", cluster="demo", taskDefinition="bridge", containerInstances=[external.arn])
+    assert code(refused)[0] == "NotImplemented"
+
+
+async def test_run_task_on_fargate(plane: Plane, agent: MakeAgent) -> None:
+    fargate = await agent()
+    await plane.api(
+        "register_task_definition",
+        family="web",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="512",
+        memory="1024",
+        containerDefinitions=[{"name": "main", "image": "busybox", "environment": [{"name": "A", "value": "1"}]}],
+    )
+    subnets = [each.id for each in plane.subnets()]
+    run = await plane.api(
+        "run_task",
+        cluster="demo",
+        taskDefinition="web",
+        launchType="FARGATE",
+        count=3,
+        networkConfiguration={"awsvpcConfiguration": {"subnets": subnets}},
+        overrides={
+            "containerOverrides": [
+                {"name": "main", "command": ["sleep", "1"], "environment": [{"name": "B", "value": "2"}]}
+            ]
+        },
+    )
+    assert run["failures"] == []
+    for task in run["tasks"]:
+        await plane.until_status(task["taskArn"], "RUNNING")
+        sent = fargate.tasks[task["taskArn"]]
+        assert (sent["cpu"], sent["memory"], sent["ephemeralStorage"]) == (0.5, 1024, {"sizeInGiB": 20})
+        assert sent["containers"][0]["environment"] == {"A": "1", "B": "2"}
+        assert sent["containers"][0]["overrides"] == '{"command":["sleep","1"]}'
+    arns = [task["taskArn"] for task in run["tasks"]]
+    described = await plane.api("describe_tasks", cluster="demo", tasks=arns)
+    for task in described["tasks"]:
+        assert "containerInstanceArn" not in task
+        (attachment,) = task["attachments"]
+        names = ["subnetId", "networkInterfaceId", "macAddress", "privateDnsName", "privateIPv4Address"]
+        assert [pair["name"] for pair in attachment["details"]] == names
+    for task_arn in arns:
+        await plane.api("stop_task", cluster="demo", task=task_arn)
+        await plane.until_status(task_arn, "STOPPED")
+
+
+async def test_a_deleted_task_definition_goes_with_its_last_task(plane: Plane, agent: MakeAgent) -> None:
+    external = await agent("demo")
+    await plane.until(lambda: external.received, "connected")
+    await plane.api("register_task_definition", **BRIDGE)
+    started = await plane.api("start_task", cluster="demo", taskDefinition="bridge", containerInstances=[external.arn])
+    task_arn = started["tasks"][0]["taskArn"]
+    await plane.until_status(task_arn, "RUNNING")
+    await plane.api("deregister_task_definition", taskDefinition="bridge:1")
+    deleted = await plane.api("delete_task_definitions", taskDefinitions=["bridge:1"])
+    assert deleted["taskDefinitions"][0]["status"] == "DELETE_IN_PROGRESS"
+    described = await plane.api("describe_task_definition", taskDefinition="bridge:1")
+    assert described["taskDefinition"]["status"] == "DELETE_IN_PROGRESS"
+    await plane.api("stop_task", cluster="demo", task=task_arn)
+    await plane.until_status(task_arn, "STOPPED")
+    await plane.until(lambda: plane.definition(started["tasks"][0]["taskDefinitionArn"]) is None, "deleted revision")
+
+
+async def test_stopped_tasks_are_forgotten_after_an_hour(plane: Plane, agent: MakeAgent) -> None:
+    task_arn = await plane.run_task(
+        await plane.define_fargate(),
+        last_status="STOPPED",
+        desired_status="STOPPED",
+        attachments=[],
+        stopped_at=plane.clock.time() - 3600,
+    )
+    await plane.until(lambda: plane.store.reader.get(TASKS, task_arn) is None, "forgotten")
+    recent = await plane.run_task(
+        await plane.define_fargate(),
+        last_status="STOPPED",
+        desired_status="STOPPED",
+        attachments=[],
+        stopped_at=plane.clock.time() - 3590,
+    )
+    await plane.api("list_clusters")
+    assert plane.task(recent).last_status == "STOPPED"
