@@ -1,0 +1,19 @@
+"""The API of S3: a module a resource."""
+
+from __future__ import annotations
+
+from dryport.gateway.service import Service
+from dryport.s3.api import buckets, copying, deleting, listing, objects, uploads
+from dryport.s3.disk import Disk
+
+
+def service(disk: Disk) -> Service:
+    """The service, on a directory of files."""
+    made = Service("s3")
+    buckets.register(made)
+    objects.register(made, disk)
+    copying.register(made)
+    deleting.register(made)
+    listing.register(made)
+    uploads.register(made, disk)
+    return made

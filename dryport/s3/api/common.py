@@ -1,0 +1,133 @@
+"""What the operations share: finding buckets and objects, refusals, members that come back as they were given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.gateway.service import Call
+from dryport.s3.checksums import UNSUPPORTED as OTHER_CHECKSUMS
+from dryport.s3.model import BUCKETS, OBJECTS, PARTS, UPLOADS, Bucket, Checksum, Object, Part, Upload, object_key
+from dryport.store import Reader, Transaction
+
+Json = dict[str, Any]
+HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "WebsiteRedirectLocation",
+)
+GRANTS = ("ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
+_CUSTOMER_KEYS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+_LOCKS = (
+    "ObjectLockMode",
+    "ObjectLockRetainUntilDate",
+    "ObjectLockLegalHoldStatus",
+    "ObjectLockEventHold",
+    "ObjectLockEventHoldDurationDays",
+    "ObjectLockEventHoldDurationYears",
+)
+# What no operation acts on yet: encryption by keys, locks, tags, ACLs (the rest of S3 comes later).
+WRITE_UNSUPPORTED = (
+    "ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "ServerSideEncryption",
+    *_CUSTOMER_KEYS, "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", "Tagging", *_LOCKS,
+)  # fmt: skip
+READ_UNSUPPORTED = ("VersionId", *_CUSTOMER_KEYS)
+BODY_UNSUPPORTED = (*_CUSTOMER_KEYS, *OTHER_CHECKSUMS)
+
+
+def denied() -> ServiceError:
+    """What a caller who may not do this is told."""
+    return ServiceError("AccessDenied", "Access Denied", 403)
+
+
+def no_such_key(key: str) -> ServiceError:
+    """What an object that isn't there answers."""
+    return ServiceError("NoSuchKey", "The specified key does not exist.", 404, Key=key)
+
+
+def bucket_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Bucket:
+    """The bucket of a request. Raises ServiceError where there is none or it is another account's."""
+    if not call.principal.arn:
+        raise denied()  # unsigned: no bucket is public
+    found = reader.get(BUCKETS, request["Bucket"])
+    if found is None:
+        raise ServiceError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=request["Bucket"])
+    if found.account != call.account or request.get("ExpectedBucketOwner", found.account) != found.account:
+        raise denied()
+    return found
+
+
+def object_of(reader: Reader, bucket: str, key: str) -> Object:
+    """The object of a key. Raises ServiceError where there is none."""
+    found = reader.get(OBJECTS, object_key(bucket, key))
+    if found is None:
+        raise no_such_key(key)
+    return found
+
+
+def upload_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Upload:
+    """The upload of a request. Raises ServiceError where there is none."""
+    bucket = bucket_of(reader, call, request)
+    found = reader.get(UPLOADS, request["UploadId"])
+    if found is None or (found.bucket, found.key) != (bucket.name, request["Key"]):
+        raise ServiceError(
+            "NoSuchUpload",
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+            "completed.",
+            404,
+            UploadId=request["UploadId"],
+        )
+    return found
+
+
+def parts_of(reader: Reader, upload: Upload) -> list[Part]:
+    """The parts of an upload, by their numbers."""
+    return sorted(reader.find(PARTS, "upload", upload.id), key=lambda part: part.number)
+
+
+def forget_upload(tx: Transaction, upload: Upload) -> None:
+    """End an upload; its parts' files are the sweeper's."""
+    for key in tx.keys(PARTS, "upload", upload.id):
+        tx.delete(PARTS, key)
+    tx.delete(UPLOADS, upload.id)
+
+
+def owner(call: Call) -> Json:
+    """The account as S3 names it, by a canonical id of 64 hexadecimal digits."""
+    return {"ID": hashlib.sha256(call.account.encode()).hexdigest()}
+
+
+def check_storage_class(call: Call, request: Mapping[str, Any]) -> None:
+    """Raise ServiceError for a storage class other than STANDARD."""
+    if request.get("StorageClass", "STANDARD") != "STANDARD":
+        raise unsupported_parameter("s3", call.operation, f"StorageClass {request['StorageClass']}")
+
+
+def described(request: Mapping[str, Any]) -> Json:
+    """What a request says of an object, as members of ``model.Object``."""
+    return {
+        "headers": {name: request[name] for name in HEADERS if name in request},
+        "expires": request.get("Expires"),
+        "metadata": dict(request.get("Metadata", {})),
+    }
+
+
+def quoted(etag: str) -> str:
+    """An entity tag as headers hold it."""
+    return f'"{etag}"'
+
+
+def checksum_members(checksum: Checksum) -> Json:
+    """A checksum as members of an answer."""
+    return {f"Checksum{checksum.algorithm}": checksum.value, "ChecksumType": checksum.type}
+
+
+def url_encoder(request: Mapping[str, Any]) -> Any:
+    """How an answer spells keys: as they are, or with ``EncodingType`` as in URLs."""
+    return (lambda text: quote(text, safe="/*-._~")) if "EncodingType" in request else str
