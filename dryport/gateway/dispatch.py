@@ -114,15 +114,10 @@ class Dispatcher:
             path=exchange.decoded_path[:256],
             ip=exchange.source_ip,
         )
-        try:
-            answer = await self._answer(exchange, entry)
-        except Disconnected:
-            entry.error, entry.status = "Disconnected", 499
-            answer = None
-        if answer is not None:
-            entry.status = answer.status
-            self._send(exchange, answer)
-            entry.sent = exchange.sent
+        answer = await self._answer(exchange, entry)
+        entry.status = answer.status
+        self._send(exchange, answer)
+        entry.sent = exchange.sent
         entry.ms = round((self._context.clock.time() - began) * 1000, 3)
         self._requests.write(entry)
 
@@ -146,6 +141,11 @@ class Dispatcher:
                 return await self._run(request, endpoint, exchange, entry)
             except Problem as problem:
                 raise problem.error(endpoint.family if endpoint else fallback.family(protocol)) from None
+            except Disconnected:
+                # A peer that only closed its sending side still reads the answer.
+                raise ServiceError(
+                    "IncompleteBody", "The request body ended before the number of bytes that was announced.", 400
+                ) from None
             except BodyTooLarge:
                 raise ServiceError("RequestEntityTooLargeException", "Request size exceeded the limit.", 413) from None
             except StoreUnavailable as error:
@@ -156,8 +156,6 @@ class Dispatcher:
         except ServiceError as error:
             entry.error = error.code
             return self._refusal(endpoint, protocol, error, entry.id)
-        except Disconnected:
-            raise
         except Exception:
             log.exception("request %s failed: %s:%s", entry.id, entry.service, entry.operation)
             entry.error = "InternalFailure"
@@ -186,7 +184,7 @@ class Dispatcher:
         if route is None:
             signature = stated_signature(signed)
             form: dict[str, str] = {}
-            if target is None and is_form(exchange.method, content_type):
+            if target is None and header("smithy-protocol") is None and is_form(exchange.method, content_type):
                 body = await exchange.bounded_body(MAX_BODY_BYTES)
                 form = parse_form(body)
             route = self._router.route(

@@ -97,6 +97,10 @@ class RestXml:
         shape = self.model.shape(operation.output.shape)
         tag = operation.output.locationName or shape.locationName or self._root_name(operation)
         declared = operation.output.xmlNamespace or shape.xmlNamespace or self.model.metadata.xmlNamespace
+        if self._s3 and list(members) == ["LocationConstraint"]:
+            # GetBucketLocation: the one answer whose root element is its only member.
+            (name,) = members
+            return self._document(name, declared, lambda value, out: out.append(escape(value.get(name, ""))))
         return self._document(tag, declared, self.writers.members(members))
 
     def _root_name(self, operation: OperationModel) -> str:
@@ -184,6 +188,7 @@ class RestCodec:
         self._write_body: WriteBody | None = None
         self._body_members: frozenset[str] = frozenset()
         self._typed = False  # a member of the output is the Content-Type
+        self._ranged = False  # part of an object may be sent
         if operation.output is not None:
             self._compile_output(operation, self._model.shape(operation.output.shape))
 
@@ -307,6 +312,7 @@ class RestCodec:
     # Outputs
 
     def _compile_output(self, operation: OperationModel, shape: Shape) -> None:
+        self._ranged = self._model.name == "s3" and "ContentRange" in shape.members
         body = {}
         for name, member in shape.members.items():
             target = self._model.shape(member.shape)
@@ -345,6 +351,8 @@ class RestCodec:
         for name, prefix in self._out_prefixes:
             headers += [(prefix.lower() + key, str(value)) for key, value in output.get(name, {}).items()]
         status = int(output.get(self._out_status, self._status)) if self._out_status else self._status
+        if self._ranged and "ContentRange" in output:
+            status = 206  # which S3's model does not say
         if self._out_payload is not None:
             return self._write_payload(Answer(status, headers), output.get(self._out_payload))
         if self._write_body is None:

@@ -13,7 +13,9 @@ _LABEL = re.compile(r"\{([A-Za-z0-9_-]+)(\+?)\}")
 _LABEL_SAFE = "-_.~"
 _GREEDY_SAFE = "-_.~/"
 # Virtual hosting: the bucket is in the host's name. Source: "Virtual hosting of general purpose buckets", S3 guide.
-_S3_HOST = re.compile(r"(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]", re.ASCII)
+_S3_HOST = re.compile(
+    r"(?!s3[.-])(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}?[a-z0-9])\.(?:s3[.-]|localhost(?::|\Z))", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ class Gateway:
         try:
             await handler(exchange)
         except (Disconnected, ProtocolClosed, ProtocolError):
-            pass
+            if not exchange.status:
+                exchange.respond(400, [("content-type", "text/plain")], b"the body ended early\n")
         except Exception:
             log.exception("%s %s failed", exchange.method, exchange.decoded_path)
         if not exchange.status:

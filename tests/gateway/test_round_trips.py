@@ -121,8 +121,9 @@ def test_inputs(models: Models, name: str, protocol: str, seed: int) -> None:
         if name == "s3":  # text in the model, for botocore a time
             read.pop("Expires", None), expected.pop("Expires", None)
         payload = shape.serialization.get("payload") if shape is not None else None
-        if payload and read.get(payload) == b"":
-            del read[payload]
+        if payload:  # an empty body says nothing
+            read = {k: v for k, v in read.items() if k != payload or v not in (b"", "")}
+            expected = {k: v for k, v in expected.items() if k != payload or v not in (b"", "")}
         if protocol in LOSSY or payload:
             read, expected = pruned(read), pruned(expected)
         assert read == expected, operation.name
