@@ -223,7 +223,8 @@ def test_what_is_refused(served: Served, s3: Any, bucket: str) -> None:
     assert unsigned.value.code == 403
 
 
-def test_presigned(s3: Any, bucket: str) -> None:
+def test_presigned(served: Served, bucket: str) -> None:
+    s3 = served.client("s3", s3={"addressing_style": "path"}, signature_version="s3v4")
     put(s3, "a", b"shared")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
     with urllib.request.urlopen(url) as answer:
