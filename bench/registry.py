@@ -170,33 +170,43 @@ def skopeo(*arguments: str) -> float:
     return time.perf_counter() - began
 
 
-def push_and_pull(server: Server, layout: Path, back: Path) -> tuple[float, float]:
-    address, credentials = server.target()
-    there = ["--dest-creds", credentials] if credentials else []
-    push = skopeo("--dest-tls-verify=false", *there, f"oci:{layout}:it", f"docker://{address}")
-    here = ["--src-creds", credentials] if credentials else []
-    pull = skopeo("--src-tls-verify=false", *here, f"docker://{address}", f"dir:{back}")
-    shutil.rmtree(back)
-    return push, pull
-
-
 Times = dict[tuple[str, str], list[float]]
+
+
+def push(server: Server, layout: Path) -> tuple[float, tuple[str, str]]:
+    """Seconds of a push, and where the image is now."""
+    address, credentials = server.target()
+    login = ["--dest-creds", credentials] if credentials else []
+    seconds = skopeo("--dest-tls-verify=false", *login, f"oci:{layout}:it", f"docker://{address}")
+    return seconds, (address, credentials)
+
+
+def pull(image: tuple[str, str], back: Path) -> float:
+    address, credentials = image
+    login = ["--src-creds", credentials] if credentials else []
+    seconds = skopeo("--src-tls-verify=false", *login, f"docker://{address}", f"dir:{back}")
+    shutil.rmtree(back)
+    return seconds
 
 
 def measure(servers: list[Server], scratch: Path, rounds: int, jobs: dict[str, tuple[int, int]]) -> Times:
     times: Times = {}
     for number in range(rounds):
+        # Whoever comes second finds a warmer client: take turns.
+        order = servers if number % 2 else servers[::-1]
         for job, (layers, size) in jobs.items():
-            layout = scratch / "layout"
-            make_layout(layout, layers, size)
-            # Whoever comes second finds a warmer client: take turns.
-            for server in servers if number % 2 else reversed(servers):
+            make_layout(scratch / "layout", layers, size)
+            pushed = {}
+            for server in order:
                 os.sync()
-                push, pull = push_and_pull(server, layout, scratch / "back")
-                times.setdefault((f"push {job}", server.name), []).append(push)
-                times.setdefault((f"pull {job}", server.name), []).append(pull)
-                print(f"round {number + 1}: {job}: {server.name}: push {push:.2f} s, pull {pull:.2f} s", flush=True)
-            shutil.rmtree(layout)
+                seconds, pushed[server.name] = push(server, scratch / "layout")
+                times.setdefault((f"push {job}", server.name), []).append(seconds)
+            shutil.rmtree(scratch / "layout")
+            os.sync()
+            for server in (*order, *order[::-1]):
+                seconds = pull(pushed[server.name], scratch / "back")
+                times.setdefault((f"pull {job}", server.name), []).append(seconds)
+        print(f"round {number + 1} of {rounds}", flush=True)
     return times
 
 
@@ -205,7 +215,8 @@ def report(times: Times, rounds: int, memory: dict[str, list[str]]) -> str:
     lines = [
         "# Registry: push and pull with skopeo",
         "",
-        f"Medians of {rounds} rounds, taken in turns in one run, on {platform.machine()} with {os.cpu_count()} "
+        f"Medians of {rounds} rounds of one push and two pulls, in turns in one run, on {platform.machine()} with "
+        f"{os.cpu_count()} "
         f"processors. Ratio: {ours}'s time over {theirs}'s; below 1 is faster. Made by `python bench/registry.py`.",
         "",
         f"| | {ours} | {theirs} | ratio |",

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,17 @@ def test_many_push_the_same_layer(own_registry: Registry) -> None:
     assert list((registry.files / "uploads").iterdir()) == []
 
 
+def test_memory_does_not_grow_with_the_layer(own_registry: Registry) -> None:
+    registry = own_registry
+    name = registry.repository()
+    registry.push_blob(name, bytes(MIB))
+    before = peak_memory(registry)
+    large = bytes(200 * MIB)
+    digest = registry.push_blob(name, large)
+    assert registry.http("GET", f"/v2/{name}/blobs/{digest}").body == large
+    assert peak_memory(registry) - before < 24 * MIB
+
+
 def test_a_client_that_goes_away_can_go_on(registry: Registry, repository: str) -> None:
     content = os.urandom(8 * MIB)
     location = registry.start_upload(repository)
@@ -172,6 +184,13 @@ class half_a_request:
 
     def __exit__(self, *exc: object) -> None:
         self.socket.close()
+
+
+def peak_memory(registry: Registry) -> int:
+    """Bytes that the server has had resident at most."""
+    assert registry.process is not None
+    lines = Path(f"/proc/{registry.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def upload_size(registry: Registry) -> int:

@@ -25,7 +25,6 @@ def _send(request: Request, blob: Blob) -> None:
     headers: Headers = [
         ("content-type", "application/octet-stream"),
         ("docker-content-digest", blob.digest),
-        ("etag", f'"{blob.digest}"'),
         ("accept-ranges", "bytes"),
     ]
     if request.method == "HEAD":

@@ -43,7 +43,6 @@ async def _get(request: Request, reference: str) -> None:
         ("content-type", image.media_type),
         ("content-length", str(image.size)),
         ("docker-content-digest", image.digest),
-        ("etag", f'"{image.digest}"'),
     ]
     if request.method == "HEAD":
         request.respond(200, headers)

@@ -17,6 +17,7 @@ async def serve(request: Request) -> None:
         await _start(request)
         return
     upload = request.route.target
+    await request.contents.upload(request.repository, upload)  # is it this client's to ask for?
     async with request.contents.turn(upload):
         _, size = await request.contents.upload(request.repository, upload)
         match request.method:
@@ -73,27 +74,27 @@ def _created(request: Request, digest: str) -> None:
     request.respond(201, headers)
 
 
+def _check_announcement(request: Request, upload: str, size: int) -> None:
+    """Raise RegistryError unless the body is what comes next in an upload of ``size`` bytes, or says nothing of it."""
+    announced, length = request.header("content-range"), request.header("content-length")
+    if not announced:
+        return
+    try:
+        span = ranges.parse_content_range(announced)
+    except ValueError as error:
+        raise RegistryError(400, "BLOB_UPLOAD_INVALID", f"Content-Range: {error}") from None
+    if span.start != size:
+        message = f"The next byte of the upload is {size}, not {span.start}"
+        raise RegistryError(416, "BLOB_UPLOAD_INVALID", message, _status(request, upload, size))
+    if length and int(length) != span.length:
+        raise RegistryError(400, "SIZE_INVALID", f"Content-Range {announced} and Content-Length {length} differ")
+
+
 async def _receive(request: Request, upload: str, size: int) -> int:
     """Append the request's body to an upload of ``size`` bytes and return what it has then."""
-    announced = request.header("content-range")
-    span = None
-    if announced:
-        try:
-            span = ranges.parse_content_range(announced)
-        except ValueError as error:
-            raise RegistryError(400, "BLOB_UPLOAD_INVALID", f"Content-Range: {error}") from None
-        if span.start != size:
-            raise RegistryError(
-                416,
-                "BLOB_UPLOAD_INVALID",
-                f"The next byte of the upload is {size}, not {span.start}",
-                _status(request, upload, size),
-            )
+    _check_announcement(request, upload, size)
     if request.header("content-length") == "0":
         return size
-    length = request.header("content-length")
-    if span is not None and length and int(length) != span.length:
-        raise RegistryError(400, "SIZE_INVALID", f"Content-Range {announced} and Content-Length {length} differ")
     try:
         async with request.contents.blobs.append(upload) as writer:
             with request.contents.receiving(upload):
