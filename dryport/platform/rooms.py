@@ -6,7 +6,7 @@ from importlib import import_module
 
 from dryport.control.context import Context, Room, RoomMaker
 
-NAMES = ("ec2", "ecr", "ecs", "logs", "secretsmanager", "ssm", "sts")
+NAMES = ("ec2", "ecr", "ecs", "logs", "s3", "secretsmanager", "ssm", "sts")
 
 
 def maker(name: str) -> RoomMaker:
