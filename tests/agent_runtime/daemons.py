@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import time
@@ -53,13 +54,20 @@ class ContainerdHost:
 
 
 class DockerHost:
-    """A container host with a dockerd of its own: no bridge, no firewall rules."""
+    """A container host with a dockerd of its own: its own bridge, no firewall rules.
+
+    Not ``--bridge=none``: that removes the machine's docker0.
+    """
 
     name = "docker"
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.socket = home / "docker.sock"
+        self._bridge = f"dpr{os.getpid() % 100_000}"
+        _ip("link", "add", self._bridge, "type", "bridge")
+        _ip("address", "add", "203.0.113.1/24", "dev", self._bridge)
+        _ip("link", "set", self._bridge, "up")
         # As on a machine: containerd is a service of its own, and stays when dockerd goes.
         config = (
             f'version = 2\nroot = "{home}/cd"\nstate = "{home}/cds"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
@@ -82,7 +90,9 @@ class DockerHost:
                 f"--pidfile={self.home}/pid",
                 f"--containerd={self.home}/containerd.sock",
                 f"--host=unix://{self.socket}",
-                "--bridge=none",
+                f"--bridge={self._bridge}",
+                "--ip-forward=false",
+                "--ip-masq=false",
                 "--iptables=false",
                 "--ip6tables=false",
                 "--live-restore",
@@ -119,7 +129,12 @@ class DockerHost:
         for line in Path("/proc/mounts").read_text().splitlines():
             if line.split()[1].startswith(f"{self.home}/"):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False)
+        _ip("link", "delete", self._bridge)
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)
 
 
 Host = ContainerdHost | DockerHost

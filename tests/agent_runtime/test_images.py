@@ -99,7 +99,7 @@ async def test_credentials(runtime: Runtime, secured: Registry) -> None:
     for auth in (None, RegistryAuth(username="AWS", password="wrong")):
         with pytest.raises(PullError) as failure:
             await runtime.pull(reference, auth)
-        assert "no basic auth credentials" in failure.value.message or "401 Unauthorized" in failure.value.message
+        assert "unauthorized" in failure.value.message.lower() or "no basic auth" in failure.value.message
         assert "wrong" not in failure.value.message and not failure.value.retryable
     right = RegistryAuth(username="AWS", password=PASSWORD)
     await runtime.pull(reference, right)

@@ -223,6 +223,26 @@ async def test_root_size_binds(box: Box) -> None:
     assert "No space left" in text and "refused" in text
 
 
+async def test_published_ports(box: Box) -> None:
+    if not _docker(box):
+        pytest.skip("published by Docker only: Fargate's tasks have an address of their own")
+    ports: list[dict[str, object]] = [{"containerPort": 80, "hostPort": 0}, {"containerPort": 81, "protocol": "udp"}]
+    id = await box.run("sleep 60", network="bridge", published_ports=ports)
+    state = await box.runtime.inspect(id)
+    assert state is not None
+    bindings = {(each["containerPort"], each["protocol"]): each["hostPort"] for each in state.network_bindings}
+    assert set(bindings) == {(80, "tcp"), (81, "udp")} and all(bindings.values())
+    _, writer = await asyncio.open_connection("127.0.0.1", int(str(bindings[80, "tcp"])))
+    writer.close()
+
+
+async def test_refused_by_name(box: Box) -> None:
+    refused = {"network": "/run/netns/x"} if _docker(box) else {"network": "bridge"}
+    with pytest.raises(RuntimeFailure) as failure:
+        await box.runtime.create(box.spec("true", **refused))
+    assert refused["network"] in failure.value.message
+
+
 async def test_ping_is_a_version(runtime: Runtime) -> None:
     assert (await runtime.ping())[0].isdigit()
 
