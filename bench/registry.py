@@ -22,10 +22,14 @@ import sys
 import tempfile
 import time
 import zlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
+
+from dryport.control.config import Config, save
+from dryport.platform import credentials
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "registry.md"
@@ -139,25 +143,38 @@ class DockerRegistry(Server):
 
 
 class Dryport(Server):
+    """The control plane as ``dryport up`` starts it, without the processes that run tasks."""
+
     name = "Dryport"
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.ecr.server", str(self.scratch / "state"), str(self.port)]
+        self.config = Config(state_dir=self.scratch / "state", port=self.port)
+        for directory in (self.config.state_dir, self.config.log_dir, self.config.run_dir):
+            directory.mkdir(mode=0o700)
+        save(self.config)
+        command = [sys.executable, "-m", "dryport.platform.control_plane", "--state-dir", str(self.config.state_dir)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def target(self) -> tuple[str, str]:
-        ecr = boto3.client(
+    @cached_property
+    def uri(self) -> str:
+        """A repository's address."""
+        made: str = self.client.create_repository(repositoryName="bench")["repository"]["repositoryUri"]
+        return made
+
+    @cached_property
+    def client(self) -> Any:
+        key = credentials.read(credentials.root_key_path(self.config.state_dir))
+        return boto3.client(
             "ecr",
             region_name="us-east-1",
-            endpoint_url=f"http://localhost:{self.port}",
-            aws_access_key_id="AKIAECRTEST000000000",
-            aws_secret_access_key="secret",
+            endpoint_url=self.config.endpoint,
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
         )
-        if not ecr.describe_repositories()["repositories"]:
-            ecr.create_repository(repositoryName="bench")
-        uri = ecr.describe_repositories()["repositories"][0]["repositoryUri"]
-        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-        return f"{uri}:{time.monotonic_ns()}", base64.b64decode(token).decode()
+
+    def target(self) -> tuple[str, str]:
+        token = self.client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        return f"{self.uri}:{time.monotonic_ns()}", base64.b64decode(token).decode()
 
 
 def skopeo(*arguments: str) -> float:
