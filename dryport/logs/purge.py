@@ -7,7 +7,8 @@ import sqlite3
 from dryport.logs.admission import EVENT_OVERHEAD
 
 _STEP = 5_000  # events
-_PAGES = 1_000  # pages of the file given back to the system at once
+_PAGES = 500  # pages of the file given back to the system at once
+_SLACK = 1_000  # free pages that stay in the file, for what comes next
 
 
 def groups(connection: sqlite3.Connection) -> list[int]:
@@ -45,9 +46,11 @@ def purge(connection: sqlite3.Connection) -> bool:
     """Delete events of deleted streams and give room back to the system; True while there is more to do."""
     row = connection.execute("SELECT stream FROM doomed LIMIT 1").fetchone()
     if row is None:
-        # The pragma gives back a page a step.
-        freed = connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-        return len(freed) >= _PAGES
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(_PAGES, free - _SLACK)):
+            # Python's driver makes one step of a statement without columns, and a step gives back one page.
+            connection.execute("PRAGMA incremental_vacuum(1)")
+        return bool(free - _SLACK > _PAGES)
     (stream,) = row
     last = connection.execute(
         "SELECT timestamp, sequence FROM events WHERE stream = ? ORDER BY timestamp, sequence LIMIT 1 OFFSET ?",

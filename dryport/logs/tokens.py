@@ -25,6 +25,8 @@ class Position(NamedTuple):
 
 
 END = Position(2**63 - 1, 0)
+# The last position that 56 digits hold, in the year 2112: no event comes later.
+_LAST = Position(10**56 // 2**_SEQUENCE_BITS - 1, 0)
 
 
 def event_id(position: Position) -> str:
@@ -40,7 +42,7 @@ def position_of(identifier: str) -> Position:
 
 def directed(direction: Direction, position: Position) -> str:
     """A GetLogEvents token: what lies after (``f``) or before (``b``) a position."""
-    return f"{direction}/{event_id(position)}/s"
+    return f"{direction}/{event_id(min(position, _LAST))}/s"
 
 
 def parse_directed(token: str) -> tuple[Direction, Position] | None:
@@ -49,7 +51,7 @@ def parse_directed(token: str) -> tuple[Direction, Position] | None:
     if match is None:
         return None
     position = position_of(match[2])
-    if position.timestamp > END.timestamp or position.sequence >= 2**63:
+    if position > _LAST or position.sequence >= 2**63:
         return None
     return ("f" if match[1] == "f" else "b"), position
 

@@ -81,6 +81,8 @@ def test_pages_forward_and_backward(logs: Any, stream: dict[str, str]) -> None:
 def test_an_empty_stream_is_followed(logs: Any, stream: dict[str, str]) -> None:
     empty = logs.get_log_events(**stream, startFromHead=True)
     assert empty["events"] == []
+    far = logs.get_log_events(**stream, startTime=2**62)
+    assert logs.get_log_events(**stream, nextToken=far["nextForwardToken"])["events"] == []
     put(logs, stream, now(), 1)
     assert messages(logs.get_log_events(**stream, startFromHead=True, nextToken=empty["nextForwardToken"])) == [
         "line 0"

@@ -52,14 +52,15 @@ class FieldsPattern:
         least = len(self.head) + len(self.tail)
         if len(found) < least or (len(found) > least and not self.open):
             return False
-        return all(field.accepts(text) for field, text in zip(self.head, found, strict=False)) and all(
-            field.accepts(text) for field, text in zip(self.tail, found[len(found) - len(self.tail) :], strict=True)
+        # Seen from the end, the tail's fields have negative numbers.
+        return all(field.accepts(found[number]) for number, field in enumerate(self.head) if field.condition) and all(
+            field.accepts(found[number]) for number, field in enumerate(self.tail, -len(self.tail)) if field.condition
         )
 
 
 def split(message: str) -> list[str]:
     """The fields of a message, without their quotes and brackets."""
-    return [next(text for text in match.groups() if text is not None) for match in _FIELD.finditer(message)]
+    return [quoted or bracketed or plain for quoted, bracketed, plain in _FIELD.findall(message)]
 
 
 def parse(text: str) -> FieldsPattern:
