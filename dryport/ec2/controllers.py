@@ -280,7 +280,13 @@ class Convergence:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._warm_default_vpc()
+        try:
+            await self._warm_default_vpc()
+            await self._keep_converging()
+        finally:
+            await self._driver.close()
+
+    async def _keep_converging(self) -> None:
         wait = _FIRST_WAIT
         while True:
             try:

@@ -48,3 +48,7 @@ class NetworkDriver(Protocol):
     async def list(self) -> Networks:
         """What is really there."""
         ...
+
+    async def close(self) -> None:
+        """Let go of the other side."""
+        ...

@@ -77,15 +77,15 @@ def adopt(mac: str, namespace: str, *, name: str = "eth0", address_cidr: str, ga
     """
     link = find_by_mac(mac)
     if link is not None:
-        namespaces.run_in("", lambda: _move(link, namespace))
+        namespaces.run_in("", lambda: _move(link, namespace, name))
     namespaces.run_in(namespace, lambda: _set_up(mac, name, address_cidr, gateway))
 
 
-def _move(link: Link, namespace: str) -> None:
+def _move(link: Link, namespace: str, name: str) -> None:
     descriptor = os.open(namespaces.path(namespace), os.O_RDONLY | os.O_CLOEXEC)
     try:
         with IPRoute() as ip:
-            ip.link("set", index=link.number, net_ns_fd=descriptor)
+            ip.link("set", index=link.number, net_ns_fd=descriptor, ifname=name)
     except NetlinkError as error:
         if error.code != errno.ENODEV:  # another one has just moved it
             raise

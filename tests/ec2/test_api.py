@@ -97,7 +97,22 @@ def test_a_vpc_with_public_and_private_subnets_as_terraform_makes_it(ec2: Any) -
         "RouteAlreadyExists",
         "The route identified by 0.0.0.0/0 already exists.",
     )
+    assert refusal(ec2.replace_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24", GatewayId=gateway) == (
+        "InvalidParameterValue",
+        "There is no route defined for '8.8.8.0/24' in the route table. Use CreateRoute instead.",
+    )
+    assert (
+        refusal(ec2.delete_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24")[0] == "InvalidRoute.NotFound"
+    )
+    assert refusal(ec2.create_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24", NatGatewayId="nat-1")[
+        0
+    ] == ("NotImplemented")
+    token = {"VpcId": vpc, "ClientToken": "a-table"}
+    other = ec2.create_route_table(**token)["RouteTable"]["RouteTableId"]
+    assert ec2.create_route_table(**token)["RouteTable"]["RouteTableId"] == other
+    ec2.delete_route_table(RouteTableId=other)
     association = ec2.associate_route_table(RouteTableId=table, SubnetId=public)["AssociationId"]
+    assert refusal(ec2.associate_route_table, RouteTableId=other, SubnetId=public)[0] == "InvalidRouteTableID.NotFound"
     found = ec2.describe_route_tables(Filters=by("association.subnet-id", public))["RouteTables"]
     assert only(found)["RouteTableId"] == table
     found = ec2.describe_subnets(Filters=[*by("vpc-id", vpc), *by("map-public-ip-on-launch", "false")])["Subnets"]

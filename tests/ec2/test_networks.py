@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from dryport.control.context import Context, Room
@@ -21,6 +21,7 @@ from dryport.ec2.model import NetworkInterface
 from dryport.ec2.room import SERVICE
 from dryport.host import links, namespaces
 from dryport.host.client import HostClient
+from dryport.host.messages import Port
 from tests.host.conftest import Daemon, traces
 from tests.host.packets import listening, reaches
 from tests.served import Served
@@ -60,7 +61,13 @@ class World:
         raise AssertionError(f"never came true\n{self.daemon.log()}")
 
     def interfaces(self, count: int, **request: Any) -> list[NetworkInterface]:
-        """Interfaces of a task, as ECS asks for them, once they are plugged in."""
+        """Interfaces of a task, once they are plugged in or have failed."""
+        ids = self.ask(count, **request)
+        self.wait(lambda: all(self.interface(each).device != "wanted" for each in ids))
+        return [self.interface(each) for each in ids]
+
+    def ask(self, count: int, **request: Any) -> list[str]:
+        """Make interfaces as ECS does; their ids."""
         account = self.served.context.config.account
         subnet = published.default_subnets(self.reader, account, "us-east-1")[0].id
         request = {"subnet_id": subnet, "group_ids": [], "owner": "a-task", **request}
@@ -73,9 +80,7 @@ class World:
 
             return await self.served.context.store.transact(work)
 
-        ids = self.served.run(make())
-        self.wait(lambda: all(self.interface(each).device != "wanted" for each in ids))
-        return [self.interface(each) for each in ids]
+        return self.served.run(make())
 
     def interface(self, interface_id: str) -> NetworkInterface:
         found: NetworkInterface = self.reader.get(model.NETWORK_INTERFACES, interface_id)
@@ -209,16 +214,7 @@ def test_a_driver_that_is_killed_and_returns_finds_everything_as_it_should_be(wo
     kept, gone = world.interfaces(2)
     world.daemon.kill()
     world.release(gone)
-    account = world.served.context.config.account
-    subnet = published.default_subnets(world.reader, account, "us-east-1")[0].id
-
-    async def make() -> str:
-        where = {"now": 1.0, "account": account, "region": "us-east-1", "subnet_id": subnet, "group_ids": []}
-        return await world.served.context.store.transact(
-            lambda tx: published.create_network_interface(tx, world.served.context.random, owner="t", **where).id
-        )
-
-    late = world.served.run(make())
+    (late,) = world.ask(1)
     world.daemon.start()
     world.wait(lambda: world.interface(late).device == "plugged")
     world.wait(lambda: world.interface(gone.id) is None)
@@ -231,21 +227,32 @@ def test_a_driver_that_is_killed_and_returns_finds_everything_as_it_should_be(wo
     world.wait(lambda: not world.reader.count(model.NETWORK_INTERFACES))
 
 
+def test_a_driver_that_is_killed_amid_fifty_interfaces_leaves_none_half_made(world: World) -> None:
+    ids = world.ask(50)
+    world.wait(world.really_there)
+    world.daemon.kill()
+    world.daemon.start()
+    world.wait(lambda: all(world.interface(each).device == "plugged" for each in ids))
+    namespace = f"dp{world.daemon.config.id}-{world.interface(ids[0]).vpc_id}"
+    for what in ("route", "neighbour"):
+        shown = subprocess.check_output(["ip", "-n", namespace, what], text=True)
+        assert all(f"{world.interface(each).private_ip} dev e" in shown for each in ids), what
+    world.release(*(world.interface(each) for each in ids))
+    world.wait(lambda: not world.reader.count(model.NETWORK_INTERFACES))
+    assert world.really_there() == []
+
+
 def test_a_control_plane_that_starts_again_removes_what_nobody_knows(world: World) -> None:
     (kept,) = world.interfaces(1)
     world.served.stop()
 
     async def plug_a_stray() -> None:
-        from dryport.host.messages import Port
-
         client = world.daemon.client()
         stray = Port(
             vpc_id=kept.vpc_id, interface_id="eni-0" + 16 * "b", mac="02:bb:00:00:00:01", address="172.31.0.200"
         )
         await client.plug(stray)
         await client.close()
-
-    import asyncio
 
     asyncio.run(plug_a_stray())
     assert len(world.really_there()) == 2
@@ -283,4 +290,3 @@ def test_a_deleted_vpc_leaves_no_namespace(world: World) -> None:
     world.ec2.delete_subnet(SubnetId=subnet)
     world.ec2.delete_vpc(VpcId=vpc)
     world.wait(lambda: not namespaces.exists(f"dp{world.daemon.config.id}-{vpc}"))
-    assert msgspec.json.encode(only)

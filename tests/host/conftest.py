@@ -86,8 +86,11 @@ def traces(config: Config) -> str:
         "ls /run/netns",
     ):
         text += subprocess.run(command.split(), capture_output=True, text=True).stdout
-    network = config.public_network.rsplit(".", 2)[0]
-    return "\n".join(line for line in text.splitlines() if f"dp{config.id}" in line or f" {network}." in line)
+    first, second, third, _ = config.public_network.split(".")
+    blocks = [f" {first}.{second}.{int(third) + number}." for number in range(4)]
+    return "\n".join(
+        line for line in text.splitlines() if f"dp{config.id}" in line or any(block in f" {line}" for block in blocks)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -195,11 +195,10 @@ def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
     def attached(member: str) -> Any:
         return lambda i: [_attachment(i).get("Attachment", {}).get(member)]
 
-    public_name = lambda i: [addressing.public_dns_name(i.public_ip, i.region)] if i.public_ip else []  # noqa: E731
     return {
         "association.ip-owner-id": lambda i: ["amazon"] if i.public_ip else [],
         "association.public-ip": lambda i: [i.public_ip],
-        "association.public-dns-name": public_name,
+        "association.public-dns-name": lambda i: [_association(i).get("Association", {}).get("PublicDnsName")],
         "addresses.association.public-ip": lambda i: [i.public_ip],
         "addresses.primary": lambda i: [True],
         "addresses.private-ip-address": lambda i: [i.private_ip],

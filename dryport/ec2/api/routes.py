@@ -142,7 +142,7 @@ def _route(call: Call, request: Request, table: RouteTable) -> Route:
 def create_route(call: Call, request: Request) -> Output:
     table = get(call, "rtb", request["RouteTableId"])
     route = _route(call, request, table)
-    if any(each.destination == route.destination for each in table.routes):
+    if _has(table, route.destination):
         raise ServiceError("RouteAlreadyExists", f"The route identified by {route.destination} already exists.")
     call.tx.put(model.ROUTE_TABLES, replace(table, routes=[*table.routes, route]))
     return DONE
@@ -152,7 +152,11 @@ def create_route(call: Call, request: Request) -> Output:
 def replace_route(call: Call, request: Request) -> Output:
     table = get(call, "rtb", request["RouteTableId"])
     route = _route(call, request, table)
-    _present(table, route.destination)
+    if not _has(table, route.destination):
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"There is no route defined for '{route.destination}' in the route table. Use CreateRoute instead.",
+        )
     routes = [route if each.destination == route.destination else each for each in table.routes]
     call.tx.put(model.ROUTE_TABLES, replace(table, routes=routes))
     return None
@@ -166,17 +170,17 @@ def delete_route(call: Call, request: Request) -> Output:
         raise ServiceError(
             "InvalidParameterValue", f"cannot remove local route {destination} in route table {table.id}"
         )
-    _present(table, destination)
+    if not _has(table, destination):
+        raise ServiceError(
+            "InvalidRoute.NotFound", f"no route with destination-cidr-block {destination} in route table {table.id}"
+        )
     routes = [each for each in table.routes if each.destination != destination]
     call.tx.put(model.ROUTE_TABLES, replace(table, routes=routes))
     return None
 
 
-def _present(table: RouteTable, destination: str) -> None:
-    if all(each.destination != destination for each in table.routes):
-        raise ServiceError(
-            "InvalidRoute.NotFound", f"no route with destination-cidr-block {destination} in route table {table.id}"
-        )
+def _has(table: RouteTable, destination: str) -> bool:
+    return any(each.destination == destination for each in table.routes)
 
 
 @operation("AssociateRouteTable", unsupported=("GatewayId", "PublicIpv4Pool"))

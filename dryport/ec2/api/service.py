@@ -168,7 +168,9 @@ def new_tags(request: Request, resource_type: str) -> dict[str, str]:
         named = specification.get("ResourceType", "")
         if named != resource_type:
             raise ServiceError("InvalidParameterValue", f"'{named}' is not a valid taggable resource type")
-        for tag in specification.get("Tags", []):
+        if not specification.get("Tags"):
+            raise ServiceError("InvalidParameterValue", "Tag specification must have at least one tag")
+        for tag in specification["Tags"]:
             key = tag.get("Key", "")
             if key in tags:
                 raise ServiceError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
