@@ -13,7 +13,6 @@ RunTask itself.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -37,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "api.md"
 TARGET = "AmazonEC2ContainerServiceV20141113"
 TASKS = 100
+CONNECTIONS = 32
 REQUESTS = 1000  # signed ones that wrk goes through in a circle
 OPERATIONS = ("DescribeTasks", "ListTasks", "RegisterTaskDefinition")
 CONTAINER = {
@@ -54,6 +54,7 @@ for line in io.lines("%s") do
   local headers = {}
   local authorization, date, target, body = line:match("^(.-)\\t(.-)\\t(.-)\\t(.*)$")
   headers["Authorization"], headers["X-Amz-Date"] = authorization, date
+  headers["Host"] = "%s"
   headers["X-Amz-Target"], headers["Content-Type"] = target, "application/x-amz-json-1.1"
   requests[#requests + 1] = wrk.format("POST", "/", headers, body)
 end
@@ -131,41 +132,12 @@ def start_dryport(scratch: Path) -> Server:
     state.mkdir()
     ready = scratch / "key.json"
     server = Server(
-        "dryport", [sys.executable, __file__, "--serve", str(state), str(port), str(ready)], port, ("", ""),
+        "dryport", [sys.executable, str(ROOT / "bench" / "api_platform.py"), str(state), str(port), str(ready)], port, ("", ""),
         scratch / "dryport.log",
     )  # fmt: skip
     server.wait()
     server.key = tuple(json.loads(ready.read_text()))
     return server
-
-
-async def serve(state: Path, port: int, ready: Path) -> None:
-    """The control plane as ``dryport.platform.control_plane`` makes it, without its loops."""
-    import gc
-    from random import SystemRandom
-
-    from dryport.control.clock import SystemClock
-    from dryport.control.config import Config
-    from dryport.control.context import Context
-    from dryport.gateway.server import Gateway
-    from dryport.iam.credentials import create_root_key
-    from dryport.platform.rooms import furnish
-    from dryport.store.sqlite import SqliteStore
-
-    config = Config(state_dir=state, port=port)
-    config.log_dir.mkdir()
-    config.run_dir.mkdir()
-    store = SqliteStore.open(state / "control.db")
-    context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
-    key = await store.transact(lambda tx: create_root_key(tx, context.random, config.account))
-    ready.write_text(json.dumps([key.access_key_id, key.secret_access_key]))
-    gateway = Gateway(context, furnish(context))
-    gc.collect()
-    gc.freeze()
-    task = asyncio.create_task(gateway.serve(["127.0.0.1"], port))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.gather(task, return_exceptions=True)
-    await store.close()
 
 
 def furnish_moto(server: Server) -> list[str]:
@@ -235,14 +207,14 @@ def write_script(server: Server, operation: str, tasks: list[str], directory: Pa
     requests = directory / f"{server.name}-{operation}.txt"
     requests.write_text("\n".join(lines) + "\n")
     script = requests.with_suffix(".lua")
-    script.write_text(LUA % requests)
+    script.write_text(LUA % (requests, f"127.0.0.1:{server.port}"))
     return script
 
 
 def measure(server: Server, operation: str, tasks: list[str], directory: Path, seconds: int) -> float:
     """Requests a second. Raises SystemExit where an answer is not a good one."""
     script = write_script(server, operation, tasks, directory)
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
     text = subprocess.run([*command, f"http://127.0.0.1:{server.port}/"], capture_output=True, text=True, check=True)
     if "Non-2xx" in text.stdout or "Socket errors" in text.stdout:
         raise SystemExit(f"{server.name} {operation}:\n{text.stdout}")
@@ -287,8 +259,9 @@ def table(
     lines = [
         "# Signed API requests a second",
         "",
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()};"
-        f" medians of {rounds} turns of {seconds} s, wrk with 16 connections on the same machine (`bench/api.py`).",
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, "
+        f"Python {platform.python_version()}; medians of {rounds} turns of {seconds} s, "
+        f"wrk with {CONNECTIONS} connections on the same machine (`bench/api.py`).",
         "",
         "| | Dryport | moto_server | ratio |",
         "|---|---:|---:|---:|",
@@ -308,14 +281,7 @@ def main() -> None:
     parser.add_argument("--moto", help="path of moto_server")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.serve:
-        import uvloop
-
-        state, port, ready = arguments.serve
-        uvloop.run(serve(Path(state), int(port), Path(ready)))
-        return
     if not arguments.moto:
         parser.error("--moto is needed")
     with tempfile.TemporaryDirectory(prefix="dryport-bench-") as scratch:

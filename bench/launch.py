@@ -217,9 +217,7 @@ def main() -> None:
         shutil.rmtree(home, ignore_errors=True)
     text = table(rows)
     print(text)
-    RESULTS.write_text(
-        f"{text}\n\nMade by bench/launch.py, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors.\n"
-    )
+    RESULTS.write_text(f"# Launch\n\n{text}\n\nMade by `bench/launch.py` on {os.cpu_count()} processors.\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from dryport.agent.runtime.containerd.client import Client, ContainerdError
+from dryport.agent.runtime.containerd.client import Client
 from dryport.agent.runtime.interface import RuntimeFailure
 
 # The CRI plug-in is there for its image service alone: pulls, unpacking and credentials inside the daemon. Its stream
@@ -86,7 +86,7 @@ async def ready(state_dir: Path, timeout: float = 10.0) -> bool:
             try:
                 await client.version()
                 return True
-            except (RuntimeFailure, ContainerdError):
+            except RuntimeFailure:
                 if asyncio.get_running_loop().time() > deadline:
                     return False
                 await asyncio.sleep(0.02)

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from dryport.agent.runtime.interface import Runtime, RuntimeFailure
+from dryport.agent.runtime.interface import PullError, Runtime, RuntimeFailure
 from dryport.agent.runtime.processes import process
 from tests.agent_runtime.conftest import Box
 from tests.agent_runtime.daemons import Host
@@ -136,6 +136,9 @@ async def test_launches_do_not_need_the_daemon(host: Host, box: Box) -> None:
     await asyncio.to_thread(host.kill)
     try:
         assert await box.output("echo alone") == "alone"
+        with pytest.raises(PullError, match="away") as failure:
+            await box.runtime.pull(box.image, None)
+        assert failure.value.retryable
     finally:
         await asyncio.to_thread(host.start)
 

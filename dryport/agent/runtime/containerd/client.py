@@ -22,13 +22,12 @@ GC_ROOT = "containerd.io/gc.root"
 Answer = TypeVar("Answer", bound=Message)
 
 
-class ContainerdError(Exception):
+class ContainerdError(RuntimeFailure):
     """containerd's refusal: ``status`` and its own words."""
 
     def __init__(self, status: Status, message: str) -> None:
-        super().__init__(message)
+        super().__init__("ContainerRuntimeError", message)
         self.status = status
-        self.message = message
 
     @property
     def not_found(self) -> bool:

@@ -108,6 +108,8 @@ class Images:
                     raise PullError(pull_errors.words(error.message, retries), retryable=again) from error
                 await self._sleep(_BACKOFF[retries])
                 retries += 1
+            except RuntimeFailure as error:
+                raise PullError(error.message, retryable=True) from error
         self._known.pop(reference, None)
         found = await self.find(reference)
         if found is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dryport.agent.runtime.cgroups import Cgroups
 from dryport.agent.runtime.containerd import k8s_log, rootfs
-from dryport.agent.runtime.containerd.client import Client, ContainerdError
+from dryport.agent.runtime.containerd.client import Client
 from dryport.agent.runtime.containerd.conmon import Runc
 from dryport.agent.runtime.containerd.container import Container, Record
 from dryport.agent.runtime.containerd.images import Images
@@ -53,10 +53,7 @@ class ContainerdRuntime:
 
     async def ping(self) -> str:
         """See ``Runtime``."""
-        try:
-            return await self._client.version()
-        except ContainerdError as error:
-            raise RuntimeFailure("ContainerRuntimeError", error.message) from error
+        return await self._client.version()
 
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
         """See ``Runtime``."""
