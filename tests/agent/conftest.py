@@ -39,7 +39,7 @@ class Agent:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        log = open(self.state_dir / "agent.log", "ab")  # noqa: SIM115 (the process keeps it)
+        log = open(self.state_dir / "agent.log", "ab")  # noqa: ASYNC230, SIM115 (the process keeps it)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "dryport.agent.main", "--endpoint", self.control.endpoint),
             *("--state-dir", str(self.state_dir), "--cluster", "test"),

@@ -147,7 +147,7 @@ async def test_a_container_of_the_agents_that_it_does_not_know_goes(agent: Agent
         file.unlink()
     await agent.start()
     async with asyncio.timeout(20):
-        while docker("ps", "-aq", "--filter", f"name={name}"):
+        while docker("ps", "-aq", "--filter", f"name={name}"):  # noqa: ASYNC110 (Docker tells nobody here)
             await asyncio.sleep(0.2)
 
 

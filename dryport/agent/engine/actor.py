@@ -340,9 +340,10 @@ class TaskActor:
     # Work beside the steps
 
     async def _provision(self) -> None:
-        result, reason = None, ""
+        result, reason, began = None, "", time.time()
         try:
             result = await provision(self._host, self.record)
+            log.debug("task %s was provisioned in %.0f ms", self.record.arn, (time.time() - began) * 1000)
         except TaskFailure as failure:
             reason = str(failure)
         except Exception as error:

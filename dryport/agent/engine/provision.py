@@ -51,12 +51,9 @@ async def provision(host: Host, record: TaskRecord) -> Provisioned:
         async with asyncio.TaskGroup() as group:
             group.create_task(resume(host, record))
             group.create_task(asyncio.to_thread(_local, host, task))
-            values = group.create_task(_secrets(host, record))
+            values = group.create_task(_secrets_and_logs(host, record))
             files = group.create_task(_files(host, record))
-        found = Provisioned(secrets=values.result(), files=files.result())
-        if host.keeps_logs:
-            await host.logs.prepare(record, found.secrets)
-        return found
+        return Provisioned(secrets=values.result(), files=files.result())
     except* TaskFailure as failures:
         # Leaving through the group keeps the others' tracebacks out of the stopped reason.
         failure = failures.exceptions[0]
@@ -132,6 +129,13 @@ def _docker_log_options(
         path = f"/v2/credentials/{record.execution_credentials.credentials_id}"
         options.setdefault("awslogs-credentials-endpoint", path)
     return options
+
+
+async def _secrets_and_logs(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:
+    values = await _secrets(host, record)
+    if host.keeps_logs:
+        await host.logs.prepare(record, values)  # its options may be secrets
+    return values
 
 
 async def _secrets(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:

@@ -72,7 +72,9 @@ class Steps:
         except Exception as error:
             log.exception("%s of container %s of %s failed", step.verb.value, step.container, self._record.arn)
             reason = f"InternalError: {type(error).__name__}"
-        post(StepDone(step, reason, result, began, time.time()))
+        ended = time.time()
+        log.debug("%s of %s took %.0f ms", step.verb.value, state.id, (ended - began) * 1000)
+        post(StepDone(step, reason, result, began, ended))
 
     async def _pull(self, container: Container, provisioned: asyncio.Event) -> Image:
         try:

@@ -86,13 +86,15 @@ def _pieces(text: str) -> Iterator[str]:
 def batches(events: list[LogEvent]) -> Iterator[list[LogEvent]]:
     """The events as requests, each within the limits and in order of time."""
     batch: list[LogEvent] = []
-    size = 0
+    size, first, last = 0, 0, 0
     for event in events:
-        times = [e.timestamp for e in (batch[:1] + batch[-1:])] + [event.timestamp]
-        full = len(batch) >= MAX_EVENTS or size + event.size > MAX_BYTES or max(times) - min(times) > _MAX_SPAN
+        first, last = min(first, event.timestamp), max(last, event.timestamp)
+        full = len(batch) >= MAX_EVENTS or size + event.size > MAX_BYTES or last - first > _MAX_SPAN
         if batch and full:
             yield sorted(batch, key=lambda e: e.timestamp)
             batch, size = [], 0
+        if not batch:
+            first = last = event.timestamp
         batch.append(event)
         size += event.size
     if batch:
