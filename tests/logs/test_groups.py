@@ -49,6 +49,7 @@ def test_groups_are_listed_by_page_prefix_and_pattern(logs: Any) -> None:
     assert (found, sizes) == (names, [3, 3, 1])
     even = logs.describe_log_groups(logGroupNamePattern="even")["logGroups"]
     assert [group["logGroupName"] for group in even] == names[::2]
+    assert set(even[0]) == {"logGroupName", "creationTime", "arn"}
     one = logs.describe_log_groups(logGroupIdentifiers=[names[3]])["logGroups"]
     assert [group["logGroupName"] for group in one] == [names[3]]
     listed = logs.list_log_groups(logGroupNamePattern="^g00|odd")["logGroups"]

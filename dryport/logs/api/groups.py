@@ -23,6 +23,7 @@ _PAGE = 50
 RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
+_BRIEF = ("logGroupName", "creationTime", "arn")
 _OTHER_ACCOUNTS = ("accountIdentifiers", "includeLinkedAccounts")
 
 
@@ -163,7 +164,11 @@ class _Groups:
         page, more = _page(found, request.get("nextToken"), request.get("limit", _PAGE))
         sizes = await self._storage.read(lambda c: streams.group_bytes(c, [group.number for group in page]))
         await call.store.settled()
-        return {"logGroups": [_described(group, sizes.get(group.number, 0)) for group in page], **more}
+        shapes_found = [_described(group, sizes.get(group.number, 0)) for group in page]
+        if pattern is not None:
+            # AWS says so of logGroupNamePattern: the answer then is this short.
+            shapes_found = [{name: shape[name] for name in _BRIEF} for shape in shapes_found]
+        return {"logGroups": shapes_found, **more}
 
 
 def _described(group: LogGroup, size: int) -> dict[str, Any]:
