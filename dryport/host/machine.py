@@ -175,7 +175,8 @@ class Machine:
         """The numbers of the uplinks that there are."""
         prefix = f"{self._name}u"
         names = await self._worker.run(socket.if_nameindex)
-        return {int(name[len(prefix) :]) for _, name in names if name.startswith(prefix)}
+        numbers = (name.removeprefix(prefix) for _, name in names if name.startswith(prefix))
+        return {int(number) for number in numbers if number.isdigit()}
 
     async def set_public(self, number: int, addresses: set[str]) -> None:
         """Lead exactly these public addresses into the VPC of an uplink."""

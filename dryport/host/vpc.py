@@ -240,13 +240,16 @@ class VpcNetwork:
 
 
 def near_name(network: str, interface: str) -> str:
-    """The near end's name until somebody adopts it: ``dp<id>`` and seven digits drawn from the interface's id."""
+    """The near end's name until somebody adopts it: ``dp<id>e`` and six digits drawn from the interface's id.
+
+    The ``e`` sets it apart from uplinks (``dp<id>u2``), for which the machine's firewall has rules of their own.
+    """
     number = int.from_bytes(hashlib.sha256(interface.encode()).digest()[:8])
     digits = ""
-    for _ in range(7):
+    for _ in range(6):
         number, digit = divmod(number, 36)
         digits += _DIGITS[digit]
-    return network[:8] + digits
+    return f"{network[:8]}e{digits}"
 
 
 def _has_table(worker: Worker) -> bool:

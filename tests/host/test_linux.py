@@ -13,7 +13,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from dryport.host import cgroups, links, namespaces, sockets
-from dryport.host.vpc import far_name, interface_id
+from dryport.host.vpc import far_name, interface_id, near_name
 
 pytestmark = pytest.mark.platform
 PREFIX = f"dptest{os.getpid()}"
@@ -160,3 +160,9 @@ def test_a_far_ends_name_holds_the_whole_id(id: str) -> None:
     assert len(far_name(id)) == 15
     assert interface_id(far_name(id)) == id
     assert interface_id("eth0") is None and interface_id("uplink") is None
+
+
+def test_a_near_end_is_never_taken_for_an_uplink() -> None:
+    names = {near_name("dp0a1b2c-vpc-0", f"eni-0{number:016x}") for number in range(2000)}
+    assert len(names) == 2000
+    assert all(len(name) == 15 and name.startswith("dp0a1b2ce") for name in names)
