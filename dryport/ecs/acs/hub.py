@@ -70,12 +70,16 @@ class Hub:
             previous.end()
         try:
             await session.run()
+        except StoreUnavailable as error:
+            log.warning("%s cannot be served: %s", instance.arn, error)
         finally:
             await session.close()
             if self._sessions.get(instance.arn) is session:
                 del self._sessions[instance.arn]
-                with contextlib.suppress(StoreUnavailable):
-                    await asyncio.shield(self._store.transact(lambda tx: self._disconnected(tx, instance.arn)))
+                # At the very end there may be no store any more to wait for; the next start resets the flag.
+                with contextlib.suppress(StoreUnavailable, TimeoutError):
+                    async with asyncio.timeout(_HANG_UP_SECONDS):
+                        await self._store.transact(lambda tx: self._disconnected(tx, instance.arn))
 
     async def tcs(self, upgrade: Upgrade) -> None:
         """Handle an agent's telemetry connection."""

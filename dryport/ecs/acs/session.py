@@ -69,7 +69,7 @@ class Session:
         self._wake.set()
 
     async def run(self) -> None:
-        """Speak until the connection ends."""
+        """Speak until the connection ends. Raises StoreUnavailable where not even that can be noted."""
         instance = await self._store.transact(self._connect)
         if instance is None:
             return

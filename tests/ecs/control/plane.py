@@ -29,6 +29,7 @@ from dryport.ecs.room import room
 from dryport.gateway.server import Gateway
 from dryport.iam import credentials
 from dryport.iam.model import CREDENTIALS, Credential
+from dryport.store import StoreUnavailable
 from dryport.store.sqlite import SqliteStore
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
@@ -127,9 +128,20 @@ class Plane:
 
     async def kill(self) -> None:
         """End it as ``kill -9`` does: what is not on the disk yet is lost."""
+
+        async def gone(*_: Any) -> Any:
+            raise StoreUnavailable("killed")
+
+        dead: Any = self.store
+        dead.transact = dead.settled = gone
+        lost, dead._gathering = dead._gathering, None
+        if lost is not None:
+            lost.done.set_exception(StoreUnavailable("killed"))
+            lost.done.exception()
         for task in self._tasks:
             task.cancel()
-        self.store._gathering = None
+        if dead._flushing is not None:
+            await dead._flushing.done  # the disk already has it
         self.store._writer.shutdown(wait=True, cancel_futures=True)
         self.store._connection.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -90,7 +90,7 @@ class SimulatedAgent:
         if tamper:
             headers = {name: value.replace("Signature=", f"Signature={tamper}") for name, value in headers.items()}
         session = self.client.session
-        return await session.ws_connect(url, headers=headers)
+        return await session.ws_connect(url, headers=headers, timeout=aiohttp.ClientWSTimeout(ws_close=0.5))
 
     async def disconnect(self) -> None:
         if self._socket is not None:
