@@ -22,7 +22,8 @@ def compiled(expression: str) -> Callable[[str], bool]:
     options = re2.Options()
     options.log_errors = False
     try:
-        search = re2.compile(expression, options=options).search
+        # On bytes (which it takes as UTF-8), for which its wrapper does not work out positions in the text.
+        search = re2.compile(expression.encode(), options=options).search
     except re2.error as error:
         raise ServiceError("InvalidParameterException", "Invalid regular expression in the filter pattern") from error
-    return lambda text: search(text) is not None
+    return lambda text: search(text.encode()) is not None
