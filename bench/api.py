@@ -132,9 +132,12 @@ def start_dryport(scratch: Path) -> Server:
     state.mkdir()
     ready = scratch / "key.json"
     server = Server(
-        "dryport", [sys.executable, str(ROOT / "bench" / "api_platform.py"), str(state), str(port), str(ready)], port, ("", ""),
+        "dryport",
+        [sys.executable, str(ROOT / "bench" / "api_platform.py"), str(state), str(port), str(ready)],
+        port,
+        ("", ""),
         scratch / "dryport.log",
-    )  # fmt: skip
+    )
     server.wait()
     server.key = tuple(json.loads(ready.read_text()))
     return server

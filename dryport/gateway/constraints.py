@@ -61,13 +61,25 @@ def _scalar(shape: Shape) -> _Sentences | None:
         if low is not None:
             tests.append((lambda v: v >= low, f"Member must have value greater than or equal to {_number(low)}"))
     if shape.regex is not None and shape.type == "string":
-        match = re.compile(shape.regex).fullmatch
         tests.append(
-            (lambda v: match(v) is not None, f"Member must satisfy regular expression pattern: {shape.pattern}")
+            (_Pattern(shape.regex).matches, f"Member must satisfy regular expression pattern: {shape.pattern}")
         )
     if not tests:
         return None
     return lambda value: [sentence for test, sentence in tests if not test(value)]
+
+
+class _Pattern:
+    """A regular expression, compiled when it is first used: Unicode's classes make large ones."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._match: Callable[[str], object] | None = None
+
+    def matches(self, value: str) -> bool:
+        if self._match is None:
+            self._match = re.compile(self._text).fullmatch
+        return self._match(value) is not None
 
 
 def _number(value: float) -> str:

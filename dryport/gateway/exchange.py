@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +35,11 @@ class RsgiExchange:
     Granian decodes the path before anyone sees it; ``path`` encodes it again, so that an encoded slash is a plain one.
     """
 
+    __slots__ = (
+        "_headers", "_protocol", "_scope", "decoded_path", "header", "method", "path", "query", "sent", "source_ip",
+        "status",
+    )  # fmt: skip
+
     def __init__(self, scope: Any, protocol: Any) -> None:
         self._scope = scope
         self._protocol = protocol
@@ -43,23 +47,20 @@ class RsgiExchange:
         self.decoded_path: str = scope.path
         self.query: str = scope.query_string
         self.header = scope.headers.get
+        self.source_ip = source_ip(scope.client)
+        self.path = "/" if self.decoded_path == "/" else quote(self.decoded_path, safe=_PATH_SAFE)
         self.status = 0  # of the answer, once there is one
         self.sent = 0
+        self._headers: dict[str, str] | None = None
 
-    @cached_property
-    def path(self) -> str:
-        return "/" if self.decoded_path == "/" else quote(self.decoded_path, safe=_PATH_SAFE)
-
-    @cached_property
+    @property
     def headers(self) -> Mapping[str, str]:
-        headers: dict[str, str] = {}
-        for name, value in self._scope.headers.items():
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = {}
+            for name, value in self._scope.headers.items():
+                headers[name] = f"{headers[name]},{value}" if name in headers else value
         return headers
-
-    @cached_property
-    def source_ip(self) -> str:
-        return source_ip(self._scope.client)
 
     @property
     def scheme(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from xml.sax.saxutils import escape
 
 import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.wire import Answer
+from dryport.gateway.xml_tree import escape
 
 
 def guess(header: Callable[[str], str | None]) -> str:

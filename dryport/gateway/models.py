@@ -273,6 +273,7 @@ class Models:
             return None
         connection = sqlite3.connect(f"file:{self._path}?mode=ro&immutable=1", uri=True)
         try:
+            connection.execute("PRAGMA cache_size=-128")  # KiB: each shape is read once
             known = dict(connection.execute("SELECT name, fingerprint FROM services").fetchall())
         except sqlite3.Error:
             known = {}

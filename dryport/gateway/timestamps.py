@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import formatdate, parsedate_to_datetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINIMUM = -62135596800.0  # year 1
 MAXIMUM = 253402300799.999  # year 9999
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?([eE][+-]?\d{1,2})?\Z", re.ASCII)
 
 
@@ -22,7 +23,9 @@ def iso8601(seconds: float) -> str:
 
 def http_date(seconds: float) -> str:
     """``Fri, 02 Jan 2026 03:04:05 GMT`` (RFC 9110 section 5.6.7)."""
-    return formatdate(int(seconds), usegmt=True)
+    moment = _EPOCH + timedelta(seconds=int(seconds))
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02d} {month} {moment.year:04d} {moment:%H:%M:%S} GMT"
 
 
 def unix(seconds: float) -> str:
@@ -40,6 +43,8 @@ def parse(text: str) -> float:
         moment = datetime.fromisoformat(text)
         seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
     else:
+        from email.utils import parsedate_to_datetime  # rarely: the package takes a megabyte
+
         try:
             seconds = (parsedate_to_datetime(text).astimezone(UTC) - _EPOCH).total_seconds()
         except (TypeError, IndexError, OverflowError) as error:
