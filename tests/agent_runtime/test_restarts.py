@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -116,6 +117,37 @@ async def test_an_agent_that_died_while_it_started_a_container(host: Host, box: 
     for id in states:
         await agent.remove(id)
     await agent.close()
+
+
+async def test_a_start_that_was_cut_short_can_be_repeated(box: Box) -> None:
+    for delay in (0.0, 0.005, 0.02, 0.04):
+        spec = box.spec("echo once; sleep 60")
+        await box.runtime.create(spec)
+        starting = asyncio.create_task(box.runtime.start(spec.id))
+        await asyncio.sleep(delay)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        assert (await box.runtime.start(spec.id)).status == "running"
+        await box.runtime.signal(spec.id, "SIGKILL")
+        await box.end(spec.id)
+        assert [line.line for line in await box.lines(spec.id)][-1:] in ([b"once"], [])
+
+
+async def test_a_full_disk(host: Host, box: Box) -> None:
+    if host.name != "containerd":
+        pytest.skip("Docker's own affair")
+    containers = host.home / "runtime/containerd/containers"
+    await box.output("true")
+    nothing_free = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=2", "x", str(containers)])
+    assert nothing_free.returncode == 0
+    try:
+        spec = box.spec("true")
+        with pytest.raises(RuntimeFailure, match="No space left on device") as failure:
+            await box.runtime.create(spec)
+        assert failure.value.kind == "CannotCreateContainerError"
+        assert await box.runtime.inspect(spec.id) is None and list(containers.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(containers)], check=True)
 
 
 async def test_half_made_containers_are_cleared_away(host: Host, runtime: Runtime) -> None:

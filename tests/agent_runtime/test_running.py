@@ -149,10 +149,13 @@ async def test_limits_bind(box: Box) -> None:
     assert PARENT in Path(f"/proc/{state.pid}/cgroup").read_text()
     stats = await box.runtime.stats(id)
     assert stats is not None and stats.memory_limit == 64 << 20 and 0 < stats.memory < 64 << 20
+    async with asyncio.timeout(20):
+        async for line in box.runtime.logs(id, follow=True):
+            if b"size=1024k" in line.line:
+                break
     await box.runtime.signal(id, "SIGKILL")
     await box.end(id)
     assert await box.runtime.stats(id) is None
-    assert any(b"size=1024k" in line.line for line in await box.lines(id))
 
 
 async def test_init_reaps_and_passes_signals_on(box: Box) -> None:

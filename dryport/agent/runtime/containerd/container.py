@@ -17,14 +17,15 @@ from dryport.agent.runtime.containerd.images import Unpacked
 from dryport.agent.runtime.interface import ContainerSpec, ContainerState, Data
 from dryport.agent.runtime.processes import Process
 
-Kind = TypeVar("Kind", bound=Data)
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
-class Record(Data, frozen=True, kw_only=True):
-    """What a container is, as it was made."""
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container is, as it was made. ``layers`` are the directories of its image's, uppermost first."""
 
     spec: ContainerSpec
     unpacked: Unpacked
+    layers: list[str]
 
 
 class Started(Data, frozen=True, kw_only=True):

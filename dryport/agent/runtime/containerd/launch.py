@@ -40,16 +40,12 @@ class Launcher:
 
     async def start(self, container: Container) -> None:
         """Start a container that has not been started. Raises RuntimeFailure."""
+        spec = container.record.spec
         async with self._places:
-            spec = container.record.spec
-            root = await rootfs.prepare(
-                container.home, (container.home / "layers").read_text().split("\n"), spec.root_size
-            )
-            around = self._surroundings(container, root)
-            config = oci.build(_with_files(container), container.record.unpacked.image, around)
-            write(container.home / "config.json", config)
-            (container.home / "conmon.pid").unlink(missing_ok=True)
+            if (container.home / "config.json").exists():
+                await self._runc.delete(container.id)  # what an attempt that was cut short left
             try:
+                await self._prepare(container)
                 pid = await self._runc.create(
                     container.id,
                     container.home,
@@ -59,8 +55,10 @@ class Launcher:
                 )
                 first, at = process(pid), time.time()
                 await self._runc.start(container.id)
-            except RuntimeFailure:
+            except BaseException as error:
                 await self._runc.delete(container.id)
+                if isinstance(error, OSError):  # a full disk, for one
+                    raise RuntimeFailure("CannotStartContainerError", str(error)) from error
                 raise
             self._started(container, first, at)
 
@@ -126,6 +124,14 @@ class Launcher:
                 await child.wait()
             for file in (process_file, pid_file):
                 file.unlink(missing_ok=True)
+
+    async def _prepare(self, container: Container) -> None:
+        """Mount the root and write what runc is told."""
+        record = container.record
+        root = await rootfs.prepare(container.home, record.layers, record.spec.root_size)
+        around = self._surroundings(container, root)
+        write(container.home / "config.json", oci.build(_with_files(container), record.unpacked.image, around))
+        (container.home / "conmon.pid").unlink(missing_ok=True)
 
     def _started(self, container: Container, first: Process, at: float) -> None:
         monitor = _monitor(container.home) or Process(pid=0, ticks=0)

@@ -49,6 +49,7 @@ class ContainerdRuntime:
         self._watch = Watch(home / "exits", self._cgroups)
         self._launcher = Launcher(self._runc, self._containers, self._watch)
         self._collector = Collector(home / "images-used.json", self._images.ids, self._images.forget, self._images_used)
+        self._starts: set[asyncio.Task[ContainerState]] = set()
         self._opened: asyncio.Task[None] | None = None
 
     async def ping(self) -> str:
@@ -83,27 +84,26 @@ class ContainerdRuntime:
         if spec.id in self._containers:
             return
         home = self._home / "containers" / spec.id
-        container = Container.make(home, Record(spec=spec, unpacked=unpacked))
-        self._containers[spec.id] = container
-        async with container.lock:
-            try:
+        try:
+            container = Container.make(home, Record(spec=spec, unpacked=unpacked, layers=layers))
+            self._containers[spec.id] = container
+            async with container.lock:
                 await rootfs.prepare(home, layers, spec.root_size)
-                # Whoever finds this file knows where the layers are, without containerd.
-                (home / "layers").write_text("\n".join(layers))
-            except BaseException as error:
-                del self._containers[spec.id]
-                await rootfs.remove(home)
-                if isinstance(error, OSError):
-                    raise RuntimeFailure("CannotCreateContainerError", str(error)) from error
-                raise
+        except BaseException as error:
+            self._containers.pop(spec.id, None)
+            await rootfs.remove(home)
+            if isinstance(error, OSError):  # a full disk, for one
+                raise RuntimeFailure("CannotCreateContainerError", str(error)) from error
+            raise
 
     async def start(self, id: str) -> ContainerState:
         """See ``Runtime``."""
         container = await self._existing(id)
-        async with container.lock:
-            if container.started is None:
-                await self._launcher.start(container)
-            return container.state()
+        # A caller that gives up does not leave it half started.
+        starting = asyncio.create_task(self._start(container))
+        self._starts.add(starting)
+        starting.add_done_callback(self._starts.discard)
+        return await asyncio.shield(starting)
 
     async def signal(self, id: str, signal: str) -> None:
         """See ``Runtime``."""
@@ -176,6 +176,12 @@ class ContainerdRuntime:
         await self._collector.close()
         await self._watch.close()
         self._client.close()
+
+    async def _start(self, container: Container) -> ContainerState:
+        async with container.lock:
+            if container.started is None:
+                await self._launcher.start(container)
+            return container.state()
 
     async def _existing(self, id: str) -> Container:
         await self._open()
