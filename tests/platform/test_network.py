@@ -74,8 +74,8 @@ def test_a_security_group_decides_who_gets_in(tasks: Tasks, platform: Platform, 
     eventually(lambda: not answers(public), 5)
 
     # From another task: refused, until a rule names that task's group.
-    ask = f"wget -T 2 -qO- http://{private}:8080/ && echo in || echo out"
-    assert tasks.output(tasks.finish(tasks.container(ask))["taskArn"])[-1] == "out"
+    ask = f"timeout 2 wget -qO- http://{private}:8080/ && echo in || echo out"
+    assert "out" in tasks.output(tasks.finish(tasks.container(ask))["taskArn"])
     default = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["default"]}])["SecurityGroups"]
     ec2.authorize_security_group_ingress(
         GroupId=group, IpPermissions=[{**rule, "UserIdGroupPairs": [{"GroupId": default[0]["GroupId"]}]}]
@@ -88,9 +88,9 @@ def test_a_security_group_decides_who_gets_in(tasks: Tasks, platform: Platform, 
 def test_a_task_reaches_neither_the_machine_nor_other_services(tasks: Tasks, platform: Platform) -> None:
     uplink = platform.config.public_network.split("/")[0].rsplit(".", 1)[0]
     script = (
-        f"wget -T 2 -qO- http://169.254.171.1:{platform.port}/_dryport/health >/dev/null && echo endpoint; "
+        f"timeout 2 wget -qO- http://169.254.171.1:{platform.port}/_dryport/health >/dev/null && echo endpoint; "
         f"nc -w 2 {uplink}.1 22 </dev/null && echo ssh; nc -w 2 192.0.2.2 {platform.port} </dev/null && echo host; "
-        "nc -w 2 127.0.0.1 4566 </dev/null && echo loopback; nslookup a.localhost | tail -n 2; hostname; echo done"
+        "nc -w 2 127.0.0.1 4566 </dev/null && echo loopback; nslookup a.localhost; hostname; echo done"
     )
     lines = tasks.output(tasks.finish(tasks.container(script))["taskArn"])
     assert lines[0] == "endpoint"
