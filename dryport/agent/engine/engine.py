@@ -233,6 +233,7 @@ class Engine:
         self._records.pop(record.arn, None)
         for container in containers:
             self._owners.pop(container.id, None)
+            self._host.metadata.forget(container.id)
 
     def _remember(self, task: str, event: Event) -> None:
         self._finished[task] = Finished(time.time(), event)

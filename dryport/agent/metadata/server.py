@@ -87,6 +87,10 @@ class Metadata:
         if handler is not None:
             await handler.shutdown(timeout=0)
 
+    def forget(self, container: str) -> None:
+        """A container is gone: let go of its last counters."""
+        self._samples.pop(container, None)
+
     async def close(self) -> None:
         """Close every socket."""
         for name in list(self._servers):
