@@ -34,6 +34,7 @@ class Running:
     context: Context
     port: int
     key: Credential
+    task: asyncio.Task[None]
 
     @property
     def endpoint(self) -> str:
@@ -85,7 +86,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
         ending.append(end)
         await _listening(port, task)
-        return Running(context, port, key)
+        return Running(context, port, key, task)
 
     yield start_one
     for end in ending:
