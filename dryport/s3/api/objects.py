@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dryport.aws.errors import ServiceError
@@ -29,13 +30,15 @@ from dryport.store import Transaction
 _OVERRIDES = (*HEADERS[:5], "Expires")
 _MOST_METADATA = 2048  # bytes of names and values
 _LONGEST_KEY = 1024
+_DRAINED = 1 << 20  # bytes of a refused body
+Receiver = Callable[[Call, Json], Awaitable[Output]]
 
 
 def register(service: Service, disk: Disk) -> None:
     """Add the operations of this module."""
     handlers = _Objects(disk)
     unsupported = tuple(dict.fromkeys((*WRITE_UNSUPPORTED, *BODY_UNSUPPORTED, "WriteOffsetBytes")))
-    service.operation("PutObject", unsupported=unsupported)(handlers.put)
+    service.operation("PutObject", unsupported=unsupported)(reads_its_body(handlers.put))
     service.operation("GetObject", unsupported=READ_UNSUPPORTED)(handlers.get)
     service.operation("HeadObject", unsupported=READ_UNSUPPORTED)(head)
 
@@ -56,9 +59,9 @@ async def receive(disk: Disk, call: Call, request: Json, default: str) -> tuple[
 
     ``default`` is the algorithm where the client chose none. Raises ServiceError where a check fails.
     """
-    body: Payload | bytes = request.get("Body", b"")
     given = checksums.given(request)
     algorithm = given[0] if given else _announced(call, request) or default
+    body: Payload | bytes = request.pop("Body", b"")
     written = await disk.write(_chunks(body), algorithm)
     value = checksums.encoded(written.checksum)
     if given is None:
@@ -74,6 +77,28 @@ async def receive(disk: Disk, call: Call, request: Json, default: str) -> tuple[
         disk.delete(written.file)
         raise
     return written, Checksum(algorithm=algorithm, value=value)
+
+
+def reads_its_body(handler: Receiver) -> Receiver:
+    """A handler that, where it refuses before it has taken the body, lets a small one come in all the same.
+
+    A client that still sends when the connection closes would not see the refusal.
+    """
+
+    async def run(call: Call, request: Json) -> Output:
+        try:
+            return await handler(call, request)
+        except ServiceError:
+            body, left = request.get("Body", b""), _DRAINED
+            if not isinstance(body, bytes):
+                with contextlib.suppress(ServiceError, OSError):
+                    async for chunk in body.chunks():
+                        left -= len(chunk)
+                        if left < 0:
+                            break
+            raise
+
+    return run
 
 
 async def _chunks(body: Payload | bytes) -> Any:

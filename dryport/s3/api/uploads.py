@@ -24,7 +24,7 @@ from dryport.s3.api.common import (
     url_encoder,
 )
 from dryport.s3.api.copying import source_of
-from dryport.s3.api.objects import check_key, receive
+from dryport.s3.api.objects import check_key, reads_its_body, receive
 from dryport.s3.disk import Disk
 from dryport.s3.model import OBJECTS, PARTS, UPLOADS, Checksum, Object, Part, Upload, object_key
 from dryport.store import Transaction
@@ -38,7 +38,7 @@ def register(service: Service, disk: Disk) -> None:
     """Add the operations of this module."""
     handlers = _Uploads(disk)
     service.operation("CreateMultipartUpload", unsupported=WRITE_UNSUPPORTED)(create)
-    service.operation("UploadPart", unsupported=BODY_UNSUPPORTED)(handlers.upload)
+    service.operation("UploadPart", unsupported=BODY_UNSUPPORTED)(reads_its_body(handlers.upload))
     copied = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
     service.operation("UploadPartCopy", unsupported=(*copied, *(f"CopySource{name}" for name in copied)))(
         handlers.upload_copy
