@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import msgspec
 
-from dryport.ecr import images
 from dryport.ecr.contents import Contents
-from dryport.ecr.model import BLOBS, IMAGES, LAYERS, UPLOADS, Layer
-from dryport.store import Reader, Table, Transaction
+from dryport.ecr.model import BLOBS, IMAGES, LAYERS, REPOSITORIES, UPLOADS
+from dryport.store import Reader, Transaction
 
 EVERY = 600.0  # seconds between sweeps
 LAYER_GRACE = 3600.0  # seconds that a layer which no image has is kept: a push may be on its way
 UPLOAD_GRACE = 24 * 3600.0  # seconds that an upload may take
-_SLICE = 500  # rows looked at in one go, so that requests are not held up
 log = logging.getLogger("dryport.ecr")
 
 
@@ -40,16 +36,16 @@ class Collector:
 
     async def run(self) -> None:
         """Sweep now and then until cancelled."""
-        first = True
+        leftovers = True
         while True:
-            await self._contents.context.clock.sleep(EVERY if not first else 1.0)
             try:
-                swept = await self.sweep(leftovers=first)
-                first = False
+                swept = await self.sweep(leftovers=leftovers)
+                leftovers = False
                 if swept != Swept():
                     log.info("collected %s", swept)
             except Exception:
                 log.exception("the registry could not be swept; again in %.0f s", EVERY)
+            await self._contents.context.clock.sleep(EVERY)
 
     async def sweep(self, *, leftovers: bool) -> Swept:
         """Remove what is unneeded now; with ``leftovers`` files without a row, too (lists every file)."""
@@ -73,18 +69,19 @@ class Collector:
     async def _sweep_layers(self) -> int:
         oldest = self._contents.now() - LAYER_GRACE
         count = 0
-        for keys in _slices(self._store.reader, LAYERS):
+        for repository in list(self._store.reader.all(REPOSITORIES)):
             reader = self._store.reader
-            unused = [key for key in keys if _is_unused(reader, reader.get(LAYERS, key), oldest)]
-            if unused:
-                count += await self._store.transact(partial(_drop_layers, keys=unused, oldest=oldest))
+            keys = [key for key in reader.keys(LAYERS, "repository", repository.arn) if _is_unused(reader, key, oldest)]
+            if keys:
+                count += await self._store.transact(partial(_drop_layers, keys=keys, oldest=oldest))
             await asyncio.sleep(0)
         return count
 
     async def _sweep_blobs(self) -> int:
         count = 0
-        for digests in _slices(self._store.reader, BLOBS):
-            for digest in [digest for digest in digests if _is_unheld(self._store.reader, digest)]:
+        for number in range(256):
+            reader = self._store.reader
+            for digest in [each for each in reader.keys(BLOBS, "shard", f"{number:02x}") if _is_unheld(reader, each)]:
                 async with self._contents.digest_locks.hold(digest):
                     # Durable before the bytes go: a row never lacks them.
                     if await self._store.transact(partial(_drop_blob, digest=digest)):
@@ -113,22 +110,15 @@ class Collector:
         return contents.upload_locks.held(upload) or contents.digest_locks.held(upload.replace("-", ":", 1))
 
 
-def _slices(reader: Reader, table: Table[Any]) -> Iterator[list[str]]:
-    keys = [table.key(item) for item in reader.all(table)]
-    for start in range(0, len(keys), _SLICE):
-        yield keys[start : start + _SLICE]
-
-
-def _is_unused(reader: Reader, layer: Layer | None, oldest: float) -> bool:
-    return (
-        layer is not None
-        and layer.added_at <= oldest
-        and not images.is_used(reader, layer.repository_arn, layer.digest)
-    )
+def _is_unused(reader: Reader, key: str, oldest: float) -> bool:
+    if reader.count(IMAGES, "blob", key):
+        return False
+    layer = reader.get(LAYERS, key)
+    return layer is not None and layer.added_at <= oldest
 
 
 def _drop_layers(tx: Transaction, keys: list[str], oldest: float) -> int:
-    unused = [key for key in keys if _is_unused(tx, tx.get(LAYERS, key), oldest)]
+    unused = [key for key in keys if _is_unused(tx, key, oldest)]
     for key in unused:
         tx.delete(LAYERS, key)
     return len(unused)

@@ -110,6 +110,11 @@ def member(repository_arn: str, name: str) -> str:
     return f"{repository_arn}@{name}"
 
 
+def shard(digest: str) -> str:
+    """The first two hexadecimal digits of a digest: blobs are walked through in 256 parts."""
+    return digest.partition(":")[2][:2]
+
+
 REPOSITORIES = Table(
     "ecr.repository",
     Repository,
@@ -147,6 +152,6 @@ LAYERS = Table(
         "registry": lambda x: f"{x.registry}/{x.digest}",
     },
 )
-BLOBS = Table("ecr.blob", Blob, key=lambda b: b.digest)
+BLOBS = Table("ecr.blob", Blob, key=lambda b: b.digest, indexes={"shard": lambda b: shard(b.digest)})
 UPLOADS = Table("ecr.upload", Upload, key=lambda u: u.id, indexes={"repository": lambda u: u.repository_arn})
 TOKEN_KEYS = Table("ecr.token_key", TokenKey, key=lambda k: k.id)
