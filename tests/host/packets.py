@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from dryport.host import namespaces
 
-_PATIENCE = 0.7  # seconds until what does not answer counts as dropped; nothing here is farther than this machine
+_PATIENCE = 1.5  # seconds until what does not answer counts as dropped; nothing here is farther than this machine
 
 
 @contextmanager
