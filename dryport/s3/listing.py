@@ -29,7 +29,8 @@ def page(keys: Iterable[str], prefix: str, delimiter: str, after: str, limit: in
     """
     made = Page()
     seen = after
-    skip = after if delimiter and after.endswith(delimiter) and after.startswith(prefix) else None
+    rolled = after.find(delimiter, len(prefix)) if delimiter and after.startswith(prefix) else -1
+    skip = after if rolled >= 0 and rolled + len(delimiter) == len(after) else None
     for key in sorted((key for key in keys if key.startswith(prefix)), key=str.encode):
         if after and key.encode() <= after.encode():
             continue

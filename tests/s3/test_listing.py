@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dryport.aws.errors import ServiceError
@@ -13,6 +13,7 @@ from dryport.s3 import conditions, listing
 KEYS = st.lists(st.text(alphabet="ab/é\U0001f600", min_size=1, max_size=6), unique=True, max_size=20)
 
 
+@example(["/", "/a"], "/", "/", 1)
 @given(KEYS, st.text(alphabet="ab/", max_size=2), st.sampled_from(["", "/", "a/"]), st.integers(1, 5))
 def test_pages_join_to_the_whole(keys: list[str], prefix: str, delimiter: str, limit: int) -> None:
     whole = listing.page(keys, prefix, delimiter, "", 10_000)
