@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from dryport.cli import doctor, options
-from dryport.cli.processes import answers, supervisor_pid
+from dryport.cli.processes import alive, answers, supervisor_pid
 from dryport.control.config import DEFAULT_PORT, DEFAULT_STATE_DIR, Config, load
 
 START_SECONDS = 30.0
@@ -82,7 +82,7 @@ def down(state_dir: Path, keep_tasks: bool) -> None:
         return
     os.kill(pid, signal.SIGUSR1 if keep_tasks else signal.SIGTERM)
     deadline = time.monotonic() + DOWN_SECONDS
-    while supervisor_pid(state_dir) is not None:
+    while alive(pid, state_dir):
         if time.monotonic() > deadline:
             raise options.Failure(f"process {pid} is still stopping after {DOWN_SECONDS:.0f} s: see {state_dir}/log")
         time.sleep(0.05)

@@ -10,12 +10,21 @@ def pid_of(state_dir: Path, name: str) -> int | None:
     """The process id of one of Dryport's processes, if it is alive."""
     try:
         pid = int((state_dir / "run" / f"{name}.pid").read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, PermissionError, ProcessLookupError, ValueError):
+    except (FileNotFoundError, PermissionError, ValueError):
         return None
-    # A process id is used again after a death: believe it only if the command names this state directory.
-    wanted = str(state_dir.resolve()).encode()
-    return pid if any(wanted in argument for argument in command) else None
+    return pid if alive(pid, state_dir) else None
+
+
+def alive(pid: int, state_dir: Path) -> bool:
+    """Whether a process of this Dryport has this id.
+
+    A process id is used again after a death: believe it only if the command names the state directory.
+    """
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any(str(state_dir.resolve()).encode() in argument for argument in command)
 
 
 def supervisor_pid(state_dir: Path) -> int | None:

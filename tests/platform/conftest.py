@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             (root / "bin" / applet).symlink_to("busybox")
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000:web:/:/bin/sh\n")
     (root / "etc" / "group").write_text("root:x:0:\nweb:x:1000:\n")
-    name = "dryport-test/busybox:latest"
+    name = f"dryport-test/busybox:{uuid.uuid4().hex[:8]}"
     archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
     subprocess.run(
         ["docker", "import", "-c", "ENV PATH=/bin", "-", name], input=archive, check=True, capture_output=True

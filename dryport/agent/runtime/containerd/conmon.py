@@ -51,6 +51,7 @@ class Runc:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
+                    cwd=home,  # where it drops a file called "oom"
                     start_new_session=True,
                 )
             finally:
