@@ -69,7 +69,7 @@ class Session:
         self._wake.set()
 
     async def run(self) -> None:
-        """Speak until the connection ends. Raises StoreUnavailable where not even that can be noted."""
+        """Speak until the connection ends. Raises StoreUnavailable where the store cannot keep what it must."""
         instance = await self._store.transact(self._connect)
         if instance is None:
             return
@@ -126,12 +126,9 @@ class Session:
                 frames += self._frames(instance, task_arn)
             if not frames:
                 continue
-            try:
-                # What was read may be newer than what is on disk: an agent must not know more than the store.
-                await self._store.settled()
-            except StoreUnavailable:
-                self._forget(dirty)
-                continue
+            # What was read may be newer than what is on disk: an agent must not know more than the store. Where the
+            # disk refuses, the connection ends, and the next one starts from what is there then.
+            await self._store.settled()
             for frame in frames:
                 await self._socket.send(frame)
 
@@ -185,7 +182,7 @@ class Session:
         self._renewals[task_arn] = grant.renewals if grant else 0
 
     def _forget(self, task_arns: Iterable[str]) -> None:
-        """Nothing of these went out: look at them again as if new."""
+        """Nobody acknowledged these: look at them again as if new."""
         forgotten = set(task_arns)
         for task_arn in forgotten:
             self._told.pop(task_arn, None)
@@ -229,7 +226,10 @@ class Session:
         found = (reader.get(TASKS, str(candidate.get("taskArn"))) for candidate in candidates)
         known = {task.arn: task for task in found if task is not None}
         stops = confirmed_stops(candidates, known, self.instance_arn)
-        await self._store.settled()
+        try:
+            await self._store.settled()
+        except StoreUnavailable:
+            return  # the agent asks again on its next connection
         frame = messages.stop_verification(str(message.get("messageId", "")), self._clock.time(), stops)
         await self._socket.send(frame)
 
