@@ -5,8 +5,10 @@ Source of the wire format: "AWS JSON 1.1 protocol", Smithy's documentation.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -23,6 +25,12 @@ _TARGETS = {
     "ssm": "AmazonSSM",
     "secretsmanager": "secretsmanager",
 }
+
+
+# For how many seconds work that a task needs waits for a control plane that is starting anew.
+PATIENCE = 30.0
+_FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # seconds
+_UNAVAILABLE = 503
 
 
 class Credentials(NamedTuple):
@@ -74,15 +82,17 @@ class Client:
         endpoint: str = "",
         region: str = "",
         timeout: float = 30.0,
+        patience: float = 0.0,
     ) -> dict[str, Any]:
-        """One call, not retried. Raises ApiError, Unreachable."""
+        """One call; for ``patience`` seconds tried again where nobody answers. Raises ApiError, Unreachable."""
         headers = {
             "content-type": "application/x-amz-json-1.1",
             "x-amz-target": f"{_TARGETS[service]}.{operation}",
         }
         body = msgspec.json.encode(request)
         url = URL((endpoint or self.endpoint).rstrip("/") + "/")
-        status, answer = await self._send("POST", url, headers, body, credentials, service, region, timeout)
+        send = partial(self._send, "POST", url, headers, body, credentials, service, region, timeout)
+        status, answer = await _patiently(send, patience)
         if status >= 300:
             raise _error(status, answer)
         try:
@@ -91,11 +101,19 @@ class Client:
             raise Unreachable(f"the answer is no JSON: {error}") from error
 
     async def get_object(
-        self, bucket: str, key: str, credentials: Credentials, *, region: str = "", timeout: float = 30.0
+        self,
+        bucket: str,
+        key: str,
+        credentials: Credentials,
+        *,
+        region: str = "",
+        timeout: float = 30.0,
+        patience: float = 0.0,
     ) -> bytes:
-        """An object's content, from S3 addressed by path. Raises ApiError, Unreachable."""
+        """An object's content, from S3 addressed by path; ``patience`` as in ``call``. Raises ApiError, Unreachable."""
         url = URL(f"{self.endpoint}/{quote(bucket)}/{quote(key, safe='/-_.~')}", encoded=True)
-        status, answer = await self._send("GET", url, {}, b"", credentials, "s3", region, timeout)
+        send = partial(self._send, "GET", url, {}, b"", credentials, "s3", region, timeout)
+        status, answer = await _patiently(send, patience)
         if status >= 300:
             raise _s3_error(status, answer)
         return answer
@@ -119,6 +137,22 @@ class Client:
                 return response.status, await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
+
+
+async def _patiently(send: Callable[[], Awaitable[tuple[int, bytes]]], patience: float) -> tuple[int, bytes]:
+    deadline = time.monotonic() + patience
+    delay = _FIRST_RETRY
+    while True:
+        left = deadline - time.monotonic() - delay
+        try:
+            status, answer = await send()
+            if status != _UNAVAILABLE or left < 0:
+                return status, answer
+        except Unreachable:
+            if left < 0:
+                raise
+        await asyncio.sleep(delay)
+        delay = min(_LAST_RETRY, delay * 2)
 
 
 def signature(

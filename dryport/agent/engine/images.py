@@ -16,9 +16,9 @@ from dryport.agent.identity import Identity
 from dryport.agent.payload import Container, EcrAuth, Task
 from dryport.agent.runtime import Image, PullError, RegistryAuth, Runtime
 from dryport.agent.settings import Settings
-from dryport.client import ApiError, Client, Credentials, Unreachable
+from dryport.client import PATIENCE, ApiError, Client, Credentials, Unreachable
 
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 _FIRST_RETRY = 0.5  # seconds
 _MARGIN = 600.0  # seconds: a token that ends sooner is renewed
 
@@ -100,6 +100,7 @@ class Images:
                 credentials,
                 endpoint=wanted.endpoint_override,
                 region=wanted.region,
+                patience=PATIENCE,
             )
             data: dict[str, Any] = answer["authorizationData"][0]
             username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")

@@ -20,7 +20,7 @@ from dryport.agent.metadata.urls import injected_environment
 from dryport.agent.model import TaskRecord
 from dryport.agent.payload import Container, Task
 from dryport.aws import arn
-from dryport.client import ApiError, Credentials, Unreachable
+from dryport.client import PATIENCE, ApiError, Credentials, Unreachable
 from dryport.host import cgroups
 
 _MIN_MEMORY = 4 * MEBIBYTE
@@ -162,7 +162,7 @@ async def _file(host: Host, value: str, credentials: Credentials) -> dict[str, s
     if not key:
         raise TaskFailure(f"{RESOURCE}: failed to download env files: invalid s3 arn {value}")
     try:
-        content = await host.client.get_object(bucket, key, credentials)
+        content = await host.client.get_object(bucket, key, credentials, patience=PATIENCE)
         return envfile.parse(content.decode())
     except (ApiError, Unreachable) as error:
         why = because(error)

@@ -10,7 +10,7 @@ import msgspec
 
 from dryport.agent.engine.errors import because, retrieval
 from dryport.agent.payload import Container, Secret, Task
-from dryport.client import ApiError, Client, Credentials, Unreachable
+from dryport.client import PATIENCE, ApiError, Client, Credentials, Unreachable
 
 _SSM_BATCH = 10  # GetParameters takes no more
 
@@ -81,7 +81,9 @@ async def _fetch_ssm(
             batch = ordered[start : start + _SSM_BATCH]
             request = {"Names": batch, "WithDecryption": True}
             try:
-                answer = await client.call("ssm", "GetParameters", request, credentials, region=region)
+                answer = await client.call(
+                    "ssm", "GetParameters", request, credentials, region=region, patience=PATIENCE
+                )
             except (ApiError, Unreachable) as error:
                 raise retrieval("secrets from ssm", because(error)) from error
             found = {p["Name"]: p["Value"] for p in answer.get("Parameters", ())}
@@ -112,7 +114,9 @@ async def secret_value(value_from: str, region: str, client: Client, credentials
         request["VersionId"] = reference.version_id
     what = "secret from asm"
     try:
-        answer = await client.call("secretsmanager", "GetSecretValue", request, credentials, region=region)
+        answer = await client.call(
+            "secretsmanager", "GetSecretValue", request, credentials, region=region, patience=PATIENCE
+        )
     except (ApiError, Unreachable) as error:
         why = f"failed to fetch secret {reference.secret_id} from secrets manager: {because(error)}"
         raise retrieval(what, why) from error

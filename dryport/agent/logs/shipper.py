@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dryport.agent.logs.batch import Joiner, LogEvent, batches
 from dryport.agent.logs.options import Options
 from dryport.agent.runtime import LogLine, RuntimeFailure
-from dryport.client import ApiError, Client, Credentials, Unreachable
+from dryport.client import PATIENCE, ApiError, Client, Credentials, Unreachable
 
 log = logging.getLogger("dryport.agent.logs")
 _FLUSH_AFTER = 0.5  # seconds from an event to its shipping, so that several go together
@@ -154,7 +154,12 @@ async def call(
     client: Client, options: Options, operation: str, request: Mapping[str, object], credentials: Credentials
 ) -> dict[str, object]:
     """A call of CloudWatch Logs where the options say. Raises ApiError, Unreachable."""
-    return await client.call("logs", operation, request, credentials, endpoint=options.endpoint, region=options.region)
+    return await client.call(
+        *("logs", operation, request, credentials),
+        endpoint=options.endpoint,
+        region=options.region,
+        patience=PATIENCE,
+    )
 
 
 async def create(client: Client, options: Options, credentials: Credentials) -> None:
