@@ -120,8 +120,17 @@ def require() -> None:
 
 def require_root() -> None:
     """Raise unless this is root."""
+    _require(_root)
+
+
+def require_docker() -> None:
+    """Raise unless a Docker daemon runs."""
+    _require(_docker)
+
+
+def _require(check: Callable[[], str]) -> None:
     try:
-        _root()
+        check()
     except Lack as lack:
         raise options.Failure(f"{lack}\n  mend it with: {lack.mend}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dryport import __version__
-from dryport.cli import doctor, environment, lifecycle, status
+from dryport.cli import doctor, environment, join, lifecycle, status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,6 +26,7 @@ main.add_command(lifecycle.down)
 main.add_command(status.status)
 main.add_command(doctor.doctor)
 main.add_command(environment.environment)
+main.add_command(join.join)
 
 if __name__ == "__main__":
     main()
