@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from dryport.control.context import Context, Room, RoomMaker
+from dryport.ec2.room import room as ec2
+from dryport.ecr.room import room as ecr
+from dryport.ecs.room import room as ecs
+from dryport.logs.room import room as logs
+from dryport.s3.room import room as s3
+from dryport.secretsmanager.room import room as secretsmanager
+from dryport.ssm.room import room as ssm
+from dryport.sts.room import room as sts
 
-NAMES = ("ec2", "ecr", "ecs", "logs", "s3", "secretsmanager", "ssm", "sts")
-
-
-def maker(name: str) -> RoomMaker:
-    """The function that makes a service's room."""
-    made: RoomMaker = import_module(f"dryport.{name}.room").room
-    return made
+ROOMS: tuple[RoomMaker, ...] = (ec2, ecr, ecs, logs, s3, secretsmanager, ssm, sts)
 
 
 def furnish(context: Context) -> list[Room]:
     """Every room, made."""
-    return [maker(name)(context) for name in NAMES]
+    return [make(context) for make in ROOMS]
