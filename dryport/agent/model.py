@@ -73,6 +73,11 @@ class ContainerRecord(Record):
     term_sent_at: float | None = None
 
     @property
+    def restart_pending(self) -> bool:
+        """Whether it was decided to start it again, and that has not been done yet."""
+        return self.restarts > 0 and self.restarted_at == self.last_exit_at
+
+    @property
     def last_started_at(self) -> float | None:
         """When its present run began."""
         return self.restarted_at or self.started_at

@@ -189,3 +189,69 @@ async def _run(*command: str) -> None:
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
     )
     assert await child.wait() == 0
+
+
+async def test_a_container_that_has_ended_runs_again(host: Host, box: Box) -> None:
+    """With what it has written, its log going on, and each end told."""
+    ends: list[int] = []
+
+    async def watch(id: str) -> None:
+        async for end in box.runtime.exits():
+            if end.id == id:
+                ends.append(end.exit_code)
+
+    script = "echo >> /runs; n=$(wc -l < /runs); echo run $n; printf unfinished >&2; exit $((n + 3))"
+    spec = box.spec(script)
+    watching = asyncio.create_task(watch(spec.id))
+    await box.runtime.create(spec)
+    states = []
+    for run in (1, 2, 3):
+        started = await box.runtime.start(spec.id)
+        assert (started.finished_at or 2**40) >= (started.started_at or 0)
+        states.append(await box.end(spec.id))
+        async with asyncio.timeout(20):
+            while len(ends) < run:  # noqa: ASYNC110 (the runtime's own list is what is under test)
+                await asyncio.sleep(0.01)
+    watching.cancel()
+    assert [state.exit_code for state in states] == ends == [4, 5, 6]
+    times = [at for state in states for at in (state.started_at, state.finished_at)]
+    assert times == sorted(times, key=lambda at: at or 0) and len(set(times)) >= 3
+    lines = await box.lines(spec.id)
+    assert [line.line for line in lines if line.stream == "stdout"] == [b"run 1", b"run 2", b"run 3"]
+    unfinished = [line.line for line in lines if line.stream == "stderr"]
+    # Docker's own log knows no end of a run.
+    assert unfinished == ([b"unfinished"] * 3 if host.name == "containerd" else [b"unfinished" * 3])
+
+
+async def test_a_restart_that_fails_leaves_the_end_as_it_was(host: Host, box: Box) -> None:
+    if host.name != "containerd":
+        pytest.skip("needs a program that the runtime finds only once")
+    id = await box.run("rm /bin/sh /bin/busybox; exit 4")
+    before = await box.end(id)
+    with pytest.raises(RuntimeFailure) as failure:
+        await box.runtime.start(id)
+    assert failure.value.kind == "CannotStartContainerError"
+    after = await box.runtime.inspect(id)
+    assert after is not None and (after.status, after.exit_code) == ("exited", 4)
+    assert after.finished_at == before.finished_at
+
+
+async def test_an_agent_that_died_while_it_started_a_container_again(host: Host, box: Box) -> None:
+    """Between forgetting the first run and noting the second: the second one is found, or can be started."""
+    if host.name != "containerd":
+        pytest.skip("Docker does it at once")
+    found, lost = await box.run("sleep 60"), await box.run("exit 3")
+    await box.end(lost)
+    await box.runtime.close()
+    for id in (found, lost):
+        home = host.home / "runtime/containerd/containers" / id
+        for name in ("started.json", "ended.json"):
+            (home / name).unlink(missing_ok=True)
+        if id == lost:
+            (home / "conmon.pid").unlink()
+    agent = host.agent()
+    states = {state.id: state.status for state in await agent.containers()}
+    assert states == {found: "running", lost: "created"}
+    await agent.start(lost)
+    assert (await Box(agent, box.image).end(lost)).exit_code == 3
+    await agent.close()

@@ -57,6 +57,7 @@ class TaskActor:
         self._found: Provisioned | None = None
         self._provision_over = asyncio.Event()
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._early: dict[str, ContainerExited] = {}
         self._finishing = False
         self._timer: asyncio.TimerHandle | None = None
         self._definitions = {c.name: c for c in record.payload.containers or ()}
@@ -116,6 +117,8 @@ class TaskActor:
                     self._stop(reason)
             case StepDone():
                 self._step_done(message)
+            case ContainerExited(name=name) if self._work.get(name, (None,))[0] is Verb.START:
+                self._early[name] = message  # looked at once the start has been told of
             case ContainerExited(name, exit_code, at, out_of_memory, reason):
                 self._exited(self.record.containers[name], exit_code, at, out_of_memory, reason)
             case Observed(states):
@@ -162,6 +165,8 @@ class TaskActor:
                 self._raise(container, ContainerStatus.CREATED)
             case Verb.START if isinstance(done.result, ContainerState):
                 self._started(container, done.result)
+                if early := self._early.pop(container.name, None):
+                    self._apply(early)
             case Verb.STOP:
                 if container.known is ContainerStatus.CREATED:
                     self._ended(container, None, "")
@@ -169,20 +174,12 @@ class TaskActor:
                 pass
 
     def _started(self, container: ContainerRecord, state: ContainerState) -> None:
-        if (
-            container.restarts
-            and state.status == "exited"
-            and (state.finished_at or 0) <= (container.last_exit_at or 0)
-        ):
-            # The runtime has not run it again: it stays as it ended.
-            container.finished_at = container.last_exit_at
-            self._ended(container, container.exit_code, container.reason)
-            return
         container.network_bindings = [dict(b) for b in state.network_bindings]
         if container.started_at is None:
             container.started_at = state.started_at or time.time()
-        elif container.known is ContainerStatus.RUNNING and container.restarted_at is not None:
-            container.restarted_at = state.started_at or time.time()
+        elif container.restart_pending:
+            container.restarted_at = max(state.started_at or time.time(), (container.last_exit_at or 0) + 1e-6)
+            self._attend(container)
         if container.known < ContainerStatus.RUNNING:
             self._raise(container, ContainerStatus.RUNNING)
             self._attend(container)
@@ -192,6 +189,8 @@ class TaskActor:
         if c.known in (ContainerStatus.STOPPED, ContainerStatus.NONE, ContainerStatus.PULLED):
             return
         if c.last_exit_at is not None and at <= c.last_exit_at:
+            if c.restart_pending and c.name not in self._work:
+                self._restart_or_end(c)  # the agent before this one decided on it and went
             return  # told twice
         c.last_exit_at = at
         if c.known is ContainerStatus.CREATED:
@@ -199,17 +198,20 @@ class TaskActor:
                 return
             self._started(c, ContainerState(id=c.id, status="exited", started_at=at))
         policy = self._definitions[c.name].restart_policy
-        wanted = ContainerStatus.RUNNING is c.desired and self.record.desired is not TaskStatus.STOPPED
-        if wanted and exit_code is not None and should_restart(policy, exit_code, at - (c.last_started_at or at)):
+        again = exit_code is not None and should_restart(policy, exit_code, at - (c.last_started_at or at))
+        if again and self._wanted(c):
             c.restarts += 1
             c.restarted_at = at
             c.exit_code = exit_code
-            self._restart(c)
+            self._restart_or_end(c)
             return
         c.finished_at = at
         if exit_code == _KILLED and (oom or self._killed_for_memory()):
             reason = OUT_OF_MEMORY
         self._ended(c, exit_code, reason)
+
+    def _wanted(self, container: ContainerRecord) -> bool:
+        return container.desired is ContainerStatus.RUNNING and self.record.desired is not TaskStatus.STOPPED
 
     def _killed_for_memory(self) -> bool:
         path = cgroup_of(self._host, self.record.payload)
@@ -233,8 +235,10 @@ class TaskActor:
         if container.known < ContainerStatus.CREATED and state.status in ("running", "exited"):
             container.created_at = container.created_at or state.started_at or time.time()
             self._raise(container, ContainerStatus.CREATED)
-        if state.status == "running" and container.known is ContainerStatus.CREATED:
+        if state.status == "running" and (container.known is ContainerStatus.CREATED or container.restart_pending):
             self._started(container, state)
+        elif state.status == "created" and container.restart_pending:
+            self._restart_or_end(container)
         elif state.status == "exited" and container.known >= ContainerStatus.CREATED:
             if container.known is ContainerStatus.CREATED:
                 self._started(container, state)
@@ -264,8 +268,7 @@ class TaskActor:
         container.desired = ContainerStatus.STOPPED
         self._steps.ended(container.name)
         self._host.logs.ended(container.id)
-        if check := self._checks.pop(container.name, None):
-            check.cancel()
+        self._check_no_more(container)
         if essential_ended(self.record):
             if self.record.execution_stopped_at is None:
                 self.record.execution_stopped_at = container.finished_at or time.time()
@@ -311,28 +314,36 @@ class TaskActor:
         work = self._steps.take(step, definition, self._found, self._provision_over, self.post)
         self._work[step.container] = (step.verb, asyncio.get_running_loop().create_task(work))
 
-    def _restart(self, container: ContainerRecord) -> None:
+    def _restart_or_end(self, container: ContainerRecord) -> None:
+        """Start a container again whose end was told; if the task stops meanwhile, it stays ended."""
+        if not self._wanted(container):
+            container.finished_at = container.last_exit_at
+            self._ended(container, container.exit_code, "")
+            return
         step = Step(Verb.START, container.name)
         work = self._steps.take(step, self._definitions[container.name], None, self._provision_over, self.post)
         self._work[container.name] = (Verb.START, asyncio.get_running_loop().create_task(work))
         if container.health is not None:
             container.health = Health(since=time.time())
             self._host.health_changed()
-        self._attend(container)
+        self._check_no_more(container)
 
     def _attend(self, container: ContainerRecord) -> None:
         """Look after a running container: ship what it prints, check its health."""
         if self._host.keeps_logs:
-            self._host.logs.follow(self.record, container)
+            self._host.logs.follow(self.record, container, again=container.restarts > 0)
         check = self._health_check(container.name)
         if check is None:
             return
         if container.health is None:
             container.health = Health(since=time.time())
-        if running := self._checks.get(container.name):
-            running.cancel()
+        self._check_no_more(container)
         work = self._steps.check_health(container, check, self.post)
         self._checks[container.name] = asyncio.get_running_loop().create_task(work)
+
+    def _check_no_more(self, container: ContainerRecord) -> None:
+        if check := self._checks.pop(container.name, None):
+            check.cancel()
 
     def _health_check(self, name: str) -> health.HealthCheck | None:
         return health.from_docker(self._definitions[name].config().get("Healthcheck"))

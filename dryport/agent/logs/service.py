@@ -35,6 +35,7 @@ class Logs:
         self._identity = identity
         self._ships = ships
         self._running: dict[str, tuple[Shipper, asyncio.Task[None]]] = {}
+        self._again: set[str] = set()
 
     async def prepare(self, record: TaskRecord, values: dict[tuple[str, str], str]) -> None:
         """Make streams (and groups) before the containers start. Raises TaskFailure."""
@@ -53,8 +54,14 @@ class Logs:
             if isinstance(result, BaseException):
                 raise result
 
-    def follow(self, record: TaskRecord, container: ContainerRecord) -> None:
-        """Ship a container's output from where shipping stopped; it may be under way already."""
+    def follow(self, record: TaskRecord, container: ContainerRecord, *, again: bool = False) -> None:
+        """Ship a container's output from where shipping stopped; it may be under way already.
+
+        ``again``: it has been started another time.
+        """
+        if again:
+            container.log_done = False
+            self._again.add(container.id)
         if not self._ships or container.log_done or container.id in self._running:
             return
         definition = next(c for c in record.payload.containers or () if c.name == container.name)
@@ -79,10 +86,13 @@ class Logs:
 
     async def _ship(self, shipper: Shipper, record: TaskRecord, container: ContainerRecord) -> None:
         try:
-            await shipper.run(container.log_cursor)
-            container.log_done = True
+            while not container.log_done:
+                self._again.discard(container.id)
+                await shipper.run(container.log_cursor)
+                container.log_done = container.id not in self._again  # what was read may have ended with the run before
             self._save(record)
         finally:
+            self._again.discard(container.id)
             self._running.pop(container.id, None)
 
     def ended(self, container: str) -> None:
@@ -93,7 +103,7 @@ class Logs:
     async def drained(self, record: TaskRecord, timeout: float = _DRAIN) -> bool:
         """Wait until all of a task's output is shipped, at most ``timeout`` seconds; whether it is."""
         for container in record.containers.values():
-            if container.created_at is not None:
+            if container.started_at is not None:  # what never ran has printed nothing, and never ends
                 self.follow(record, container)
                 self.ended(container.id)
         work = [self._running[c.id][1] for c in record.containers.values() if c.id in self._running]

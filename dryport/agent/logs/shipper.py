@@ -54,6 +54,8 @@ class Shipper:
 
     async def run(self, cursor: str) -> None:
         """Ship everything after ``cursor``."""
+        self._ended = False
+        self._hurry.clear()
         sender = asyncio.get_running_loop().create_task(self._send())
         try:
             await self._follow(cursor)

@@ -214,7 +214,10 @@ class Runtime(Protocol):
         ...
 
     async def start(self, id: str) -> ContainerState:
-        """Start it; a running one is left alone. Returns once the first instruction can run."""
+        """Start it; a running one is left alone, one that has ended runs again with what it has written to its root.
+
+        Returns once the first instruction can run.
+        """
         ...
 
     async def signal(self, id: str, signal: str) -> None:
@@ -242,7 +245,8 @@ class Runtime(Protocol):
         ...
 
     def logs(self, id: str, cursor: str = "", *, follow: bool = False) -> AsyncIterator[LogLine]:
-        """Its output after ``cursor``; with ``follow`` until it has ended and all has been given."""
+        """Its output after ``cursor``, that of all its runs; with ``follow`` until it has ended and all has been given.
+        """
         ...
 
     async def stats(self, id: str) -> ContainerStats | None:

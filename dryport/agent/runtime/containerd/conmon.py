@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,9 @@ from dryport.agent.runtime.containerd import k8s_log
 from dryport.agent.runtime.interface import RuntimeFailure
 
 _ENVIRONMENT = {"PATH": os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")}
+
+
+_CONMON_FILES = ("conmon.pid", "pid", "ctl", "winsz", "attach", "oom")
 
 
 class _Sync(msgspec.Struct):
@@ -34,28 +38,23 @@ class Runc:
 
         The process waits for ``start``. Raises RuntimeFailure.
         """
-        reading, writing = os.pipe()
+        # A socket, not a pipe: uvloop closes a pipe's descriptor twice, and by then the number may be somebody else's.
+        ours, theirs = socket.socketpair()
         arguments = self._monitor_arguments(id, home, terminal, interactive, keep_log)
-        reader = asyncio.StreamReader()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", buffering=0)
-        )
+        reader, writer = await asyncio.open_connection(sock=ours)
         try:
-            try:
+            with theirs:
                 child = await asyncio.create_subprocess_exec(
                     "conmon",
                     *arguments,
-                    env={**_ENVIRONMENT, "_OCI_SYNCPIPE": str(writing)},
-                    pass_fds=(writing,),
+                    env={**_ENVIRONMENT, "_OCI_SYNCPIPE": str(theirs.fileno())},
+                    pass_fds=(theirs.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
                     cwd=home,  # where it drops a file called "oom"
                     start_new_session=True,
                 )
-            finally:
-                os.close(writing)
             line = await reader.readline()
             assert child.stderr is not None
             if not line:
@@ -63,7 +62,7 @@ class Runc:
                 raise _cannot_start(f"conmon ended: {said}")
             await child.wait()
         finally:
-            transport.close()
+            writer.close()
         answer = msgspec.json.decode(line, type=_Sync)
         if answer.data < 0:
             raise _cannot_start(answer.message)
@@ -88,6 +87,11 @@ class Runc:
         code, output = await self.run("delete", "--force", id)
         if code != 0 and "does not exist" not in output:
             raise RuntimeFailure("CannotRemoveContainerError", _words(output))
+
+    def forget(self, id: str, home: Path) -> None:
+        """Remove what the conmon of an earlier run left: the next one makes these anew, or would be taken for it."""
+        for file in (self._exits / id, *(home / name for name in _CONMON_FILES)):
+            file.unlink(missing_ok=True)
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         """Run runc; its exit code and what it printed."""

@@ -89,6 +89,12 @@ class Container:
         write(self.home / "started.json", started)
         self.started = started
 
+    def reset(self) -> None:
+        """Be as it was before it was started. The end goes last: until then it counts as ended."""
+        for name in ("started.json", "ended.json"):
+            (self.home / name).unlink(missing_ok=True)
+        self.started = self.ended = None
+
     def set_ended(self, ended: Ended) -> Ended:
         """Note how it ended, and wake whoever waits. File times are coarse: no end lies before its start."""
         if self.started is not None and ended.at < self.started.at:

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dryport.agent.runtime.interface import LogLine
@@ -20,6 +21,7 @@ from dryport.agent.runtime.log_lines import Entry, Joiner, timestamp
 SEGMENT_SIZE = 32 * 1024 * 1024  # bytes at which conmon starts a new file
 KEPT = 4
 _CHUNK = 256 * 1024
+_TAIL = 1024 * 1024  # bytes at a log's end in which its last lines begin
 _BATCH = 0.01  # seconds to wait for more after a change, so that a chatty container costs few wake-ups
 
 
@@ -40,6 +42,18 @@ def keep_segments(home: Path) -> None:
             numbers.append(newest + 1)
         for number in numbers[:-KEPT]:
             (home / f"log.{number}").unlink()
+
+
+def end_lines(home: Path) -> None:
+    """End the lines that a run left unfinished, so that those of the next run don't go on with them. Idempotent."""
+    with suppress(FileNotFoundError), (home / "log").open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        begin = max(0, size - _TAIL)
+        partial = {entry.stream: entry for entry in entries(os.pread(log.fileno(), _TAIL, begin), 0, 0)}
+        for stream, entry in partial.items():
+            if entry.partial:
+                stamp = datetime.fromtimestamp(int(entry.at), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                log.write(f"{stamp}.{int(entry.at % 1 * 1e9):09d}+00:00 {stream} F \n".encode())
 
 
 async def read(

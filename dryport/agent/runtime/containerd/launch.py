@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.agent.runtime.cgroups import Cgroups
-from dryport.agent.runtime.containerd import rootfs
+from dryport.agent.runtime.containerd import k8s_log, rootfs
 from dryport.agent.runtime.containerd.conmon import Runc
 from dryport.agent.runtime.containerd.container import Container, Started, write
 from dryport.agent.runtime.containerd.watch import Watch
@@ -39,11 +39,14 @@ class Launcher:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def start(self, container: Container) -> None:
-        """Start a container that has not been started. Raises RuntimeFailure."""
-        spec = container.record.spec
+        """Start a container that does not run. Raises RuntimeFailure; one that had ended is then as it was."""
+        spec, before = container.record.spec, container.ended
         async with self._places:
             if (container.home / "config.json").exists():
-                await self._runc.delete(container.id)  # what an attempt that was cut short left
+                await self._runc.delete(container.id)  # what an earlier run, or an attempt that was cut short, left
+                self._runc.forget(container.id, container.home)
+                k8s_log.end_lines(container.home)
+                container.reset()
             try:
                 await self._prepare(container)
                 pid = await self._runc.create(
@@ -57,6 +60,8 @@ class Launcher:
                 await self._runc.start(container.id)
             except BaseException as error:
                 await self._runc.delete(container.id)
+                if before is not None:
+                    container.set_ended(before)
                 if isinstance(error, OSError):  # a full disk, for one
                     raise RuntimeFailure("CannotStartContainerError", str(error)) from error
                 raise
@@ -131,7 +136,6 @@ class Launcher:
         root = await rootfs.prepare(container.home, record.layers, record.spec.root_size)
         around = self._surroundings(container, root)
         write(container.home / "config.json", oci.build(_with_files(container), record.unpacked.image, around))
-        (container.home / "conmon.pid").unlink(missing_ok=True)
 
     def _started(self, container: Container, first: Process, at: float) -> None:
         monitor = _monitor(container.home) or Process(pid=0, ticks=0)

@@ -179,7 +179,7 @@ class ContainerdRuntime:
 
     async def _start(self, container: Container) -> ContainerState:
         async with container.lock:
-            if container.started is None:
+            if not container.running:
                 await self._launcher.start(container)
             return container.state()
 
