@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from random import Random
+
+_NOT_VERSION_AND_VARIANT = ~(0xF << 76 | 0x3 << 62)
+_VERSION_4 = 0x4 << 76 | 0x2 << 62
 
 
 def hexadecimal(random: Random, digits: int) -> str:
@@ -13,7 +15,9 @@ def hexadecimal(random: Random, digits: int) -> str:
 
 def uuid4(random: Random) -> str:
     """A version 4 UUID (RFC 9562), as request ids and ECS attachment ids are."""
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+    bits = random.getrandbits(128) & _NOT_VERSION_AND_VARIANT | _VERSION_4
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def resource_id(random: Random, prefix: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from dryport.aws import sigv4
 from dryport.aws.errors import ServiceError
@@ -75,8 +76,7 @@ _MISMATCH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """What a signature covers besides the body."""
 
     method: str
@@ -86,8 +86,7 @@ class Signed:
     source_ip: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """A signature that was read, with the credential it claims; not yet checked."""
 
     signature: sigv4.Signature

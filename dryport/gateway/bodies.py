@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+import msgspec
 
 from dryport.aws import sigv4
 from dryport.aws.errors import ServiceError
@@ -17,8 +18,7 @@ from dryport.gateway.payload import BodyPayload, ChunkedPayload
 _HASH = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """``signed_hash`` is what the signature covers; ``stated`` what the client says of the body, where that counts."""
 
     signed_hash: str

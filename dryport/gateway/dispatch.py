@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from dryport.aws import identifiers
 from dryport.aws.errors import ServiceError, not_implemented, unsupported_parameter
 from dryport.control.config import DEFAULT_REGION
@@ -16,6 +18,7 @@ from dryport.gateway import answers, bodies, fallback, policies, protocols
 from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
 from dryport.gateway.constraints import Constraints
 from dryport.gateway.exchange import BodyTooLarge, Disconnected, RsgiExchange
+from dryport.gateway.json_types import quick_reader
 from dryport.gateway.models import Models, OperationModel, ServiceModel
 from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
@@ -35,6 +38,7 @@ class Compiled:
     service: str
     operation: Operation
     codec: Codec
+    quick: Callable[[bytes], dict[str, Any] | None] | None  # reads and checks in one, where it can
     check: Callable[[dict[str, Any]], None]
     refused: Callable[[dict[str, Any]], str | None]
     check_answer: Callable[[Mapping[str, Any]], None] | None
@@ -81,6 +85,7 @@ class Endpoint:
             service=self.model.name,
             operation=operation,
             codec=self.protocol(protocol).codec(model),
+            quick=quick_reader(self.model, shape) if shape is not None and protocol.startswith("json-") else None,
             check=self._constraints.checker(model.name, shape),
             refused=Unsupported(operation.unsupported).find,
             check_answer=answers.checker(self.model, model) if answers.WANTED else None,
@@ -261,11 +266,13 @@ class Dispatcher:
     @staticmethod
     def _given(compiled: Compiled, message: Message) -> dict[str, Any]:
         """The input, read and validated. Raises ServiceError."""
-        try:
-            given = compiled.codec.read(message)
-            compiled.check(given)
-        except RecursionError:
-            raise serialization_error("The document is nested too deeply.") from None
+        given = compiled.quick(message.body) if compiled.quick is not None else None
+        if given is None:
+            try:
+                given = compiled.codec.read(message)
+                compiled.check(given)
+            except RecursionError:
+                raise serialization_error("The document is nested too deeply.") from None
         refused = compiled.refused(given)
         if refused is not None:
             operation = compiled.operation
@@ -300,8 +307,7 @@ def _may_be_unsigned(compiled: Compiled | ServiceError) -> bool:
     return isinstance(compiled, Compiled) and compiled.unsigned_body
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(msgspec.Struct):
     route: Route
     signed: Signed
     body: bytes | None

@@ -29,6 +29,16 @@ def source_ip(client: str) -> str:
     return client.rpartition(":")[0].strip("[]")
 
 
+def _headers(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name: what came several times is joined (RFC 9110 section 5.2)."""
+    headers = dict(pairs)
+    if len(headers) != len(pairs):
+        headers = {}
+        for name, value in pairs:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
 class RsgiExchange:
     """Implements ``http.Exchange``.
 
@@ -36,7 +46,7 @@ class RsgiExchange:
     """
 
     __slots__ = (
-        "_headers", "_protocol", "_scope", "decoded_path", "header", "method", "path", "query", "sent", "source_ip",
+        "_protocol", "_scope", "decoded_path", "header", "headers", "method", "path", "query", "sent", "source_ip",
         "status",
     )  # fmt: skip
 
@@ -46,21 +56,12 @@ class RsgiExchange:
         self.method: str = scope.method
         self.decoded_path: str = scope.path
         self.query: str = scope.query_string
-        self.header = scope.headers.get
+        self.headers: Mapping[str, str] = _headers(scope.headers.items())
+        self.header = self.headers.get
         self.source_ip = source_ip(scope.client)
         self.path = "/" if self.decoded_path == "/" else quote(self.decoded_path, safe=_PATH_SAFE)
         self.status = 0  # of the answer, once there is one
         self.sent = 0
-        self._headers: dict[str, str] | None = None
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = {}
-            for name, value in self._scope.headers.items():
-                headers[name] = f"{headers[name]},{value}" if name in headers else value
-        return headers
 
     @property
     def scheme(self) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from dryport.aws.errors import ServiceError, not_implemented
 from dryport.gateway.models import ServiceModel
@@ -20,20 +21,18 @@ _FORM = "application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where a request goes. ``service`` is botocore's name; ``paths`` are the spellings its path may have come in."""
 
     service: str
     protocol: str
     operation: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
+    form: Mapping[str, str] = {}
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(msgspec.Struct, frozen=True):
     """What routing looks at. ``form`` is the decoded body of a form, empty for others."""
 
     method: str

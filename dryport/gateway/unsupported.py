@@ -9,7 +9,10 @@ _Tree = dict[str, Any]
 
 
 class Unsupported:
-    """Paths such as ``overrides.cpu``, through lists (and the values of maps) without an index."""
+    """Paths such as ``overrides.cpu``, through lists (and the values of maps) without an index.
+
+    A member that is false, an empty list or an empty structure asks for nothing and is no hindrance.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._tree: _Tree = {}
@@ -26,14 +29,14 @@ class Unsupported:
 def _find(tree: _Tree, value: Any, path: str) -> str | None:
     if isinstance(value, list):
         return next((found for item in value if (found := _find(tree, item, path)) is not None), None)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or tree.keys().isdisjoint(value):
         return None
     for name, below in tree.items():
-        if name in value:
-            here = f"{path}.{name}" if path else name
-            if not below:
-                return here
-            found = _find(below, value[name], here)
-            if found is not None:
-                return found
+        item = value.get(name)
+        if item is None or item is False or item in ([], {}):
+            continue
+        here = f"{path}.{name}" if path else name
+        found = _find(below, item, here) if below else here
+        if found is not None:
+            return found
     return None

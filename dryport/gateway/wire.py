@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.models import OperationModel, ServiceModel, Shape
@@ -14,8 +16,7 @@ from dryport.gateway.service import Payload
 Headers = list[tuple[str, str]]
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct):
     """A request, as far as a protocol reads it.
 
     ``labels`` are the path's parts that a REST template names, decoded; ``form`` the parameters of a query protocol's
@@ -28,13 +29,12 @@ class Message:
     header: Callable[[str], str | None]
     headers: Callable[[], Mapping[str, str]]
     body: bytes = b""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
+    form: Mapping[str, str] = {}
     payload: Payload | None = None
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """An answer: ``file`` with ``start`` and ``end`` (exclusive) stands in for ``body`` where one is sent."""
 
     status: int

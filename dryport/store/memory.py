@@ -13,7 +13,7 @@ import msgspec
 
 from dryport.store.interface import Change, IndexValue, T, Table
 
-_CACHE_SIZE = 20_000  # decoded objects kept a table
+_CACHE_BYTES = 512 * 1024  # of encoded objects, whose decoded forms (about eight times as large) are kept a table
 
 
 def _values(value: IndexValue) -> tuple[str, ...]:
@@ -27,12 +27,13 @@ def _values(value: IndexValue) -> tuple[str, ...]:
 class _Rows:
     """One table's rows and indexes."""
 
-    __slots__ = ("cache", "decoder", "encoded", "indexes", "table")
+    __slots__ = ("cache", "cached", "decoder", "encoded", "indexes", "table")
 
     def __init__(self, table: Table[Any]) -> None:
         self.table = table
         self.encoded: dict[str, bytes] = {}
         self.cache: dict[str, Any] = {}
+        self.cached = 0  # bytes that the cache's objects have, encoded; an estimate where they changed in size
         self.decoder = msgspec.msgpack.Decoder(table.type)
         # Dictionaries with no values stand in for ordered sets.
         self.indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in table.indexes}
@@ -44,15 +45,22 @@ class _Rows:
             if encoded is None:
                 return None
             item = self.decoder.decode(encoded)
-            self._remember(key, item)
+            self._remember(key, item, encoded)
         return item
 
-    def _remember(self, key: str, item: Any) -> None:
-        if len(self.cache) >= _CACHE_SIZE:
-            # The oldest entries make way, many at once, so that the cost a call stays constant.
-            for old in list(self.cache)[: _CACHE_SIZE // 4]:
-                del self.cache[old]
-        self.cache[key] = item
+    def _remember(self, key: str, item: Any, encoded: bytes) -> None:
+        cache = self.cache
+        if key not in cache:
+            self.cached += len(encoded)
+            if self.cached > _CACHE_BYTES:
+                self._make_room()
+        cache[key] = item
+
+    def _make_room(self) -> None:
+        # The oldest quarter makes way at once, so that the cost a call stays constant.
+        for old in list(self.cache)[: len(self.cache) // 4 + 1]:
+            del self.cache[old]
+        self.cached = sum(len(self.encoded[key]) for key in self.cache)
 
     def set(self, key: str, item: Any, encoded: bytes) -> None:
         before = self.get(key)
@@ -64,7 +72,7 @@ class _Rows:
                 for value in new:
                     self.indexes[name].setdefault(value, {})[key] = None
         self.encoded[key] = encoded
-        self._remember(key, item)
+        self._remember(key, item, encoded)
 
     def remove(self, key: str) -> None:
         before = self.get(key)

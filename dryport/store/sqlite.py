@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,57 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-_UPSERT = (
-    "INSERT INTO objects (kind, key, born, body) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
-)
+_MOST_ROWS = 32  # a statement
+_CHECKPOINT_PAGES = 4000  # of 4 KiB in the log before they go into the file
 
 
 class _Group:
     """Changes that will be flushed together, and the waiters for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self) -> None:
         self.changes: list[tuple[Change[Any], bytes | None, bytes | None]] = []
         self.sequences: dict[str, int] = {}
-        self.done: asyncio.Future[None] = loop.create_future()
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def waiter(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future of one's own that ends with the group's flush."""
+        future = loop.create_future()
+        self._waiters.append(future)
+        return future
+
+    def end(self, error: StoreUnavailable | None) -> None:
+        """Tell every waiter that has not gone away."""
+        for future in self._waiters:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+
+def _statements(head: str, row: str, tail: str) -> dict[int, str]:
+    """A statement for each number of rows that is a power of two."""
+    sizes = [1 << power for power in range(_MOST_ROWS.bit_length())]
+    return {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in sizes}
+
+
+_UPSERT = _statements(
+    "INSERT INTO objects (kind, key, born, body)",
+    "(?, ?, ?, ?)",
+    "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
+)
+_ADVANCE = _statements("REPLACE INTO sequences (name, value)", "(?, ?)", "")
+
+
+def _execute_rows(connection: sqlite3.Connection, statements: dict[int, str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows, many a statement: each statement passes the interpreter's lock to and fro, which is what costs."""
+    start, size = 0, _MOST_ROWS
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        connection.execute(statements[size], list(chain.from_iterable(rows[start : start + size])))
+        start += size
 
 
 class SqliteStore:
@@ -51,6 +90,7 @@ class SqliteStore:
         self._gathering: _Group | None = None
         self._flushing: _Group | None = None
         self._watches: list[SqliteWatch] = []
+        self._closed = False
 
     @classmethod
     def open(cls, path: Path) -> SqliteStore:
@@ -64,6 +104,7 @@ class SqliteStore:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.executescript(_SCHEMA)
             stored: dict[str, dict[str, bytes]] = {}
             born = 0
@@ -89,6 +130,8 @@ class SqliteStore:
 
     def apply(self, work: Callable[[Transaction], R]) -> R:
         """Run ``work`` now without waiting for the disk: nobody may be told of it before ``settled``."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         state = self._state
         try:
             result = work(state)
@@ -99,7 +142,7 @@ class SqliteStore:
         if state.changes or state.advanced:
             group = self._gathering
             if group is None:
-                group = self._gathering = _Group(self._loop)
+                group = self._gathering = _Group()
                 if self._flushing is None:
                     # At the end of this turn of the loop, with whatever else it brings.
                     self._loop.call_soon(self._flush)
@@ -111,7 +154,7 @@ class SqliteStore:
     async def settled(self) -> None:
         group = self._gathering or self._flushing
         if group is not None:
-            await asyncio.shield(group.done)
+            await group.waiter(self._loop)
 
     def _flush(self) -> None:
         group = self._gathering
@@ -125,7 +168,8 @@ class SqliteStore:
         latest: dict[tuple[str, str], bytes | None] = {}
         for change, _, encoded in group.changes:
             latest[change.table.name, change.key] = encoded
-        puts, deletes = [], []
+        puts: list[tuple[str, str, int, bytes]] = []
+        deletes = []
         for (kind, key), encoded in latest.items():
             if encoded is None:
                 deletes.append((kind, key))
@@ -135,9 +179,9 @@ class SqliteStore:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_UPSERT, puts)
+            _execute_rows(connection, _UPSERT, puts)
             connection.executemany("DELETE FROM objects WHERE kind = ? AND key = ?", deletes)
-            connection.executemany("REPLACE INTO sequences VALUES (?, ?)", group.sequences.items())
+            _execute_rows(connection, _ADVANCE, list(group.sequences.items()))
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:
@@ -147,7 +191,7 @@ class SqliteStore:
     def _flushed(self, group: _Group, error: BaseException | None) -> None:
         self._flushing = None
         if error is None:
-            group.done.set_result(None)
+            group.end(None)
             self._notify([change for change, _, _ in group.changes])
         else:
             self._give_up(group, error)
@@ -163,9 +207,7 @@ class SqliteStore:
         for lost in reversed(refused):
             self._state.undo(lost.changes)
         for lost in refused:
-            if not lost.done.cancelled():
-                lost.done.set_exception(StoreUnavailable(f"the state could not be written: {error}"))
-                lost.done.exception()  # retrieved: a group without waiters is no unhandled error
+            lost.end(StoreUnavailable(f"the state could not be written: {error}"))
 
     def _notify(self, changes: list[Change[Any]]) -> None:
         for watch in self._watches:
@@ -179,6 +221,7 @@ class SqliteStore:
         return watch
 
     async def close(self) -> None:
+        self._closed = True
         while self._gathering is not None or self._flushing is not None:
             await self.settled()
             await asyncio.sleep(0)

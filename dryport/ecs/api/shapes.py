@@ -50,25 +50,29 @@ _CONTAINER_OPTIONAL = {
 
 
 class EncodedCache(Generic[T]):
-    """Objects' shapes as JSON, kept for as long as the very same object is stored; at most ``size`` of them."""
+    """Objects' shapes as JSON, kept for as long as the very same object is stored; at most ``size`` bytes of them."""
 
-    def __init__(self, shape: Callable[[T], Json], size: int = 4_096) -> None:
+    def __init__(self, shape: Callable[[T], Json], size: int) -> None:
         self._shape = shape
         self._size = size
-        self._kept: dict[str, tuple[T, msgspec.Raw]] = {}
+        self._held = 0
+        self._kept: dict[str, tuple[T, bytes, msgspec.Raw]] = {}
         self._encoder = msgspec.json.Encoder()
 
     def get(self, key: str, item: T) -> msgspec.Raw:
         """The encoded shape of the object that is stored under ``key``."""
         kept = self._kept.get(key)
         if kept is not None and kept[0] is item:
-            return kept[1]
-        encoded = msgspec.Raw(self._encoder.encode(self._shape(item)))
-        if len(self._kept) >= self._size:
-            for old in list(self._kept)[: self._size // 4]:
-                del self._kept[old]
-        self._kept[key] = (item, encoded)
-        return encoded
+            return kept[2]
+        encoded = self._encoder.encode(self._shape(item))
+        self._held += len(encoded) - (len(kept[1]) if kept is not None else 0)
+        if self._held > self._size:
+            # The oldest quarter makes way at once, so that the cost a call stays constant.
+            for old in list(self._kept)[: len(self._kept) // 4 + 1]:
+                self._held -= len(self._kept.pop(old)[1]) if old != key else 0
+        raw = msgspec.Raw(encoded)
+        self._kept[key] = (item, encoded, raw)
+        return raw
 
 
 def time(seconds: float) -> float:
@@ -180,8 +184,6 @@ def cluster(cluster: Cluster, counts: Json, include: frozenset[str]) -> Json:
         "capacityProviders": cluster.capacity_providers,
         "defaultCapacityProviderStrategy": cluster.default_capacity_provider_strategy,
     }
-    if "CONFIGURATIONS" in include and cluster.configuration:
-        shape["configuration"] = cluster.configuration
     if "ATTACHMENTS" in include:
         shape["attachments"] = []
         shape["attachmentsStatus"] = "UPDATE_COMPLETE"
@@ -192,6 +194,6 @@ def _without_tags(each: Task) -> Json:
     return task(each, tags=False)
 
 
-TASKS_JSON: EncodedCache[Task] = EncodedCache(task)
-UNTAGGED_TASKS_JSON: EncodedCache[Task] = EncodedCache(_without_tags)
-TASK_DEFINITIONS_JSON: EncodedCache[TaskDefinition] = EncodedCache(task_definition)
+TASKS_JSON: EncodedCache[Task] = EncodedCache(task, 512 * 1024)
+UNTAGGED_TASKS_JSON: EncodedCache[Task] = EncodedCache(_without_tags, 512 * 1024)
+TASK_DEFINITIONS_JSON: EncodedCache[TaskDefinition] = EncodedCache(task_definition, 128 * 1024)
