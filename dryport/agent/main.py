@@ -152,7 +152,8 @@ def main() -> int:
     settings = agent_settings.load(sys.argv[1:], os.environ)
     faulthandler.register(signal.SIGUSR2)  # where every thread is, to standard error
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("pyroute2").setLevel(logging.WARNING)  # it tells every netlink message
+    for library in ("pyroute2", "hpack", "asyncio"):  # they tell every message and header
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         lock = _lock(settings.state_dir)
     except BlockingIOError:

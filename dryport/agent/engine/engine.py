@@ -138,6 +138,7 @@ class Engine:
         if reason := accept.refusal(task, docker=docker):
             self.refuse(task.arn, f"ResourceInitializationError: {reason}")
             return
+        log.debug("task %s has come", task.arn)
         record = accept.record_of(task, time.time(), lambda n: secrets.token_hex(n)[:n], docker=docker)
         if task.awsvpc:
             record.namespace = self._host.network.reserve()

@@ -21,6 +21,7 @@ from dryport.client import PATIENCE, ApiError, Client, Credentials, Unreachable
 _ATTEMPTS = 5
 _FIRST_RETRY = 0.5  # seconds
 _MARGIN = 600.0  # seconds: a token that ends sooner is renewed
+_REFUSALS = ("401", "403", "unauthorized", "denied", "forbidden", "authoriz")
 
 
 class Images:
@@ -43,14 +44,28 @@ class Images:
             image = await self._runtime.image(container.image)
             if image is not None:
                 return image
-        auth = await self._auth(container, credentials)
         try:
-            return await self._pull(container.image, auth)
+            return await self._pull_with_auth(task, container, credentials)
         except PullError:
             image = await self._runtime.image(container.image) if behavior == "default" else None
             if image is None:
                 raise
             return image
+
+    async def _pull_with_auth(self, task: Task, container: Container, credentials: Credentials | None) -> Image:
+        role = task.execution_role_credentials
+        name = role.role_arn if role else ""
+        kept = [known.result()[0] for known in self._tokens.values() if known.done() and not known.exception()]
+        auth = await self._auth(container, credentials, name)
+        try:
+            return await self._pull(container.image, auth)
+        except PullError as error:
+            # A token that is kept may have lost its worth meanwhile: a fresh one decides.
+            refused = any(word in error.message.lower() for word in _REFUSALS)
+            if auth not in kept or not refused:
+                raise
+            self._tokens.clear()
+            return await self._pull(container.image, await self._auth(container, credentials, name))
 
     async def _pull(self, reference: str, auth: RegistryAuth | None) -> Image:
         for attempt in range(_ATTEMPTS):
@@ -62,12 +77,12 @@ class Images:
                 await asyncio.sleep(_FIRST_RETRY * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _auth(self, container: Container, credentials: Credentials | None) -> RegistryAuth | None:
+    async def _auth(self, container: Container, credentials: Credentials | None, role: str) -> RegistryAuth | None:
         wanted = container.registry_authentication
         if wanted is None:
             return None
         if wanted.type == "ecr" and wanted.ecr_auth_data is not None:
-            return await self._ecr(wanted.ecr_auth_data, credentials)
+            return await self._ecr(wanted.ecr_auth_data, credentials, role)
         if wanted.type == "asm" and wanted.asm_auth_data is not None:
             if credentials is None:
                 raise retrieval("registry auth from asm", "the task has no execution role")
@@ -76,11 +91,13 @@ class Images:
             return _basic(text)
         return None
 
-    async def _ecr(self, wanted: EcrAuth, role: Credentials | None) -> RegistryAuth:
-        credentials = role if wanted.use_execution_role else self._identity.credentials()
+    async def _ecr(self, wanted: EcrAuth, own: Credentials | None, role: str) -> RegistryAuth:
+        credentials = own if wanted.use_execution_role else self._identity.credentials()
         if credentials is None:
             raise retrieval("ecr registry auth", "the task has no execution role")
-        key = (wanted.registry_id, wanted.region, wanted.endpoint_override, *map(str, credentials[:1]))
+        # Every session of a role has the role's rights, no more and no less.
+        holder = role if role and wanted.use_execution_role else credentials.access_key_id
+        key = (wanted.registry_id, wanted.region, wanted.endpoint_override, holder)
         known = self._tokens.get(key)
         if known is not None and known.done() and (known.exception() or known.result()[1] < time.time() + _MARGIN):
             known = None

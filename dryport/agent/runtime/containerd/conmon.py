@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from dryport.agent.runtime.containerd import k8s_log
 from dryport.agent.runtime.interface import RuntimeFailure
+from dryport.agent.runtime.processes import Process
 
 _ENVIRONMENT = {"PATH": os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")}
 
 
+_LOOK_AGAIN = 0.1  # seconds between looks at a process that does not go on
 _CONMON_FILES = ("conmon.pid", "pid", "ctl", "winsz", "attach", "oom")
 
 
@@ -68,11 +71,29 @@ class Runc:
             raise _cannot_start(answer.message)
         return answer.data
 
-    async def start(self, id: str) -> None:
-        """Let the first process go on into the container's program."""
-        code, output = await self.run("start", id)
-        if code != 0:
-            raise _cannot_start(output)
+    async def start(self, id: str, first: Process) -> None:
+        """Let the first process go on into the container's program; it waits for a reader of runc's ``exec.fifo``.
+
+        This is all that ``runc start`` does (libcontainer's ``container.exec``), and it takes 20 ms of processor time
+        for it. Raises RuntimeFailure.
+        """
+        fifo = self._root / id / "exec.fifo"
+        try:
+            handle = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise _cannot_start("cannot start a container that has stopped") from error
+        loop, written = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(handle, written.set)
+        try:
+            while not written.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(written.wait(), _LOOK_AGAIN)
+                if not written.is_set() and not first.alive():
+                    raise _cannot_start("the container's process ended before it was started")
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+        fifo.unlink(missing_ok=True)  # by which runc knows that it was started
 
     async def status(self, id: str) -> tuple[str, int]:
         """runc's word for what the container is doing ("" where it knows none), and its first process's pid."""

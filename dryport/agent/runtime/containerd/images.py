@@ -13,6 +13,7 @@ import msgspec
 from dryport.agent.runtime import pull_errors
 from dryport.agent.runtime.containerd import registry_hosts
 from dryport.agent.runtime.containerd.client import Client, ContainerdError
+from dryport.agent.runtime.containerd.registry_head import RegistryHead
 from dryport.agent.runtime.interface import Data, Image, PullError, RegistryAuth, RuntimeFailure
 
 # Seconds before each further attempt where the registry could not be reached; a missing image is asked for once more.
@@ -36,6 +37,7 @@ class Images:
         self._sleep = sleep
         self._known: dict[str, Unpacked] = {}
         self._layers: dict[str, list[str]] = {}
+        self._head = RegistryHead()
         self._pulls: dict[tuple[str, str, str], asyncio.Task[Image]] = {}
 
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
@@ -95,7 +97,14 @@ class Images:
         """Every image that is here, by the digest of its configuration."""
         return [image.id for image in await self._client.images()]
 
+    async def close(self) -> None:
+        """Let go of the registries."""
+        await self._head.close()
+
     async def _pull(self, reference: str, auth: RegistryAuth | None) -> Image:
+        known = self._known.get(reference)
+        if known is not None and await self._head.digest(canonical(reference), auth) == known.image.digest:
+            return known.image  # and whoever asks has just been let in by the registry
         registry_hosts.ensure(self._registries, registry_hosts.registry_of(reference))
         retries = 0
         while True:

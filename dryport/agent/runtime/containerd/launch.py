@@ -57,7 +57,7 @@ class Launcher:
                     keep_log=spec.log_driver != "none",
                 )
                 first, at = process(pid), time.time()
-                await self._runc.start(container.id)
+                await self._runc.start(container.id, first)
             except BaseException as error:
                 await self._runc.delete(container.id)
                 if before is not None:

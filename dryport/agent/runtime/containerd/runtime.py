@@ -175,6 +175,7 @@ class ContainerdRuntime:
             self._opened.cancel()
         await self._collector.close()
         await self._watch.close()
+        await self._images.close()
         self._client.close()
 
     async def _start(self, container: Container) -> ContainerState:
