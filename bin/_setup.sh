@@ -40,6 +40,7 @@ make_environment() { # extras
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || die "python3 -m venv failed"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$root[$1]" 2> >(grep -v WARNING >&2) ||
     die "pip could not install Dryport's dependencies"
+  "$venv/bin/python" -m dryport.gateway.models || die "the service models could not be prepared"
   printf '%s' "$wanted" >"$venv/.made-from"
 }
 

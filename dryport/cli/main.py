@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
 from dryport import __version__
-from dryport.cli import doctor, environment, join, lifecycle, status
+
+# Each command's module and the command in it; a command's module is imported when it is called or listed.
+_COMMANDS = {
+    "up": ("lifecycle", "up"),
+    "down": ("lifecycle", "down"),
+    "status": ("status", "status"),
+    "doctor": ("doctor", "doctor"),
+    "env": ("environment", "environment"),
+    "join": ("join", "join"),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"dryport.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dryport")
 def main() -> None:
     """Amazon ECS, ECR and Fargate on machines that you own.
@@ -20,13 +43,6 @@ def main() -> None:
     dryport down                   stop it
     """
 
-
-main.add_command(lifecycle.up)
-main.add_command(lifecycle.down)
-main.add_command(status.status)
-main.add_command(doctor.doctor)
-main.add_command(environment.environment)
-main.add_command(join.join)
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,8 @@
 
 botocore's models hold all documentation and are decoded whole (EC2: 60 MB of Python objects), which a control plane
 of 40 MB cannot afford. ``build`` writes what the gateway needs of them into an SQLite file, in a process of its own;
-``Models`` then reads single operations and shapes on first use.
+``Models`` then reads single operations and shapes on first use. ``python -m dryport.gateway.models`` makes the file
+ahead of time; one that botocore has outgrown is made again by whoever opens it.
 """
 
 from __future__ import annotations
@@ -178,7 +179,6 @@ def build(path: Path, services: Iterable[str]) -> None:
                 _build_service(connection, service, source)
         connection.execute("COMMIT")
         connection.close()
-        os.chmod(scratch, 0o644)
         os.replace(scratch, path)
     except BaseException:
         os.unlink(scratch)
@@ -203,8 +203,14 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
     connection.executemany("INSERT INTO shapes VALUES (?, ?, ?)", ((service, name, encode(s)) for name, s in shapes))
 
 
+# Those that have rooms: what is prepared at installation time, before anyone is waiting for it.
+SERVICES = ("ec2", "ecr", "ecs", "logs", "s3", "secretsmanager", "ssm", "sts")
+
+
 def default_path() -> Path:
-    """Where the file is kept: the user's cache directory."""
+    """Where the file is kept: in the Python environment that botocore is in too, else in the user's cache directory."""
+    if sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK):
+        return Path(sys.prefix) / "share" / "dryport" / "models.db"
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(home) / "dryport" / "models.db"
 
@@ -290,7 +296,7 @@ class Models:
 
     def _rebuild(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "dryport.gateway.models", str(self._path), *self._names]
+        command = [sys.executable, "-m", "dryport.gateway.models", "--build", str(self._path), *self._names]
         subprocess.run(command, check=True)
         connection = self._fresh()
         if connection is None:
@@ -303,5 +309,16 @@ class Models:
         return ServiceModel(self._connection, name, self._metadata[name])
 
 
+def main() -> None:
+    """Entry point of ``python -m dryport.gateway.models``: makes the file, where it is missing or out of date.
+
+    With ``--build PATH SERVICE...`` it writes that file whatever is there.
+    """
+    if sys.argv[1:2] == ["--build"]:
+        build(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        Models(SERVICES)
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), sys.argv[2:])
+    main()

@@ -10,9 +10,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from dryport.agent.runtime.containerd.client import Client
-from dryport.agent.runtime.interface import RuntimeFailure
-
 # The CRI plug-in is there for its image service alone: pulls, unpacking and credentials inside the daemon. Its stream
 # server cannot be turned off in 1.6; it takes a random port of loopback and serves nothing without a pod.
 _CONFIG = """version = 2
@@ -79,6 +76,10 @@ def argv(state_dir: Path) -> list[str]:
 
 async def ready(state_dir: Path, timeout: float = 10.0) -> bool:
     """Wait until it answers; False if it has not within ``timeout`` seconds."""
+    # Here, because whoever only starts it should not wait for grpclib.
+    from dryport.agent.runtime.containerd.client import Client
+    from dryport.agent.runtime.interface import RuntimeFailure
+
     client = Client(socket(state_dir))
     deadline = asyncio.get_running_loop().time() + timeout
     try:

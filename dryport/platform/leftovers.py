@@ -11,12 +11,9 @@ import ctypes
 import os
 from pathlib import Path
 
-from dryport.agent.settings import Settings
 from dryport.control.config import Config
-from dryport.host import cgroups, namespaces
-from dryport.host.daemon import Host
-from dryport.host.machine import Machine
 
+# What only the end of a Dryport needs is imported there: it would double the supervisor's start.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH = 2
 
@@ -26,6 +23,9 @@ def clear(config: Config) -> None:
 
     No process of this Dryport may be running. Raises TimeoutError where a process does not die, OSError.
     """
+    from dryport.agent.settings import Settings
+    from dryport.host import cgroups, namespaces
+
     agent = Settings(endpoint="", state_dir=agent_dir(config))
     cgroups.delete(f"dryport/{agent.slug}")
     for hierarchy in cgroups.directories("dryport"):
@@ -53,6 +53,9 @@ def _unmount_below(directory: Path) -> None:
 
 
 async def _tear_down_networks(config: Config) -> None:
+    from dryport.host.daemon import Host
+    from dryport.host.machine import Machine
+
     machine = await Machine.open(config)
     host = Host(config, machine)
     try:

@@ -96,8 +96,9 @@ async def supervise(config: Config) -> None:
     for number, keep in ((signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGUSR1, True)):
         loop.add_signal_handler(number, ask, keep)
 
-    for each in children.values():
-        each.start()
+    # The control plane first: everything else waits for it.
+    for name in ("control", "host", "containerd", "agent"):
+        children[name].start()
     keep_tasks = await asked
     if keep_tasks:
         for name in ("agent", "control", "containerd", "host"):

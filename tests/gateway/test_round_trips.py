@@ -47,6 +47,8 @@ NAMES = sorted({name for name, _ in SERVICES})
 LOSSY = {"query", "ec2", "rest-xml"}
 # These look like others but for the endpoint that they are sent to.
 ENDPOINTS = {"ListDirectoryBuckets"}
+# botocore reads this one's answer with a function of its own, not with its parsers.
+OWN_PARSER = {"GetBucketLocation"}
 seeds = st.integers(0, 2**32)
 
 
@@ -135,7 +137,7 @@ def test_inputs(models: Models, name: str, protocol: str, seed: int) -> None:
 def test_outputs(models: Models, name: str, protocol: str, seed: int) -> None:
     for operation in operations(name):
         shape = operation.output_shape
-        if operation.has_event_stream_output:
+        if operation.has_event_stream_output or operation.name in OWN_PARSER:
             continue
         output = Maker(Random(f"{seed}{operation.name}"), seconds=True).structure(shape) if shape is not None else {}
         for member, ref in shape.members.items() if shape is not None else ():
