@@ -56,8 +56,11 @@ def traffic(protocol: str | None, from_port: int | None, to_port: int | None) ->
         raise _bad_range("Must specify both from and to ports with TCP/UDP.")
     if first == last == -1:
         return name, 0, 65535
-    if not (0 <= first <= 65535 and 0 <= last <= 65535):
-        raise ServiceError("InvalidParameterValue", f"Invalid value '{first}' for port. Must be between 0 and 65535.")
+    for port in (first, last):
+        if not 0 <= port <= 65535:
+            raise ServiceError(
+                "InvalidParameterValue", f"Invalid value '{port}' for port. Must be between 0 and 65535."
+            )
     if first > last:
         raise ServiceError("InvalidParameterValue", f"Invalid {name.upper()} port range ({first}-{last})")
     return name, first, last

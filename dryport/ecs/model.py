@@ -25,10 +25,8 @@ class Cluster(Record, frozen=True, kw_only=True):
     region: str
     status: str = "ACTIVE"  # PROVISIONING, ACTIVE, DEPROVISIONING, FAILED, INACTIVE
     settings: list[Json] = []
-    configuration: Json = {}
     capacity_providers: list[str] = []
     default_capacity_provider_strategy: list[Json] = []
-    service_connect_defaults: Json = {}
     tags: list[Json] = []
     hidden: bool = False  # the platform's own, for its serverless capacity: in no user's list
 

@@ -1,4 +1,4 @@
-"""Account settings: which there are, what they may be, what holds where none is set. Pure.
+"""Account settings: which there are, what they may be, what holds where none is set; of clusters too. Pure.
 
 Source: "Access Amazon ECS features with account settings", developer guide.
 """
@@ -8,28 +8,40 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from dryport.aws import arn
+from dryport.aws.errors import ServiceError, unsupported_parameter
 
 
 class Setting(NamedTuple):
-    """One account setting: what it may be set to, and what it is unless set."""
+    """One setting: what it may be set to, and what it is unless set; ``beyond`` are AWS's values that nothing acts on."""
 
     values: tuple[str, ...]
     default: str
+    beyond: tuple[str, ...] = ()
     managed: bool = False  # by AWS: read only
 
 
-_SWITCH: Final = ("enabled", "disabled")
+def check(service: str, operation: str, name: str, value: str) -> None:
+    """Refuse what a setting of SETTINGS cannot be. Raises ServiceError."""
+    setting = SETTINGS[name]
+    if value in setting.beyond:
+        raise unsupported_parameter(service, operation, f"{name}={value}")
+    if value not in setting.values:
+        raise ServiceError("InvalidParameterException", "Invalid setting 'value'")
+
+
 _LONG: Final = Setting(("enabled",), "enabled")  # the short formats are gone since April 2021
 SETTINGS: Final[dict[str, Setting]] = {
-    "awsvpcTrunking": Setting(_SWITCH, "disabled"),
-    "containerInsights": Setting(("enabled", "disabled", "enhanced"), "disabled"),
+    # There are no trunk interfaces, no CloudWatch metrics, no hosts that are retired, no IAM that could refuse a tag.
+    "awsvpcTrunking": Setting(("disabled",), "disabled", beyond=("enabled",)),
+    "containerInsights": Setting(("disabled",), "disabled", beyond=("enabled", "enhanced")),
     "containerInstanceLongArnFormat": _LONG,
     "defaultLogDriverMode": Setting(("blocking", "non-blocking"), "non-blocking"),
-    "fargateFIPSMode": Setting(("disabled",), "disabled"),
-    "fargateTaskRetirementWaitPeriod": Setting(("0", "7", "14"), "7"),
+    "fargateEventWindows": Setting(("disabled",), "disabled", beyond=("enabled",)),
+    "fargateFIPSMode": Setting(("disabled",), "disabled", beyond=("enabled",)),
+    "fargateTaskRetirementWaitPeriod": Setting(("7",), "7", beyond=("0", "14")),
     "guardDutyActivate": Setting((), "off", managed=True),
     "serviceLongArnFormat": _LONG,
-    "tagResourceAuthorization": Setting(("on", "off"), "on"),
+    "tagResourceAuthorization": Setting(("on",), "on", beyond=("off",)),
     "taskLongArnFormat": _LONG,
 }
 

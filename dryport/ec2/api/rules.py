@@ -17,7 +17,7 @@ from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 MAX_RULES = 60  # a direction and address family ("Amazon VPC quotas")
-_UNSUPPORTED = ("IpPermissions.PrefixListIds.PrefixListId",)
+_UNSUPPORTED = ("IpPermissions.PrefixListIds", "IpPermissions.UserIdGroupPairs.PeeringStatus")
 Wanted = list[tuple[Permission, str | None]]  # with its description
 
 
@@ -76,7 +76,7 @@ def _peer(call: Call, pair: Request, group: SecurityGroup) -> str:
             "InvalidGroup.NotFound", "You have specified two resources that belong to different networks."
         )
     peer = get(call, "sg", pair["GroupId"]) if "GroupId" in pair else groups.named(call, pair.get("GroupName", ""))
-    if peer.vpc_id != group.vpc_id:
+    if {peer.vpc_id, pair.get("VpcId", peer.vpc_id)} != {group.vpc_id}:
         raise ServiceError(
             "InvalidGroup.NotFound", "You have specified two resources that belong to different networks."
         )
@@ -119,6 +119,8 @@ def _authorize(call: Call, request: Request, *, egress: bool) -> Output:
         )
         call.tx.put(model.SECURITY_GROUP_RULES, rule)
         made.append(_describe(group, rule))
+        if not tags:
+            del made[-1]["Tags"]  # only DescribeSecurityGroupRules answers an empty list
     return {"Return": True, "SecurityGroupRules": made}
 
 

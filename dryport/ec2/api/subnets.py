@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.aws.errors import ServiceError
 from dryport.ec2 import addressing, defaults, model, published
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import Request, arn, get, new_tags, operation, select, visible, with_tags
@@ -84,6 +84,7 @@ def _zone(call: Call, request: Request) -> str:
     "CreateSubnet",
     unsupported=(
         "Ipv6CidrBlock",
+        "Ipv6Native",
         "OutpostArn",
         "Ipv4IpamPoolId",
         "Ipv4NetmaskLength",
@@ -92,8 +93,6 @@ def _zone(call: Call, request: Request) -> str:
     ),
 )
 def create_subnet(call: Call, request: Request) -> Output:
-    if request.get("Ipv6Native"):
-        raise unsupported_parameter("ec2", "CreateSubnet", "Ipv6Native")
     tags = new_tags(request, "subnet")
     vpc = get(call, "vpc", request["VpcId"])
     if "CidrBlock" not in request:
@@ -109,10 +108,8 @@ def create_subnet(call: Call, request: Request) -> Output:
     return {"Subnet": _created(call.tx, subnet)}
 
 
-@operation("CreateDefaultSubnet")
+@operation("CreateDefaultSubnet", unsupported=("Ipv6Native",))
 def create_default_subnet(call: Call, request: Request) -> Output:
-    if request.get("Ipv6Native"):
-        raise unsupported_parameter("ec2", "CreateDefaultSubnet", "Ipv6Native")
     zone = _zone(call, request)
     vpc = published.default_vpc(call.tx, call.account, call.region)
     if vpc is None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.ec2 import defaults, model, published
 from dryport.ec2.api import filters
-from dryport.ec2.api.service import Request, dependents_by_vpc, get, new_tags, operation, select, tag_list, with_tags
+from dryport.ec2.api.service import Request, dependents_by_vpc, get, new_tags, operation, select, with_tags
 from dryport.ec2.model import Vpc
 from dryport.gateway.service import Call, Output
 
@@ -55,12 +55,13 @@ def describe(vpc: Vpc) -> dict[str, Any]:
 def _created(vpc: Vpc) -> dict[str, Any]:
     described = describe(vpc)
     del described["BlockPublicAccessStates"]
-    return {**described, "State": "pending", "Ipv6CidrBlockAssociationSet": [], "Tags": tag_list(vpc.tags)}
+    return {**described, "State": "pending", "Ipv6CidrBlockAssociationSet": []}
 
 
 @operation(
     "CreateVpc",
     unsupported=(
+        "AmazonProvidedIpv6CidrBlock",
         "Ipv6Pool",
         "Ipv6CidrBlock",
         "Ipv4IpamPoolId",
@@ -72,8 +73,6 @@ def _created(vpc: Vpc) -> dict[str, Any]:
     ),
 )
 def create_vpc(call: Call, request: Request) -> Output:
-    if request.get("AmazonProvidedIpv6CidrBlock"):
-        raise unsupported_parameter("ec2", "CreateVpc", "AmazonProvidedIpv6CidrBlock")
     tenancy = request.get("InstanceTenancy", "default")
     if tenancy != "default":
         raise unsupported_parameter("ec2", "CreateVpc", f"InstanceTenancy={tenancy}")

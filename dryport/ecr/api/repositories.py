@@ -21,6 +21,7 @@ _NAME_RULE = (
     "must satisfy regular expression '[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*'"
 )
 _FILTERS = "imageTagMutabilityExclusionFilters"
+_SCANNING = "imageScanningConfiguration.scanOnPush"
 
 
 def describe(contents: Contents, repository: Repository) -> dict[str, Any]:
@@ -61,17 +62,11 @@ def _checked_exclusions(request: Request, setting: str) -> list[str]:
     return patterns
 
 
-def _refuse_scanning(call: Call, request: Request) -> None:
-    if request.get("imageScanningConfiguration", {}).get("scanOnPush"):
-        raise unsupported_parameter("ecr", call.operation, "imageScanningConfiguration.scanOnPush")
-
-
-@operation("CreateRepository", unsupported=("encryptionConfiguration.kmsKey",))
+@operation("CreateRepository", unsupported=("encryptionConfiguration.kmsKey", _SCANNING))
 def create_repository(contents: Contents, call: Call, request: Request) -> Output:
     account, name = registry_id(call, request), request["repositoryName"]
     if not is_repository_name(name):
         raise errors.invalid_parameter("repositoryName", _NAME_RULE)
-    _refuse_scanning(call, request)
     if request.get("encryptionConfiguration", {}).get("encryptionType", "AES256") != "AES256":
         raise unsupported_parameter("ecr", "CreateRepository", "encryptionConfiguration.encryptionType")
     setting = request.get("imageTagMutability", "MUTABLE")
@@ -128,8 +123,7 @@ def put_image_tag_mutability(contents: Contents, call: Call, request: Request) -
     return answer
 
 
-@operation("PutImageScanningConfiguration")
+@operation("PutImageScanningConfiguration", unsupported=(_SCANNING,))
 def put_image_scanning_configuration(contents: Contents, call: Call, request: Request) -> Output:
     repository = repository_of(call, request)
-    _refuse_scanning(call, request)
     return {**identity(repository), "imageScanningConfiguration": {"scanOnPush": False}}

@@ -10,7 +10,7 @@ from dryport.ecs import published
 from dryport.ecs.api import SERVICE, pages
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import ACCOUNT_SETTINGS, AccountSetting, Json, scope
-from dryport.ecs.settings import SETTINGS, holder
+from dryport.ecs.settings import SETTINGS, check, holder
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -64,11 +64,9 @@ def _value(call: Call, request: Any, principal: str, name: str) -> str | None:
 
 
 def _put(call: Call, principal: str, name: str, value: str) -> Json:
-    setting = SETTINGS[_known(name)]
-    if setting.managed:
+    if SETTINGS[_known(name)].managed:
         raise invalid(f"The account setting {name} is managed by AWS and cannot be changed.")
-    if value not in setting.values:
-        raise invalid(f"Invalid value for {name}. The value should be one of [{','.join(setting.values)}]")
+    check(call.service, call.operation, name, value)
     call.tx.put(
         ACCOUNT_SETTINGS,
         AccountSetting(

@@ -17,7 +17,7 @@ from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal, uuid4
 from dryport.ecs import lifecycle
 from dryport.ecs.acs.sources import interface_attachment
-from dryport.ecs.api import SERVICE, lookup
+from dryport.ecs.api import SERVICE, lookup, tags
 from dryport.ecs.api.instances import container_instance_json, existing_instance, registering_cluster
 from dryport.ecs.controllers import steps
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Task
@@ -29,7 +29,9 @@ Json = dict[str, Any]
 _INSTANCE_TYPE = "ecs.instance-type"
 
 
-@SERVICE.operation("RegisterContainerInstance", unsupported=("platformDevices",))
+@SERVICE.operation(
+    "RegisterContainerInstance", unsupported=("platformDevices", "attributes.targetType", "attributes.targetId")
+)
 def register_container_instance(call: Call, request: Json) -> Output:
     """Add a machine to a cluster, or renew what is known of one that was there before."""
     cluster = registering_cluster(call, request.get("cluster") or "")
@@ -108,7 +110,8 @@ def _register(call: Call, cluster: Cluster, request: Mapping[str, Any]) -> Conta
         capacity=capacity,
         registered_at=call.now,
         client_token=request.get("clientToken"),
-        tags=list(request.get("tags") or ()),
+        tags=tags.given(request),
+        **_versions(request),
     )
 
 
@@ -129,6 +132,7 @@ def _register_again(call: Call, cluster: Cluster, request: Mapping[str, Any]) ->
         attributes=[*sent, *kept],
         registered_resources=[_resource(each) for each in request.get("totalResources") or ()],
         version=known.version + 1,
+        **_versions(request),
     )
 
 
@@ -147,6 +151,11 @@ def _identity(document: str) -> dict[str, str]:
         return msgspec.json.decode(document, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError):
         raise ServiceError("ClientException", "The instance identity document is not valid.") from None
+
+
+def _versions(request: Mapping[str, Any]) -> dict[str, Any]:
+    members = {"agentVersion": "agent_version", "agentHash": "agent_hash", "dockerVersion": "docker_version"}
+    return {members[name]: value for name, value in (request.get("versionInfo") or {}).items()}
 
 
 def _attributes(request: Mapping[str, Any]) -> list[Json]:

@@ -14,6 +14,7 @@ from dryport.ecs import published
 from dryport.ecs.api import SERVICE, lookup, pages, shapes, tags
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, Json, scope
+from dryport.ecs.settings import check
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 CAPACITY_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
 RESERVED_NAME = "dryport-fargate"  # the platform's own, hidden
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_ALL = frozenset(("ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"))
-_AFTER_CREATION = frozenset(("CONFIGURATIONS", "SETTINGS", "TAGS"))
+_AFTER_CREATION = frozenset(("SETTINGS", "TAGS"))
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 _LAUNCH_TYPES = {"EC2": "EC2", "FARGATE": "Fargate", "EXTERNAL": "External"}
 _MAX_DESCRIBED = 100
-# Dryport has no Cloud Map yet to make a namespace in, and encrypts no storage.
-_UNSUPPORTED = ("serviceConnectDefaults", "configuration.managedStorageConfiguration")
+# There is no Cloud Map yet to make a namespace in, no ExecuteCommand to configure, and no key to encrypt storage with.
+_UNSUPPORTED = ("serviceConnectDefaults", "configuration")
 
 
 @SERVICE.operation("CreateCluster", unsupported=_UNSUPPORTED)
@@ -45,7 +45,6 @@ def create_cluster(call: Call, request: types.CreateClusterRequestTypeDef) -> Ou
         account=call.account,
         region=call.region,
         settings=_settings(call, request.get("settings", ())),
-        configuration=_configuration(request),
         capacity_providers=_providers(request.get("capacityProviders", ())),
         default_capacity_provider_strategy=check_strategy(
             request.get("defaultCapacityProviderStrategy", ()), request.get("capacityProviders", ())
@@ -87,12 +86,10 @@ def list_clusters(call: Call, request: types.ListClustersRequestTypeDef) -> Outp
 
 @SERVICE.operation("UpdateCluster", unsupported=_UNSUPPORTED)
 def update_cluster(call: Call, request: types.UpdateClusterRequestTypeDef) -> Output:
-    """Change settings and configuration; what is not given stays."""
+    """Change the settings, where some are given."""
     cluster = lookup.cluster(call, request["cluster"])
     if "settings" in request:
         cluster = replace(cluster, settings=_settings(call, request["settings"]))
-    if "configuration" in request:
-        cluster = replace(cluster, configuration=_configuration(request))
     call.tx.put(CLUSTERS, cluster)
     return {"cluster": shape(call, cluster, _AFTER_CREATION)}
 
@@ -163,7 +160,7 @@ def check_strategy(strategy: Sequence[Any], providers: Sequence[str]) -> list[Js
     return items
 
 
-def shape(call: Call, cluster: Cluster, include: frozenset[str] = _ALL) -> Json:
+def shape(call: Call, cluster: Cluster, include: frozenset[str]) -> Json:
     """AWS's ``Cluster`` with its present counts."""
     return shapes.cluster(cluster, _counts(call, cluster, "STATISTICS" in include), include)
 
@@ -208,18 +205,11 @@ def _settings(call: Call, given: Sequence[Any]) -> list[Json]:
         )
     }
     for setting in given:
-        if setting.get("name") not in settings or setting.get("value") not in ("enabled", "disabled", "enhanced"):
-            raise invalid(f"Invalid cluster setting: {setting.get('name')}={setting.get('value')}.")
+        if "name" not in setting:
+            raise invalid("Cluster setting name must be specified.")
+        check(call.service, call.operation, setting["name"], setting.get("value", ""))
         settings[setting["name"]] = setting["value"]
     return [{"name": name, "value": value} for name, value in settings.items()]
-
-
-def _configuration(request: Any) -> Json:
-    configuration: Json = request.get("configuration", {})
-    execute = configuration.get("executeCommandConfiguration")
-    if execute is not None and (execute.get("logging") == "OVERRIDE") != ("logConfiguration" in execute):
-        raise invalid("A log configuration must be specified with, and only with, the logging value OVERRIDE.")
-    return configuration
 
 
 def _providers(names: Sequence[str]) -> list[str]:
@@ -235,7 +225,6 @@ def _providers(names: Sequence[str]) -> list[str]:
 def _check_alike(request: Any, existing: Cluster, wanted: Cluster) -> None:
     given = {
         "settings": (existing.settings, wanted.settings),
-        "configuration": (existing.configuration, wanted.configuration),
         "capacityProviders": (sorted(existing.capacity_providers), sorted(wanted.capacity_providers)),
         "defaultCapacityProviderStrategy": (
             existing.default_capacity_provider_strategy,

@@ -26,7 +26,7 @@ _MOST_DESCRIBED = 100
 _MOST_UPDATED = 10
 
 
-@SERVICE.operation("StartTask", unsupported=("volumeConfigurations", "referenceId"))
+@SERVICE.operation("StartTask", unsupported=launch.UNSUPPORTED)
 def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
     """Start a task on each of the named instances that it fits on."""
     cluster = lookup.cluster(call, request.get("cluster"))
@@ -35,8 +35,6 @@ def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
         raise lookup.invalid("Container instances cannot be empty.")
     if len(identifiers) > _MOST_UPDATED:
         raise lookup.invalid(f"Container instances cannot have more than {_MOST_UPDATED} elements.")
-    if request.get("enableExecuteCommand"):
-        raise unsupported_parameter("ecs", "StartTask", "enableExecuteCommand")
     definition = launch.runnable_definition(call, request["taskDefinition"])
     if definition.body.get("networkMode") == "awsvpc":
         # Interfaces on container instances come with the EC2 hosts.

@@ -28,6 +28,13 @@ from dryport.ecs.published import account_setting
 from dryport.gateway.service import Call
 
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
+UNSUPPORTED = (
+    "enableExecuteCommand",
+    "volumeConfigurations",
+    "referenceId",
+    "overrides.inferenceAcceleratorOverrides",
+    "overrides.containerOverrides.resourceRequirements",
+)
 _EPHEMERAL_GIB = 20  # Fargate's default
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
 _ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}

@@ -33,8 +33,10 @@ def cluster(call: Call, identifier: str | None, *, hidden: bool = False) -> Clus
     The platform's hidden clusters are found with ``hidden`` only. Raises ServiceError (ClusterNotFoundException).
     """
     found = call.tx.get(CLUSTERS, cluster_arn(call, identifier))
-    if found is None or found.status == "INACTIVE" or (found.hidden and not hidden) or not _ours(call, found):
+    if found is None or (found.hidden and not hidden) or not _ours(call, found):
         raise ServiceError("ClusterNotFoundException", "Cluster not found.")
+    if found.status == "INACTIVE":
+        raise ServiceError("ClusterNotFoundException", "The referenced cluster was inactive.")
     return found
 
 

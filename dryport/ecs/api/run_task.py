@@ -23,17 +23,7 @@ _MAX_COUNT = 10
 _TOKEN_SECONDS = 24 * 3600.0
 
 
-@SERVICE.operation(
-    "RunTask",
-    unsupported=(
-        "placementConstraints",
-        "placementStrategy",
-        "volumeConfigurations",
-        "referenceId",
-        "overrides.inferenceAcceleratorOverrides",
-        "overrides.containerOverrides.resourceRequirements",
-    ),
-)
+@SERVICE.operation("RunTask", unsupported=(*launch.UNSUPPORTED, "placementConstraints", "placementStrategy"))
 def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     """Start tasks on Fargate or on the cluster's instances."""
     cluster = lookup.cluster(call, request.get("cluster"))
@@ -44,8 +34,6 @@ def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     count = request.get("count", 1)
     if not 1 <= count <= _MAX_COUNT:
         raise invalid(f"count must be between 1 and {_MAX_COUNT}.")
-    if request.get("enableExecuteCommand"):
-        raise unsupported_parameter("ecs", "RunTask", "enableExecuteCommand")
     definition = launch.runnable_definition(call, request["taskDefinition"])
     launch_type, providers = _capacity(request, cluster, count)
     prepared = launch.prepare(call, request, cluster, definition, launch_type)

@@ -62,8 +62,10 @@ def normalize(request: Any) -> Json:
     _check_constraints(body["placementConstraints"])
     if "ephemeralStorage" in body:
         fargate.check_ephemeral_storage(body["ephemeralStorage"])
+    body["enableFaultInjection"] = False
     body["compatibilities"] = _compatibilities(body)
-    body["requiresAttributes"] = attributes.required(body)
+    if required := attributes.required(body):
+        body["requiresAttributes"] = required
     return body
 
 

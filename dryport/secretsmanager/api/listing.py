@@ -26,7 +26,7 @@ def register(service: Service) -> None:
     """Add the operations of this module."""
     service.operation("DescribeSecret")(describe)
     service.operation("ListSecrets")(list_secrets)
-    service.operation("GetResourcePolicy")(get_resource_policy)
+    service.operation("GetResourcePolicy", unsupported=("PolicyName",))(get_resource_policy)
 
 
 def describe(call: Call, request: shapes.DescribeSecretRequestTypeDef) -> Output:

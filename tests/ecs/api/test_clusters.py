@@ -46,25 +46,22 @@ def test_the_same_name_made_otherwise_is_refused(ecs: Ecs) -> None:
 
 def test_what_is_asked_for_is_kept_and_described_when_included(ecs: Ecs) -> None:
     name, tags = f"{ecs.name}-full", [{"key": "team", "value": "a"}]
-    configuration = {"executeCommandConfiguration": {"logging": "DEFAULT"}}
     made = ecs.client.create_cluster(
         clusterName=name,
         capacityProviders=["FARGATE", "FARGATE_SPOT"],
         defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
-        settings=[{"name": "containerInsights", "value": "enabled"}],
-        configuration=configuration,
+        settings=INSIGHTS,
         tags=tags,
     )["cluster"]
-    assert made["settings"] == [{"name": "containerInsights", "value": "enabled"}]
-    assert (made["tags"], made["configuration"]) == (tags, configuration)
+    assert (made["tags"], made["settings"]) == (tags, INSIGHTS)
     assert made["capacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
     assert made["defaultCapacityProviderStrategy"] == STRATEGY
     plain = ecs.client.describe_clusters(clusters=[name])["clusters"][0]
     assert (plain["tags"], plain["settings"], plain["statistics"]) == ([], [], [])
-    assert "configuration" not in plain and "attachments" not in plain
+    assert "attachments" not in plain
     everything = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"]
     full = ecs.client.describe_clusters(clusters=[name], include=everything)["clusters"][0]
-    assert (full["tags"], full["configuration"]) == (tags, configuration)
+    assert (full["tags"], full["settings"]) == (tags, INSIGHTS)
     assert (full["attachments"], full["attachmentsStatus"]) == ([], "UPDATE_COMPLETE")
     assert {"name": "runningFargateTasksCount", "value": "0"} in full["statistics"]
 
@@ -103,16 +100,14 @@ def test_pages_of_clusters(ecs: Ecs) -> None:
 
 
 def test_changing_a_cluster(ecs: Ecs) -> None:
-    settings = [{"name": "containerInsights", "value": "enhanced"}]
-    changed = ecs.client.update_cluster_settings(cluster=ecs.name, settings=settings)["cluster"]
-    assert changed["settings"] == settings
-    override = {"executeCommandConfiguration": {"logging": "OVERRIDE"}}
-    assert refusal(ecs.client.update_cluster, cluster=ecs.name, configuration=override)[0] == (
-        "InvalidParameterException"
-    )
-    none = {"executeCommandConfiguration": {"logging": "NONE"}}
-    changed = ecs.client.update_cluster(cluster=ecs.name, configuration=none)["cluster"]
-    assert (changed["settings"], changed["configuration"]) == (settings, none)
+    for change in (ecs.client.update_cluster_settings, ecs.client.update_cluster):
+        assert change(cluster=ecs.name, settings=INSIGHTS)["cluster"]["settings"] == INSIGHTS
+        insights = [{"name": "containerInsights", "value": "enhanced"}]
+        code, message = refusal(change, cluster=ecs.name, settings=insights)
+        assert code == "NotImplemented" and "containerInsights=enhanced" in message
+        wrong = [{"name": "containerInsights", "value": "perhaps"}]
+        assert refusal(change, cluster=ecs.name, settings=wrong)[0] == "InvalidParameterException"
+        assert refusal(change, cluster=ecs.name, settings=[{"value": "disabled"}])[0] == "InvalidParameterException"
 
 
 def test_capacity_providers(ecs: Ecs) -> None:
@@ -157,7 +152,10 @@ def test_a_cluster_with_something_in_it_cannot_be_deleted(ecs: Ecs) -> None:
     assert ecs.client.delete_cluster(cluster=ecs.name)["cluster"]["status"] == "INACTIVE"
     assert ecs.cluster()["status"] == "INACTIVE"
     assert ecs.cluster_arn not in ecs.client.list_clusters()["clusterArns"]
-    assert refusal(ecs.client.list_tasks, cluster=ecs.name)[0] == "ClusterNotFoundException"
+    assert refusal(ecs.client.list_tasks, cluster=ecs.name) == (
+        "ClusterNotFoundException",
+        "The referenced cluster was inactive.",
+    )
     assert ecs.client.create_cluster(clusterName=ecs.name)["cluster"]["status"] == "ACTIVE"
 
 
@@ -177,9 +175,14 @@ def test_hidden_clusters_are_nowhere(ecs: Ecs) -> None:
 
 
 def test_parameters_that_nothing_acts_on_are_refused_by_name(ecs: Ecs) -> None:
-    code, message = refusal(ecs.client.create_cluster, serviceConnectDefaults={"namespace": "n"})
-    assert code == "NotImplemented"
-    assert "serviceConnectDefaults" in message
+    refused = {
+        "serviceConnectDefaults": {"namespace": "n"},
+        "configuration": {"executeCommandConfiguration": {"logging": "NONE"}},
+    }
+    for name, value in refused.items():
+        code, message = refusal(ecs.client.create_cluster, **{name: value})
+        assert code == "NotImplemented"
+        assert name in message
 
 
 def test_the_aws_cli(ecs: Ecs) -> None:

@@ -57,17 +57,16 @@ def test_settings_of_the_account(ecs: Ecs) -> None:
         return client.list_account_settings(name=name, effectiveSettings=True)["settings"][0]["value"]
 
     assert client.list_account_settings()["settings"] == []
-    everything = client.list_account_settings(effectiveSettings=True)["settings"]
+    pages = client.get_paginator("list_account_settings").paginate(effectiveSettings=True)
+    everything = [setting for page in pages for setting in page["settings"]]
     assert {"name": "taskLongArnFormat", "value": "enabled", "principalArn": root, "type": "user"} in everything
-    expected = {"name": "containerInsights", "value": "enhanced", "principalArn": root, "type": "user"}
-    assert client.put_account_setting(name="containerInsights", value="enhanced")["setting"] == expected
+    expected = {"name": "defaultLogDriverMode", "value": "blocking", "principalArn": root, "type": "user"}
+    assert client.put_account_setting(name="defaultLogDriverMode", value="blocking")["setting"] == expected
     assert client.list_account_settings()["settings"] == [expected]
-    made = client.create_cluster(clusterName="inherits")["cluster"]
-    assert made["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
-    client.put_account_setting_default(name="containerInsights", value="enabled")
-    assert effective("containerInsights") == "enabled"
-    client.delete_account_setting(name="containerInsights")
-    assert effective("containerInsights") == "disabled"
+    client.put_account_setting_default(name="defaultLogDriverMode", value="non-blocking")
+    assert effective("defaultLogDriverMode") == "non-blocking"
+    client.delete_account_setting(name="defaultLogDriverMode")
+    assert client.list_account_settings()["settings"] == []
     user = "arn:aws:iam::000000000000:user/u"
     client.put_account_setting(name="defaultLogDriverMode", value="blocking", principalArn=user)
     assert effective("defaultLogDriverMode") == "non-blocking"
@@ -99,3 +98,19 @@ def test_tasks_are_started_with_the_log_mode_of_that_time(ecs: Ecs) -> None:
 )
 def test_settings_that_cannot_be(ecs: Ecs, name: str, value: str) -> None:
     assert refusal(ecs.client.put_account_setting, name=name, value=value)[0] == INVALID
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "asked"),
+    [
+        ("awsvpcTrunking", "disabled", "enabled"),
+        ("containerInsights", "disabled", "enhanced"),
+        ("fargateTaskRetirementWaitPeriod", "7", "14"),
+        ("tagResourceAuthorization", "on", "off"),
+    ],
+)
+def test_settings_that_nothing_acts_on_keep_their_defaults(ecs: Ecs, name: str, default: str, asked: str) -> None:
+    code, message = refusal(ecs.client.put_account_setting_default, name=name, value=asked)
+    assert code == "NotImplemented" and f"{name}={asked}" in message
+    assert ecs.client.put_account_setting(name=name, value=default)["setting"]["value"] == default
+    ecs.client.delete_account_setting(name=name)

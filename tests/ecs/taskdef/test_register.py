@@ -70,6 +70,7 @@ def test_what_is_left_out_is_filled_in() -> None:
         "memory": "512",
         "volumes": [],
         "placementConstraints": [],
+        "enableFaultInjection": False,
         "compatibilities": ["EC2", "FARGATE"],
         "requiresAttributes": [
             {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.24"},
