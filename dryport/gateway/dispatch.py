@@ -28,6 +28,8 @@ from dryport.gateway.wire import Answer, Codec, Message, WireProtocol, serializa
 from dryport.store import StoreUnavailable, Transaction
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
+_DRAINED_BYTES = 1024 * 1024  # of a refused request's body
+_DRAIN_SECONDS = 5.0
 log = logging.getLogger("dryport.gateway")
 
 
@@ -121,6 +123,8 @@ class Dispatcher:
         )
         answer = await self._answer(exchange, entry)
         entry.status = answer.status
+        if answer.status >= 400:
+            await exchange.drain(_DRAINED_BYTES, _DRAIN_SECONDS)
         self._send(exchange, answer)
         entry.sent = exchange.sent
         entry.ms = round((self._context.clock.time() - began) * 1000, 3)

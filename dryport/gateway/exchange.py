@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ class RsgiExchange:
     """
 
     __slots__ = (
-        "_protocol", "_scope", "decoded_path", "header", "headers", "method", "path", "query", "sent", "source_ip",
+        "_protocol", "_scope", "_taken", "decoded_path", "header", "headers", "method", "path", "query", "sent", "source_ip",
         "status",
     )  # fmt: skip
 
@@ -62,6 +63,7 @@ class RsgiExchange:
         self.path = "/" if self.decoded_path == "/" else quote(self.decoded_path, safe=_PATH_SAFE)
         self.status = 0  # of the answer, once there is one
         self.sent = 0
+        self._taken = False  # somebody has begun to read the body
 
     @property
     def scheme(self) -> str:
@@ -69,6 +71,7 @@ class RsgiExchange:
         return scheme
 
     async def body(self) -> bytes:
+        self._taken = True
         try:
             body: bytes = await self._protocol()
         except (ProtocolError, ProtocolClosed) as error:
@@ -94,11 +97,29 @@ class RsgiExchange:
         return b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        self._taken = True
         try:
             async for part in self._protocol:
                 yield part
         except (ProtocolError, ProtocolClosed) as error:
             raise Disconnected("the request's body ended early") from error
+
+    async def drain(self, limit: int, seconds: float) -> None:
+        """Let a body come in that nobody has begun to read, within bounds.
+
+        A client that still sends when the connection closes does not see the answer. One that waits for
+        ``100 Continue`` sends nothing and is not asked to.
+        """
+        length = self.headers.get("content-length", "0")
+        sends = length != "0" or "transfer-encoding" in self.headers
+        if self._taken or not sends or "expect" in self.headers:
+            return
+        with contextlib.suppress(Disconnected, TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for part in self.chunks():
+                    limit -= len(part)
+                    if limit < 0:
+                        return
 
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes = b"") -> None:
         self.status, self.sent = status, len(body)

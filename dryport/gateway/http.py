@@ -73,7 +73,11 @@ class WebSocket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A websocket handshake before it is answered. Call ``accept`` or ``reject``, once."""
+    """A websocket handshake before it is answered. Call ``accept`` or ``reject``, once.
+
+    ``reject`` takes a status and a body; the body goes no further than here. RSGI's websocket protocol has ``accept``
+    and ``close(status)`` only, and Granian takes every upgrade request for one, so a refusal is a status alone.
+    """
 
     path: str
     query: str

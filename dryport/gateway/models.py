@@ -255,7 +255,9 @@ class ServiceModel:
     def errors(self) -> list[tuple[str, Shape]]:
         """Every error's shape, with its name."""
         rows = self._connection.execute(
-            "SELECT name, body FROM shapes WHERE service = ? AND body LIKE '%\"exception\":true%'", (self.name,)
+            # Debian's SQLite finds nothing in a BLOB with LIKE.
+            "SELECT name, body FROM shapes WHERE service = ? AND CAST(body AS TEXT) LIKE '%\"exception\":true%'",
+            (self.name,),
         ).fetchall()
         return [(name, msgspec.json.decode(body, type=Shape)) for name, body in rows]
 

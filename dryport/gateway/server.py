@@ -65,6 +65,8 @@ class Gateway:
             try:
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     await self._idle.wait()
+                    # Not cancelled: they stop listening by themselves, in a turn or two of the loop.
+                    await asyncio.wait(tasks)
             except TimeoutError:
                 log.warning("%d requests were still under way at the end", self._under_way)
             for task in tasks:

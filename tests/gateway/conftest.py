@@ -85,7 +85,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             await store.close()
 
         ending.append(end)
-        await _listening(port, task)
+        await listening(port, task)
         return Running(context, port, key, task)
 
     yield start_one
@@ -93,7 +93,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         await end()
 
 
-async def _listening(port: int, task: asyncio.Task[None]) -> None:
+async def listening(port: int, task: asyncio.Task[None]) -> None:
+    """Wait until a gateway listens."""
     for _ in range(200):
         if task.done():
             task.result()

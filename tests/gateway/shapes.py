@@ -48,7 +48,7 @@ class Maker:
             count = 0 if depth > MAX_DEPTH else self.random.randint(1 if location else 0, 3)
             return [self._item(shape.member, depth + 1, location) for _ in range(count)]
         if kind == "map":
-            count = 0 if depth > MAX_DEPTH else self.random.randint(0, 3)
+            count = 0 if depth > MAX_DEPTH else self.random.randint(1 if location else 0, 3)
             return {self._key(location): self._item(shape.value, depth + 1, location) for _ in range(count)}
         return self._scalar(shape, location)
 

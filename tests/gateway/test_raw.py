@@ -7,11 +7,16 @@ import json
 from typing import Any
 
 import aiohttp
+import pytest
+from botocore.exceptions import ClientError
 
 from dryport.control.context import Room
 from dryport.gateway.http import Exchange, Upgrade
+from dryport.gateway.server import Gateway
 from dryport.gateway.service import Call, Service
-from tests.gateway.conftest import Start, in_thread, room
+from dryport.iam import credentials
+from dryport.iam.model import CREDENTIALS
+from tests.gateway.conftest import Start, in_thread, listening, room
 from tests.gateway.test_protocols import fetch
 from tests.gateway.test_server import ecs
 
@@ -93,3 +98,55 @@ async def test_what_is_under_way_is_finished(start: Start) -> None:
     go.set()
     assert (await answer)["clusterArns"] == []
     await asyncio.gather(running.task, return_exceptions=True)
+
+
+async def test_the_end_frees_the_port(start: Start) -> None:
+    running = await start(room(ecs()))
+    await in_thread(running.client("ecs").list_clusters)
+    for _ in range(2):
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
+        with pytest.raises(OSError):
+            await asyncio.open_connection("127.0.0.1", running.port)
+        gateway = Gateway(running.context, [room(ecs())])
+        running.task = asyncio.create_task(gateway.serve(["127.0.0.1"], running.port))
+        await listening(running.port, running.task)
+        await in_thread(running.client("ecs").list_clusters)
+    running.task.cancel()
+    await asyncio.gather(running.task, return_exceptions=True)
+
+
+async def test_a_write_that_cannot_be_kept_is_503(start: Start) -> None:
+    service = Service("ecs")
+
+    @service.operation("CreateCluster")
+    def create(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+        credentials.create_root_key(call.tx, call.random, call.account)
+        return {"cluster": {}}
+
+    running = await start(room(service))
+    reader = running.context.store.reader
+    before = reader.count(CREDENTIALS)
+    running.context.store._connection.execute("PRAGMA query_only=ON")  # as a full disk: every write fails
+    with pytest.raises(ClientError) as refused:
+        await in_thread(running.client("ecs").create_cluster)
+    answer = refused.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("ServiceUnavailable", 503)
+    assert reader.count(CREDENTIALS) == before
+    running.context.store._connection.execute("PRAGMA query_only=OFF")
+    await in_thread(running.client("ecs").create_cluster)
+    assert reader.count(CREDENTIALS) == before + 1
+
+
+async def test_a_refusal_reaches_a_client_that_still_sends(start: Start) -> None:
+    running = await start(room(Service("s3"), ecs()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"PUT /bucket/key HTTP/1.1\r\nhost: localhost\r\ncontent-length: 600000\r\n\r\n")
+    for _ in range(6):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    status = await reader.readline()
+    assert b" 403 " in status or b" 501 " in status
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dryport.store import StoreUnavailable, Table, Transaction
+from dryport.store import StoreUnavailable, Table, Transaction, memory
 from dryport.store.sqlite import SqliteStore
 
 
@@ -212,3 +212,47 @@ async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, after: int) -> 
     assert set(acknowledged) <= kept
     await store.close()
     assert sqlite3.connect(tmp_path / "a.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_closed_store_refuses_at_once(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "a.db")
+    writing = asyncio.create_task(store.transact(lambda tx: tx.put(ITEMS, Item("a", "red"))))
+    await asyncio.sleep(0)
+    await store.close()
+    await writing  # what was under way is kept
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.transact(lambda tx: tx.put(ITEMS, Item("b", "red")))
+    again = SqliteStore.open(tmp_path / "a.db")
+    assert [item.id for item in again.reader.all(ITEMS)] == ["a"]
+    await again.close()
+
+
+async def test_a_waiter_that_goes_away_takes_nobody_with_it(store: SqliteStore) -> None:
+    writes = [asyncio.create_task(store.transact(lambda tx, n=n: tx.put(ITEMS, Item(n, "red")))) for n in "abc"]  # type: ignore[misc]
+    await asyncio.sleep(0)
+    writes[1].cancel()
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
+    assert store.reader.count(ITEMS) == 3
+
+
+async def test_more_than_the_caches_hold(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_CACHE_BYTES", 500)
+
+    def work(tx: Transaction) -> None:
+        for number in range(100):
+            tx.put(ITEMS, Item(f"{number:02}", "red" * (number % 7)))
+
+    await store.transact(work)
+    await store.transact(lambda tx: [tx.delete(ITEMS, f"{n:02}") for n in range(50)])
+    assert [item.id for item in store.reader.all(ITEMS)] == [f"{n:02}" for n in range(50, 100)]
+    assert [item.id for item in store.reader.find(ITEMS, "color", "red")] == [
+        "50",
+        "57",
+        "64",
+        "71",
+        "78",
+        "85",
+        "92",
+        "99",
+    ]
