@@ -44,7 +44,8 @@ class Fargate(Agent):
 def registry() -> Iterator[Registry]:
     home = Path(tempfile.mkdtemp(prefix="dpr-", dir="/tmp"))
     served = Registry(home / "registry")
-    served.push("app", [base()], Env=["PATH=/bin"])
+    for name in ("app", "other"):
+        served.push(name, [base()], Env=["PATH=/bin"])
     yield served
     served.stop()
     shutil.rmtree(home, ignore_errors=True)
@@ -144,6 +145,7 @@ async def test_a_task_that_never_ran_stops_at_once(agent: Fargate, control: Cont
 async def test_the_daemon_goes_while_a_task_runs_and_while_one_starts(agent: Fargate, control: Control) -> None:
     script = "trap 'exit 4' TERM; echo up; while :; do sleep 0.1; done"
     running, starting = task(agent.container("running", script)), task(agent.container("starting", script))
+    starting["containers"][0]["image"] = agent.image.replace("/app:", "/other:")  # which is not here yet
     await control.payload(running)
     await control.status(running["arn"], "RUNNING")
     await asyncio.to_thread(agent.daemon.kill)
@@ -165,7 +167,7 @@ async def test_it_leaves_nothing(agent: Fargate, control: Control) -> None:
     await control.payload(wanted)
     await control.status(wanted["arn"], "STOPPED")
     async with asyncio.timeout(20):
-        while any((agent.state_dir / "runtime/containerd/containers").iterdir()):
+        while any((agent.state_dir / "runtime/containerd/containers").iterdir()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await agent.stop() == 0
     slug = Settings(endpoint="", state_dir=agent.state_dir).slug

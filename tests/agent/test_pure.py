@@ -86,7 +86,7 @@ def test_any_history_keeps_the_order_and_ends(task: Task, seed: int) -> None:
             record.desired = TaskStatus.STOPPED
             for container in record.containers.values():
                 container.desired = ContainerStatus.STOPPED
-        steps = plan(record, provisioned=now > 3, now=float(now)).steps
+        steps = plan(record, fetched=now > 3, provisioned=now > 3, now=float(now)).steps
         if not steps:
             if task_status(record) is TaskStatus.STOPPED:
                 break
@@ -134,8 +134,8 @@ def test_a_start_timeout_gives_up() -> None:
     record = new_record(decode_task(msgspec.json.encode(shape)))
     first, second = record.containers["a"], record.containers["b"]
     first.known, first.started_at, second.known = ContainerStatus.RUNNING, 10.0, ContainerStatus.PULLED
-    assert plan(record, provisioned=True, now=12.0).deadline == 15.0
-    steps = plan(record, provisioned=True, now=15.0).steps
+    assert plan(record, fetched=True, provisioned=True, now=12.0).deadline == 15.0
+    steps = plan(record, fetched=True, provisioned=True, now=15.0).steps
     assert [(s.verb, s.container) for s in steps] == [(Verb.GIVE_UP, "b")]
 
 

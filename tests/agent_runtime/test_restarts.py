@@ -168,8 +168,9 @@ async def test_launches_do_not_need_the_daemon(host: Host, box: Box) -> None:
     await asyncio.to_thread(host.kill)
     try:
         assert await box.output("echo alone") == "alone"
+        await box.runtime.pull(box.image, None)  # the registry says that it is still what is here
         with pytest.raises(PullError, match="away") as failure:
-            await box.runtime.pull(box.image, None)
+            await box.runtime.pull(f"{box.image}-other", None)
         assert failure.value.retryable
     finally:
         await asyncio.to_thread(host.start)

@@ -185,8 +185,8 @@ async def test_execute(box: Box) -> None:
 
 async def test_cannot_start(box: Box) -> None:
     spec = box.spec("", argv=["/nowhere"])
-    await box.runtime.create(spec)
     with pytest.raises(RuntimeFailure) as failure:
+        await box.runtime.create(spec)  # Docker does not look before ``start``
         await box.runtime.start(spec.id)
     assert failure.value.kind == "CannotStartContainerError"
     assert 'exec: "/nowhere"' in failure.value.message and "no such file or directory" in failure.value.message

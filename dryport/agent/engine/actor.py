@@ -17,6 +17,7 @@ from dryport.agent.engine.errors import OUT_OF_MEMORY, TaskFailure
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.messages import (
     ContainerExited,
+    Fetched,
     LogsShipped,
     Message,
     Observed,
@@ -55,6 +56,7 @@ class TaskActor:
         self._others: set[asyncio.Task[None]] = set()
         self._provisioning: asyncio.Task[None] | None = None
         self._found: Provisioned | None = None
+        self._provisioned = False
         self._provision_over = asyncio.Event()
         self._checks: dict[str, asyncio.Task[None]] = {}
         self._early: dict[str, ContainerExited] = {}
@@ -90,9 +92,10 @@ class TaskActor:
             self._save()
         if self.record.desired is TaskStatus.STOPPED:
             self._provision_over.set()
-        elif self._recovered is None or any(c.known < ContainerStatus.CREATED for c in containers):
+        elif self._recovered is None or any(c.known < ContainerStatus.RUNNING for c in containers):
             self._provisioning = self._spawn(self._provision())
         else:
+            self._provisioned = True
             self._provision_over.set()
             self._spawn(self._resume())
 
@@ -110,8 +113,10 @@ class TaskActor:
         match message:
             case Stop(reason):
                 self._stop(reason)
-            case ProvisionDone(result, reason):
+            case Fetched(result):
                 self._found = result
+            case ProvisionDone(reason):
+                self._provisioned = not reason
                 self._provision_over.set()
                 if reason:
                     self._stop(reason)
@@ -293,7 +298,7 @@ class TaskActor:
             self._spawn(self._ship_the_rest())
 
     def _advance(self) -> None:
-        made = plan(self.record, provisioned=self._found is not None, now=time.time())
+        made = plan(self.record, fetched=self._found is not None, provisioned=self._provisioned, now=time.time())
         taken = [step for step in made.steps if step.container not in self._work]
         for step in taken:
             self._take(step)
@@ -351,16 +356,16 @@ class TaskActor:
     # Work beside the steps
 
     async def _provision(self) -> None:
-        result, reason, began = None, "", time.time()
+        reason, began = "", time.time()
         try:
-            result = await provision(self._host, self.record)
+            await provision(self._host, self.record, lambda found: self.post(Fetched(found)))
             log.debug("task %s was provisioned in %.0f ms", self.record.arn, (time.time() - began) * 1000)
         except TaskFailure as failure:
             reason = str(failure)
         except Exception as error:
             log.exception("task %s could not be provisioned", self.record.arn)
             reason = f"ResourceInitializationError: {error}"
-        self.post(ProvisionDone(result, reason))
+        self.post(ProvisionDone(reason))
 
     async def _resume(self) -> None:
         with contextlib.suppress(TaskFailure):  # a namespace that is gone shows in its containers' ends

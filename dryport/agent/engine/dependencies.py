@@ -93,6 +93,9 @@ def may_create(record: TaskRecord, container: Container, now: float) -> Verdict:
         for d in container.depends_on or ()
     ]
     verdicts += [condition("START", record.containers[name], None, now) for name in links_of(container)]
+    first = next(iter(record.containers))
+    if "task" in (record.payload.pid_mode, record.payload.ipc_mode) and container.name != first:
+        verdicts.append(condition("START", record.containers[first], None, now))  # whose namespaces it shares
     for volume in container.volumes_from or ():
         source = record.containers[volume.source_container]
         if source.created_at is None:

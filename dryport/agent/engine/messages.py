@@ -18,10 +18,16 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """All that the task's containers are made of."""
+
+    result: Provisioned
+
+
+@dataclass(frozen=True)
 class ProvisionDone:
     """The task's surroundings are ready, or why they will not be."""
 
-    result: Provisioned | None
     reason: str = ""
 
 
@@ -72,4 +78,4 @@ class Wake:
     """Something that the plan depends on may have changed."""
 
 
-Message = Stop | ProvisionDone | StepDone | ContainerExited | Observed | Probed | LogsShipped | Wake
+Message = Stop | Fetched | ProvisionDone | StepDone | ContainerExited | Observed | Probed | LogsShipped | Wake

@@ -32,7 +32,7 @@ class Network:
         self._prefix = f"dpa{settings.slug}-"
         self._files = settings.state_dir / "tasks"
         self._ready: deque[str] = deque()
-        self._made: set[str] = set()
+        self._made: dict[str, asyncio.Future[None]] = {}
         self._wanted = asyncio.Event()
         self._seen: set[str] = set()
         self._arrival = asyncio.Event()
@@ -54,21 +54,16 @@ class Network:
             self._wanted.clear()
             while len(self._ready) < _AHEAD:
                 name = self._name()
-                await self._create(name)
+                await self.prepare(name)
                 self._ready.append(name)
             await self._wanted.wait()
 
-    async def _create(self, name: str) -> None:
+    async def prepare(self, namespace: str) -> None:
         """Make a namespace in which the task endpoint's port leads to the agent; once a process."""
-        if name in self._made:
-            return
-
-        def work() -> None:
-            namespaces.create(name)
-            redirect(name, ADDRESS, PORT, LISTENER_PORT)
-
-        await asyncio.to_thread(work)
-        self._made.add(name)
+        making = self._made.get(namespace)
+        if making is None or (making.done() and (making.cancelled() or making.exception())):
+            making = self._made[namespace] = asyncio.ensure_future(asyncio.to_thread(_make, namespace))
+        await asyncio.shield(making)
 
     async def empty(self) -> None:
         """Delete the namespaces that were made ahead."""
@@ -80,7 +75,7 @@ class Network:
         if not interfaces:
             raise TaskFailure(f"{RESOURCE}: the task has no network interface")
         interface = interfaces[0]
-        await self._create(namespace)
+        await self.prepare(namespace)
         address = f"{interface.address}/{interface.prefix}"
         try:
             with contextlib.suppress(LookupError):
@@ -117,7 +112,7 @@ class Network:
     async def leave(self, namespace: str, interfaces: list[NetworkInterface]) -> None:
         """Delete a task's namespace, and its interface with it."""
         self._seen -= {interface.mac_address.lower() for interface in interfaces}
-        self._made.discard(namespace)
+        self._made.pop(namespace, None)
         await asyncio.to_thread(namespaces.delete, namespace)
 
     def files(self, task_id: str, interface: NetworkInterface, container: Container) -> list[Mount]:
@@ -135,6 +130,11 @@ class Network:
             (directory / file).write_text(text)
             (directory / file).chmod(0o644)
         return [Mount(target=f"/etc/{file}", source=str(directory / file)) for file in contents]
+
+
+def _make(namespace: str) -> None:
+    namespaces.create(namespace)
+    redirect(namespace, ADDRESS, PORT, LISTENER_PORT)
 
 
 def hosts(address: str, name: str, extra: list[tuple[str, str]]) -> str:

@@ -34,10 +34,11 @@ class Plan(NamedTuple):
     deadline: float | None = None
 
 
-def plan(record: TaskRecord, *, provisioned: bool, now: float) -> Plan:
+def plan(record: TaskRecord, *, fetched: bool, provisioned: bool, now: float) -> Plan:
     """The steps that may be taken now, whether or not they are under way already.
 
-    ``provisioned``: the task's network, limits, secrets and the like are ready.
+    ``fetched``: all that a container is made of is here (secrets, limits, volumes); ``provisioned``: all that it needs
+    to run is (network, log streams).
     """
     steps: list[Step] = []
     deadlines: list[float] = []
@@ -48,8 +49,8 @@ def plan(record: TaskRecord, *, provisioned: bool, now: float) -> Plan:
         elif state.known is ContainerStatus.NONE:
             steps.append(Step(Verb.PULL, state.name))
         elif state.known is ContainerStatus.CREATED:
-            steps.append(Step(Verb.START, state.name))
-        elif state.known is ContainerStatus.PULLED and provisioned:
+            steps += [Step(Verb.START, state.name)] if provisioned else []
+        elif state.known is ContainerStatus.PULLED and fetched:
             verdict = may_create(record, container, now)
             if verdict.ready:
                 steps.append(Step(Verb.CREATE, state.name))

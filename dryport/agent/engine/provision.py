@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,36 @@ def cgroup_of(host: Host, task: Task) -> str:
     return f"dryport/{host.settings.slug}/{task.id}" if task.cpu or task.memory else ""
 
 
-async def provision(host: Host, record: TaskRecord) -> Provisioned:
-    """Set up and fetch everything. Raises TaskFailure; the first one counts, the rest is cancelled."""
-    task = record.payload
+async def provision(host: Host, record: TaskRecord, fetched: Callable[[Provisioned], None]) -> None:
+    """Set up and fetch everything. Raises TaskFailure; the first one counts, the rest is cancelled.
+
+    ``fetched`` is called as soon as containers can be made, which is before they can run.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(resume(host, record))
-            group.create_task(asyncio.to_thread(_local, host, task))
-            values = group.create_task(_secrets_and_logs(host, record))
-            files = group.create_task(_files(host, record))
-        return Provisioned(secrets=values.result(), files=files.result())
+            found = await _fetch(host, record)
+            fetched(found)
+            if host.keeps_logs:
+                await host.logs.prepare(record, found.secrets)  # its options may be secrets
+        return
     except* TaskFailure as failures:
         # Leaving through the group keeps the others' tracebacks out of the stopped reason.
         failure = failures.exceptions[0]
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     raise failure
+
+
+async def _fetch(host: Host, record: TaskRecord) -> Provisioned:
+    """All that containers are made of."""
+    async with asyncio.TaskGroup() as group:
+        if record.namespace:
+            group.create_task(host.network.prepare(record.namespace))
+        group.create_task(asyncio.to_thread(_local, host, record.payload))
+        values = group.create_task(_secrets(host, record))
+        files = group.create_task(_files(host, record))
+    return Provisioned(secrets=values.result(), files=files.result())
 
 
 async def resume(host: Host, record: TaskRecord) -> None:
@@ -129,13 +144,6 @@ def _docker_log_options(
         path = f"/v2/credentials/{record.execution_credentials.credentials_id}"
         options.setdefault("awslogs-credentials-endpoint", path)
     return options
-
-
-async def _secrets_and_logs(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:
-    values = await _secrets(host, record)
-    if host.keeps_logs:
-        await host.logs.prepare(record, values)  # its options may be secrets
-    return values
 
 
 async def _secrets(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:

@@ -210,7 +210,10 @@ class Runtime(Protocol):
         ...
 
     async def create(self, spec: ContainerSpec) -> None:
-        """Make a container; one of the same id and spec is left as it is. Raises RuntimeFailure."""
+        """Make a container; one of the same id and spec is left as it is. Raises RuntimeFailure.
+
+        A network namespace that it names must exist; what is in it is asked for only by ``start``.
+        """
         ...
 
     async def start(self, id: str) -> ContainerState:
@@ -245,8 +248,7 @@ class Runtime(Protocol):
         ...
 
     def logs(self, id: str, cursor: str = "", *, follow: bool = False) -> AsyncIterator[LogLine]:
-        """Its output after ``cursor``, that of all its runs; with ``follow`` until it has ended and all has been given.
-        """
+        """Its output after ``cursor``, that of all its runs; with ``follow`` until it has ended and all has been given."""
         ...
 
     async def stats(self, id: str) -> ContainerStats | None:

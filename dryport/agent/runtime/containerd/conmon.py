@@ -77,7 +77,7 @@ class Runc:
         This is all that ``runc start`` does (libcontainer's ``container.exec``), and it takes 20 ms of processor time
         for it. Raises RuntimeFailure.
         """
-        fifo = self._root / id / "exec.fifo"
+        fifo = self._fifo(id)
         try:
             handle = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -94,6 +94,13 @@ class Runc:
             loop.remove_reader(handle)
             os.close(handle)
         fifo.unlink(missing_ok=True)  # by which runc knows that it was started
+
+    def waits(self, id: str) -> bool:
+        """Whether its program has not been started."""
+        return self._fifo(id).exists()
+
+    def _fifo(self, id: str) -> Path:
+        return self._root / id / "exec.fifo"
 
     async def status(self, id: str) -> tuple[str, int]:
         """runc's word for what the container is doing ("" where it knows none), and its first process's pid."""

@@ -37,35 +37,68 @@ class Launcher:
         self._containers = containers
         self._watch = watch
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._waiting: dict[str, Process] = {}  # first processes that wait for ``start``
+
+    async def create(self, container: Container) -> None:
+        """Have a process wait in the container, all set up, for ``start``. Raises RuntimeFailure.
+
+        Most of a launch's time goes here, so it is done while the task's network is being made. Where the container
+        shares another one's namespaces, which may not be there yet, ``start`` does it.
+        """
+        spec = container.record.spec
+        if not any(mode.startswith("container:") for mode in (spec.network, spec.pid_mode, spec.ipc_mode)):
+            async with self._places:
+                await self._create(container)
 
     async def start(self, container: Container) -> None:
         """Start a container that does not run. Raises RuntimeFailure; one that had ended is then as it was."""
-        spec, before = container.record.spec, container.ended
-        async with self._places:
-            if (container.home / "config.json").exists():
-                await self._runc.delete(container.id)  # what an earlier run, or an attempt that was cut short, left
-                self._runc.forget(container.id, container.home)
-                k8s_log.end_lines(container.home)
-                container.reset()
-            try:
-                await self._prepare(container)
-                pid = await self._runc.create(
-                    container.id,
-                    container.home,
-                    terminal=spec.terminal,
-                    interactive=spec.interactive,
-                    keep_log=spec.log_driver != "none",
-                )
-                first, at = process(pid), time.time()
-                await self._runc.start(container.id, first)
-            except BaseException as error:
-                await self._runc.delete(container.id)
-                if before is not None:
-                    container.set_ended(before)
-                if isinstance(error, OSError):  # a full disk, for one
-                    raise RuntimeFailure("CannotStartContainerError", str(error)) from error
-                raise
-            self._started(container, first, at)
+        before, first = container.ended, self._waiting.pop(container.id, None)
+        if first is None or not first.alive():
+            async with self._places:
+                if (container.home / "config.json").exists():
+                    await self._clear(container)  # what an earlier run, or an attempt that was cut short, left
+                try:
+                    first = await self._create(container)
+                except BaseException:
+                    if before is not None:
+                        container.set_ended(before)
+                    raise
+        at = time.time()
+        try:
+            await self._runc.start(container.id, first)
+        except BaseException:
+            await self._runc.delete(container.id)
+            if before is not None:
+                container.set_ended(before)
+            raise
+        finally:
+            self._waiting.pop(container.id, None)
+        self._started(container, first, at)
+
+    async def _create(self, container: Container) -> Process:
+        spec = container.record.spec
+        try:
+            await self._prepare(container)
+            pid = await self._runc.create(
+                container.id,
+                container.home,
+                terminal=spec.terminal,
+                interactive=spec.interactive,
+                keep_log=spec.log_driver != "none",
+            )
+        except BaseException as error:
+            await self._runc.delete(container.id)
+            if isinstance(error, OSError):  # a full disk, for one
+                raise RuntimeFailure("CannotStartContainerError", str(error)) from error
+            raise
+        first = self._waiting[container.id] = process(pid)
+        return first
+
+    async def _clear(self, container: Container) -> None:
+        await self._runc.delete(container.id)
+        self._runc.forget(container.id, container.home)
+        k8s_log.end_lines(container.home)
+        container.reset()
 
     async def adopt(self, container: Container) -> None:
         """Find out what became of a container while no agent was here."""
@@ -77,7 +110,7 @@ class Launcher:
         if not (container.home / "conmon.pid").exists():
             return  # never started
         status, pid = await self._runc.status(container.id)
-        if status == "created":
+        if status == "created" or self._runc.waits(container.id):
             # The agent ended between making and starting it: the engine will start it again, from the beginning.
             await self._runc.delete(container.id)
         elif status:
@@ -86,6 +119,7 @@ class Launcher:
 
     async def destroy(self, container: Container) -> None:
         """Kill what runs of a container, and wait until conmon has gone too."""
+        self._waiting.pop(container.id, None)
         if container.started is not None and container.ended is None:
             # First ours, since ``runc delete --force`` looks only every 100 ms whether what it killed is gone.
             container.started.process.signal(signal.SIGKILL)

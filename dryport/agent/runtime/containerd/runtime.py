@@ -88,7 +88,7 @@ class ContainerdRuntime:
             container = Container.make(home, Record(spec=spec, unpacked=unpacked, layers=layers))
             self._containers[spec.id] = container
             async with container.lock:
-                await rootfs.prepare(home, layers, spec.root_size)
+                await self._launcher.create(container)
         except BaseException as error:
             self._containers.pop(spec.id, None)
             await rootfs.remove(home)
