@@ -18,12 +18,18 @@ from typing import Any
 from dryport.store.interface import Change, R, Reader, StoreUnavailable, Table, Transaction
 from dryport.store.memory import MemoryState
 
+# Rows lie in the order of their births, and nothing else is indexed: new ones fill few pages, which is what a flush
+# costs. Which row is which object's is known in memory.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-    kind TEXT NOT NULL, key TEXT NOT NULL, born INTEGER NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (born INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+# Before, objects were kept by their keys.
+_MIGRATE = """
+BEGIN IMMEDIATE;
+INSERT INTO rows (born, kind, key, body) SELECT born, kind, key, body FROM objects ORDER BY born;
+DROP TABLE objects;
+COMMIT;
 """
 _MOST_ROWS = 32  # a statement
 _CHECKPOINT_PAGES = 4000  # of 4 KiB in the log before they go into the file
@@ -60,11 +66,7 @@ def _statements(head: str, row: str, tail: str) -> dict[int, str]:
     return {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in sizes}
 
 
-_UPSERT = _statements(
-    "INSERT INTO objects (kind, key, born, body)",
-    "(?, ?, ?, ?)",
-    "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
-)
+_PUT = _statements("REPLACE INTO rows (born, kind, key, body)", "(?, ?, ?, ?)", "")
 _ADVANCE = _statements("REPLACE INTO sequences (name, value)", "(?, ?)", "")
 
 
@@ -81,10 +83,12 @@ def _execute_rows(connection: sqlite3.Connection, statements: dict[int, str], ro
 class SqliteStore:
     """Implements ``interface.Store``. One process at a time may open a file; make it with ``open``."""
 
-    def __init__(self, connection: sqlite3.Connection, state: MemoryState, born: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, state: MemoryState, births: dict[str, dict[str, int]]) -> None:
         self._connection = connection
         self._state = state
-        self._born = born
+        # By kind and key; after the opening the writer's thread alone looks at these two.
+        self._births = births
+        self._born = max((born for kind in births.values() for born in kind.values()), default=0)
         self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._gathering: _Group | None = None
@@ -106,18 +110,18 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.executescript(_SCHEMA)
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'objects'").fetchone():
+                connection.executescript(_MIGRATE)
             stored: dict[str, dict[str, bytes]] = {}
-            born = 0
-            for kind, key, row_born, body in connection.execute(
-                "SELECT kind, key, born, body FROM objects ORDER BY born"
-            ):
+            births: dict[str, dict[str, int]] = {}
+            for born, kind, key, body in connection.execute("SELECT born, kind, key, body FROM rows ORDER BY born"):
                 stored.setdefault(kind, {})[key] = body
-                born = max(born, row_born)
+                births.setdefault(kind, {})[key] = born
             sequences = dict(connection.execute("SELECT name, value FROM sequences").fetchall())
         except sqlite3.Error as error:
             connection.close()
             raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
-        return cls(connection, MemoryState(stored, sequences), born)
+        return cls(connection, MemoryState(stored, sequences), births)
 
     @property
     def reader(self) -> Reader:
@@ -168,25 +172,32 @@ class SqliteStore:
         latest: dict[tuple[str, str], bytes | None] = {}
         for change, _, encoded in group.changes:
             latest[change.table.name, change.key] = encoded
-        puts: list[tuple[str, str, int, bytes]] = []
-        deletes = []
+        puts: list[tuple[int, str, str, bytes]] = []
+        deletes: list[tuple[int]] = []
         for (kind, key), encoded in latest.items():
-            if encoded is None:
-                deletes.append((kind, key))
-            else:
-                self._born += 1
-                puts.append((kind, key, self._born, encoded))
+            born = self._births.get(kind, {}).get(key)
+            if encoded is not None:
+                if born is None:
+                    self._born = born = self._born + 1
+                puts.append((born, kind, key, encoded))
+            elif born is not None:
+                deletes.append((born,))
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _execute_rows(connection, _UPSERT, puts)
-            connection.executemany("DELETE FROM objects WHERE kind = ? AND key = ?", deletes)
+            _execute_rows(connection, _PUT, puts)
+            connection.executemany("DELETE FROM rows WHERE born = ?", deletes)
             _execute_rows(connection, _ADVANCE, list(group.sequences.items()))
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        for born, kind, key, _ in puts:
+            self._births.setdefault(kind, {})[key] = born
+        for (kind, key), encoded in latest.items():
+            if encoded is None:
+                self._births.get(kind, {}).pop(key, None)
 
     def _flushed(self, group: _Group, error: BaseException | None) -> None:
         self._flushing = None
