@@ -11,9 +11,10 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pyroute2 import IPRoute, NetlinkError
+from pyroute2 import NetlinkError
 
 from dryport.host import namespaces
+from dryport.host.rtnetlink import Rtnetlink
 
 TASK_ENDPOINT = "169.254.170.2"  # where a task finds its metadata and credentials
 
@@ -77,17 +78,17 @@ def adopt(mac: str, namespace: str, *, name: str = "eth0", address_cidr: str, ga
     """
     link = find_by_mac(mac)
     if link is not None:
-        namespaces.run_in("", lambda: _move(link, namespace, name))
+        _move(link, namespace, name)
     namespaces.run_in(namespace, lambda: _set_up(mac, name, address_cidr, gateway))
 
 
 def _move(link: Link, namespace: str, name: str) -> None:
     descriptor = os.open(namespaces.path(namespace), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with IPRoute() as ip:
-            ip.link("set", index=link.number, net_ns_fd=descriptor, ifname=name)
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:  # another one has just moved it
+        with Rtnetlink() as netlink:
+            netlink.set_link(link.number, namespace=descriptor, name=name)
+    except OSError as error:
+        if error.errno != errno.ENODEV:  # another one has just moved it
             raise
     finally:
         os.close(descriptor)
@@ -98,18 +99,16 @@ def _set_up(mac: str, name: str, address_cidr: str, gateway: str) -> None:
     if link is None:
         raise LookupError(f"no network interface has the address {mac}")
     address, _, length = address_cidr.partition("/")
-    with IPRoute() as ip:
-        loopback = ip.link_lookup(ifname="lo")[0]
-        ip.link("set", index=loopback, state="up")
-        with already_there():
-            ip.addr("add", index=loopback, address=TASK_ENDPOINT, prefixlen=32)
+    with Rtnetlink() as netlink:
+        loopback = socket.if_nametoindex("lo")
+        netlink.set_link(loopback, up=True)
+        netlink.add_address(loopback, TASK_ENDPOINT, 32)
         if link.name != name:
-            ip.link("set", index=link.number, state="down")
-            ip.link("set", index=link.number, ifname=name)
-        with already_there():
-            ip.addr("add", index=link.number, address=address, prefixlen=int(length or "32"))
-        ip.link("set", index=link.number, state="up")
-        ip.route("replace", dst="0.0.0.0/0", gateway=gateway, oif=link.number, flags=["onlink"])
+            netlink.set_link(link.number, up=False)
+            netlink.set_link(link.number, name=name)
+        netlink.add_address(link.number, address, int(length or "32"))
+        netlink.set_link(link.number, up=True)
+        netlink.set_default_route(link.number, gateway)
 
 
 @contextlib.contextmanager

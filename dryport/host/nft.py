@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import functools
 import threading
 
 
@@ -11,6 +12,7 @@ class NftError(Exception):
     """nftables refused a batch; nothing of it is in force."""
 
 
+@functools.cache
 def _load() -> ctypes.CDLL:
     library = ctypes.CDLL(ctypes.util.find_library("nftables") or "libnftables.so.1")
     library.nft_ctx_new.restype = ctypes.c_void_p

@@ -358,7 +358,8 @@ class TaskActor:
     async def _provision(self) -> None:
         reason, began = "", time.time()
         try:
-            await provision(self._host, self.record, lambda found: self.post(Fetched(found)))
+            again = self._recovered is not None
+            await provision(self._host, self.record, lambda found: self.post(Fetched(found)), again=again)
             log.debug("task %s was provisioned in %.0f ms", self.record.arn, (time.time() - began) * 1000)
         except TaskFailure as failure:
             reason = str(failure)

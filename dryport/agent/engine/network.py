@@ -21,7 +21,7 @@ from dryport.host import links, namespaces
 from dryport.host.redirects import redirect
 
 log = logging.getLogger("dryport.agent")
-_AHEAD = 4  # namespaces
+_AHEAD, _MOST_AHEAD = 4, 32  # namespaces: as many as were wanted at once lately, within these
 _INTERFACE_TIMEOUT = 180.0  # seconds, as long as AWS waits for an interface
 
 
@@ -32,6 +32,7 @@ class Network:
         self._prefix = f"dpa{settings.slug}-"
         self._files = settings.state_dir / "tasks"
         self._ready: deque[str] = deque()
+        self._ahead = _AHEAD
         self._made: dict[str, asyncio.Future[None]] = {}
         self._wanted = asyncio.Event()
         self._seen: set[str] = set()
@@ -40,7 +41,10 @@ class Network:
     def reserve(self) -> str:
         """The name of a namespace for a new task; it may have been made already."""
         self._wanted.set()
-        return self._ready.popleft() if self._ready else self._name()
+        if self._ready:
+            return self._ready.popleft()
+        self._ahead = min(_MOST_AHEAD, 2 * self._ahead)
+        return self._name()
 
     def _name(self) -> str:
         return f"{self._prefix}{secrets.token_hex(4)}"
@@ -52,7 +56,7 @@ class Network:
                 await asyncio.to_thread(namespaces.delete, name)
         while True:
             self._wanted.clear()
-            while len(self._ready) < _AHEAD:
+            while len(self._ready) < self._ahead:
                 name = self._name()
                 await self.prepare(name)
                 self._ready.append(name)
@@ -70,8 +74,11 @@ class Network:
         while self._ready:
             await asyncio.to_thread(namespaces.delete, self._ready.popleft())
 
-    async def join(self, namespace: str, interfaces: list[NetworkInterface]) -> None:
-        """Bring a task's interface into its namespace. Raises TaskFailure where it does not come."""
+    async def join(self, namespace: str, interfaces: list[NetworkInterface], *, again: bool) -> None:
+        """Bring a task's interface into its namespace, where with ``again`` it may be already.
+
+        Raises TaskFailure where it does not come.
+        """
         if not interfaces:
             raise TaskFailure(f"{RESOURCE}: the task has no network interface")
         interface = interfaces[0]
@@ -79,8 +86,9 @@ class Network:
         address = f"{interface.address}/{interface.prefix}"
         try:
             with contextlib.suppress(LookupError):
-                await self._adopt(interface, namespace, address)
-                return
+                if again:
+                    await self._adopt(interface, namespace, address)
+                    return
             await links.wait_for_mac(interface.mac_address, _INTERFACE_TIMEOUT)
             await self._adopt(interface, namespace, address)
         except (OSError, LookupError) as error:  # TimeoutError is an OSError

@@ -45,14 +45,17 @@ def cgroup_of(host: Host, task: Task) -> str:
     return f"dryport/{host.settings.slug}/{task.id}" if task.cpu or task.memory else ""
 
 
-async def provision(host: Host, record: TaskRecord, fetched: Callable[[Provisioned], None]) -> None:
+async def provision(
+    host: Host, record: TaskRecord, fetched: Callable[[Provisioned], None], *, again: bool = False
+) -> None:
     """Set up and fetch everything. Raises TaskFailure; the first one counts, the rest is cancelled.
 
-    ``fetched`` is called as soon as containers can be made, which is before they can run.
+    ``fetched`` is called as soon as containers can be made, which is before they can run. ``again``: an agent before
+    this one may have done some of it.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(resume(host, record))
+            group.create_task(resume(host, record, again=again))
             found = await _fetch(host, record)
             fetched(found)
             if host.keeps_logs:
@@ -77,10 +80,10 @@ async def _fetch(host: Host, record: TaskRecord) -> Provisioned:
     return Provisioned(secrets=values.result(), files=files.result())
 
 
-async def resume(host: Host, record: TaskRecord) -> None:
+async def resume(host: Host, record: TaskRecord, *, again: bool = True) -> None:
     """What also a task whose containers exist already needs again after the agent was away."""
     if record.namespace:
-        await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [])
+        await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [], again=again)
     await host.metadata.serve(record)
 
 

@@ -20,6 +20,7 @@ from dryport.agent.runtime.interface import RuntimeFailure
 INTERVAL = 30 * 60.0  # seconds
 MINIMUM_AGE = 60 * 60.0  # seconds since it was last used
 PER_CYCLE = 5
+_PRECISION = 30.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +57,10 @@ class Collector:
 
     def used(self, id: str) -> None:
         """An image was pulled, or a container was made of it."""
-        self._last_used[id] = self._now()
-        self._save()
+        now = self._now()
+        if now - self._last_used.get(id, 0.0) >= _PRECISION:  # so that not every launch writes
+            self._last_used[id] = now
+            self._save()
 
     def begin(self) -> None:
         """Collect from now on (idempotent)."""

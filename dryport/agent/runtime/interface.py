@@ -248,7 +248,7 @@ class Runtime(Protocol):
         ...
 
     def logs(self, id: str, cursor: str = "", *, follow: bool = False) -> AsyncIterator[LogLine]:
-        """Its output after ``cursor``, that of all its runs; with ``follow`` until it has ended and all has been given."""
+        """Its output after ``cursor``, of all its runs; with ``follow`` until it has ended and all has been given."""
         ...
 
     async def stats(self, id: str) -> ContainerStats | None:
