@@ -118,7 +118,7 @@ class Task(Record, frozen=True, kw_only=True):
     stopping_at: float | None = None
     execution_stopped_at: float | None = None
     stopped_at: float | None = None
-    log_driver_mode: str | None = None  # blocking or non-blocking, where a log configuration says neither
+    log_driver_mode: str | None = None  # of the account settings: blocking or non-blocking, where nothing else says so
     protected_until: float | None = None  # not to be scaled in before (UpdateTaskProtection)
     # Inside only:
     resources: Json = {}  # what it takes of its instance: cpu (units), memory (MiB), ports, ports_udp (numbers)

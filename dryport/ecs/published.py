@@ -28,11 +28,16 @@ def account_setting(reader: Reader, account: str, region: str, principal_arn: st
 
     Raises KeyError where ECS has no such setting.
     """
+    return chosen_setting(reader, account, region, principal_arn, name) or SETTINGS[name].default
+
+
+def chosen_setting(reader: Reader, account: str, region: str, principal_arn: str, name: str) -> str | None:
+    """What somebody has set that holds for a principal: its own setting, else the account's default."""
     for principal in (holder(principal_arn), ""):
         own = reader.get(ACCOUNT_SETTINGS, f"{scope(account, region, name)}/{principal}")
         if own is not None:
             return own.value
-    return SETTINGS[name].default
+    return None
 
 
 def tasks_of_this_machine(reader: Reader) -> list[Task]:

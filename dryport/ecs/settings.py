@@ -12,7 +12,7 @@ from dryport.aws.errors import ServiceError, unsupported_parameter
 
 
 class Setting(NamedTuple):
-    """One setting: what it may be set to, and what it is unless set; ``beyond`` are AWS's values that nothing acts on."""
+    """What a setting may be, and what it is unless set; ``beyond`` are values of AWS's that nothing acts on."""
 
     values: tuple[str, ...]
     default: str

@@ -49,7 +49,9 @@ def test_groups_are_listed_by_page_prefix_and_pattern(logs: Any) -> None:
     assert (found, sizes) == (names, [3, 3, 1])
     even = logs.describe_log_groups(logGroupNamePattern="even")["logGroups"]
     assert [group["logGroupName"] for group in even] == names[::2]
-    assert set(even[0]) == {"logGroupName", "creationTime", "arn"}
+    whole = logs.describe_log_groups(logGroupNamePrefix=names[0])["logGroups"][0]
+    without = ("storedBytes", "deletionProtectionEnabled")  # as AWS's answers to a pattern are
+    assert even[0] == {name: value for name, value in whole.items() if name not in without}
     one = logs.describe_log_groups(logGroupIdentifiers=[names[3]])["logGroups"]
     assert [group["logGroupName"] for group in one] == [names[3]]
     listed = logs.list_log_groups(logGroupNamePattern="^g00|odd")["logGroups"]
@@ -142,6 +144,11 @@ def test_streams(logs: Any) -> None:
         "Cannot order by LastEventTime with a logStreamNamePrefix.",
     )
     (stream,) = logs.describe_log_streams(logGroupIdentifier="g", logStreamNamePrefix="b")["logStreams"]
+    assert refusal(logs.describe_log_streams, logGroupIdentifier="g", logGroupName="g") == (
+        "ValidationException",
+        "LogGroup name and LogGroup ARN are mutually exclusive parameters.",
+    )
+    assert refusal(logs.describe_log_streams)[0] == "InvalidParameterException"
     assert stream["arn"] == "arn:aws:logs:us-east-1:000000000000:log-group:g:log-stream:b/1"
     assert stream["firstEventTimestamp"] == stream["lastEventTimestamp"] == now
     assert stream["lastIngestionTime"] >= now

@@ -66,6 +66,9 @@ def test_a_secret(served: Served, secrets: Any) -> None:
         "ResourceExistsException",
         "The operation failed because the secret app/db already exists.",
     )
+    with pytest.raises(secrets.exceptions.ResourceNotFoundException) as caught:
+        secrets.describe_secret(SecretId="no")
+    assert caught.value.response["Message"] == MISSING[1]  # as this model calls it, besides Error's
     served.restart()
     again = served.client("secretsmanager").get_secret_value(SecretId="app/db")
     assert again["SecretString"] == "s3cret-in-the-clear"

@@ -299,6 +299,8 @@ def _log_config(source: Source, definition: Mapping[str, Any]) -> Json:
             options["awslogs-stream"] = f"{prefix}/{definition['name']}/{task_id}"
         options.setdefault("awslogs-region", source.task.region)
         options["awslogs-endpoint"] = source.endpoint
+    if source.task.log_driver_mode is not None:
+        options.setdefault("mode", source.task.log_driver_mode)
     return {"Type": configuration["logDriver"], "Config": options}
 
 

@@ -24,7 +24,7 @@ from dryport.ecs.model import (
     Task,
     TaskDefinition,
 )
-from dryport.ecs.published import account_setting
+from dryport.ecs.published import chosen_setting
 from dryport.gateway.service import Call
 
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
@@ -98,7 +98,8 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
         group=group,
         started_by=started_by,
         client_token=request.get("clientToken"),
-        log_driver_mode=account_setting(call.tx, call.account, call.region, call.principal.arn, "defaultLogDriverMode"),
+        # Where nobody has set it, the agent's own way is better than either: no container waits, and no line is lost.
+        log_driver_mode=chosen_setting(call.tx, call.account, call.region, call.principal.arn, "defaultLogDriverMode"),
         tags=_tags(request, cluster, definition),
     )
 

@@ -60,8 +60,10 @@ def name_of(call: Call, identifier: str) -> str | None:
 def identified(reader: Reader, call: Call, request: Mapping[str, Any]) -> LogGroup:
     """The group that ``logGroupName`` or ``logGroupIdentifier`` names. Raises ServiceError where there is none."""
     name, identifier = request.get("logGroupName"), request.get("logGroupIdentifier")
-    if (name is None) == (identifier is None):
-        raise invalid("You must specify either logGroupName or logGroupIdentifier, but not both.")
+    if name is not None and identifier is not None:
+        raise ServiceError("ValidationException", "LogGroup name and LogGroup ARN are mutually exclusive parameters.")
+    if name is None and identifier is None:
+        raise invalid("You must specify either logGroupName or logGroupIdentifier.")
     if name is None:
         name = name_of(call, str(identifier))
     if name is None:

@@ -23,7 +23,7 @@ _PAGE = 50
 RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
-_BRIEF = ("logGroupName", "creationTime", "arn")
+_WITHOUT_PATTERN = ("storedBytes", "retentionInDays", "deletionProtectionEnabled")
 _OTHER_ACCOUNTS = ("accountIdentifiers", "includeLinkedAccounts")
 
 
@@ -166,8 +166,10 @@ class _Groups:
         await call.store.settled()
         shapes_found = [_described(group, sizes.get(group.number, 0)) for group in page]
         if pattern is not None:
-            # AWS says so of logGroupNamePattern: the answer then is this short.
-            shapes_found = [{name: shape[name] for name in _BRIEF} for shape in shapes_found]
+            # As AWS's answers to a logGroupNamePattern are.
+            shapes_found = [
+                {name: value for name, value in shape.items() if name not in _WITHOUT_PATTERN} for shape in shapes_found
+            ]
         return {"logGroups": shapes_found, **more}
 
 

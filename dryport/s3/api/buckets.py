@@ -100,7 +100,7 @@ def list_buckets(call: Call, request: Json) -> Output:
     found.sort(key=lambda bucket: bucket.name)
     answer: Json = {
         "Buckets": [
-            {"Name": b.name, "CreationDate": b.created_at, "BucketRegion": b.region, "BucketArn": b.arn}
+            {"Name": b.name, "CreationDate": b.created_at, "BucketArn": b.arn, **_region(b, request)}
             for b in found[:limit]
         ],
         "Owner": owner(call),
@@ -110,6 +110,10 @@ def list_buckets(call: Call, request: Json) -> Output:
     if len(found) > limit:
         answer["ContinuationToken"] = found[limit - 1].name
     return answer
+
+
+def _region(bucket: Bucket, request: Json) -> Json:
+    return {"BucketRegion": bucket.region} if request else {}  # S3 tells it where a request says anything at all
 
 
 def location(call: Call, request: Json) -> Output:

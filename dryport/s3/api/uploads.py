@@ -43,7 +43,8 @@ def register(service: Service, disk: Disk) -> None:
     service.operation("UploadPartCopy", unsupported=(*copied, *(f"CopySource{name}" for name in copied)))(
         handlers.upload_copy
     )
-    service.operation("CompleteMultipartUpload", unsupported=BODY_UNSUPPORTED)(handlers.complete)
+    of_parts = (f"MultipartUpload.Parts.{name}" for name in checksums.UNSUPPORTED)
+    service.operation("CompleteMultipartUpload", unsupported=(*BODY_UNSUPPORTED, *of_parts))(handlers.complete)
     service.operation("AbortMultipartUpload", unsupported=("IfMatchInitiatedTime",))(abort)
     service.operation("ListParts", unsupported=copied)(list_parts)
     service.operation("ListMultipartUploads", unsupported=("Delimiter",))(list_uploads)

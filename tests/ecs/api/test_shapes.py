@@ -26,7 +26,7 @@ def test_a_changed_task_is_encoded_anew_and_an_unchanged_one_is_not() -> None:
         encoded.append(task)
         return shapes.task(task)
 
-    cache = shapes.EncodedCache(shape)
+    cache = shapes.EncodedCache(shape, size=1_000_000)
     assert cache.get("task", TASK) is cache.get("task", TASK)
     changed = replace(TASK, last_status="RUNNING")
     assert msgspec.json.decode(cache.get("task", changed))["lastStatus"] == "RUNNING"
@@ -35,10 +35,11 @@ def test_a_changed_task_is_encoded_anew_and_an_unchanged_one_is_not() -> None:
 
 
 def test_the_cache_does_not_grow_without_end() -> None:
-    cache = shapes.EncodedCache(shapes.task, size=8)
+    one = len(msgspec.json.encode(shapes.task(TASK)))
+    cache = shapes.EncodedCache(shapes.task, size=8 * one)
     for number in range(100):
         cache.get(str(number), TASK)
-        assert len(cache._kept) <= 8
+        assert 0 < sum(len(bytes(raw)) for *_, raw in cache._kept.values()) <= 8 * one
     assert msgspec.json.decode(cache.get("99", TASK))["taskArn"] == "task"
 
 

@@ -84,7 +84,7 @@ def test_tasks_are_started_with_the_log_mode_of_that_time(ecs: Ecs) -> None:
         assert task is not None
         return task.log_driver_mode
 
-    assert mode(ecs.run()["tasks"][0]["taskArn"]) == "non-blocking"
+    assert mode(ecs.run()["tasks"][0]["taskArn"]) is None
     ecs.client.put_account_setting(name="defaultLogDriverMode", value="blocking")
     try:
         assert mode(ecs.run()["tasks"][0]["taskArn"]) == "blocking"

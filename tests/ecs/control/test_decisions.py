@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -168,3 +169,24 @@ def test_secrets_and_sizes() -> None:
         ("B", "eu-west-1", "asm", "CONTAINER"),
         ("t", "us-east-1", "ssm", "LOG_DRIVER"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "options", "sent"),
+    [
+        (None, {}, None),
+        ("blocking", {}, "blocking"),
+        ("non-blocking", {"mode": "blocking"}, "blocking"),
+    ],
+)
+def test_the_log_mode_of_the_account_holds_where_a_container_says_nothing(
+    setting: str | None, options: dict[str, str], sent: str | None
+) -> None:
+    container = {"name": "main", "image": "busybox", "logConfiguration": {"logDriver": "awslogs", "options": options}}
+    definition = TaskDefinition(
+        arn="d", family="f", revision=1, account="0", region="us-east-1", body={"containerDefinitions": [container]}
+    )
+    task = replace(TASK, log_driver_mode=setting)
+    message = payload.start(payload.Source(task, definition, "http://e"))
+    host_config = json.loads(message["containers"][0]["dockerConfig"]["hostConfig"])
+    assert host_config["LogConfig"]["Config"].get("mode") == sent
