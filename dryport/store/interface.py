@@ -37,8 +37,7 @@ class Table(Generic[T]):
     indexes: Mapping[str, Callable[[T], IndexValue]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class Change(msgspec.Struct, Generic[T], frozen=True):
     """One object's change: ``old`` is ``None`` where it was made, ``new`` is ``None`` where it was deleted."""
 
     table: Table[T]

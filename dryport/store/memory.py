@@ -65,12 +65,19 @@ class _Rows:
     def set(self, key: str, item: Any, encoded: bytes) -> None:
         before = self.get(key)
         for name, extract in self.table.indexes.items():
-            new = _values(extract(item))
-            old = () if before is None else _values(extract(before))
-            if new != old:
-                self._unlist(name, old, key)
-                for value in new:
-                    self.indexes[name].setdefault(value, {})[key] = None
+            found = extract(item)
+            old = None if before is None else extract(before)
+            if found == old:
+                continue
+            index = self.indexes[name]
+            if old is not None:
+                self._unlist(name, _values(old), key)
+            for value in (found,) if type(found) is str else _values(found):
+                keys = index.get(value)
+                if keys is None:
+                    index[value] = {key: None}
+                else:
+                    keys[key] = None
         self.encoded[key] = encoded
         self._remember(key, item, encoded)
 

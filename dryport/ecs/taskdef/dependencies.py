@@ -10,6 +10,8 @@ from dryport.ecs.taskdef.refusal import refusal
 
 def check(containers: Sequence[Json]) -> None:
     """Refuse dependencies that can never be met."""
+    if not any("dependsOn" in container or "links" in container for container in containers):
+        return
     by_name = {container["name"]: container for container in containers}
     edges: dict[str, list[str]] = {}
     for container in containers:

@@ -19,7 +19,7 @@ def normalize(container: str, mappings: Iterable[Json], mode: str) -> list[Json]
     normal = [_normalize(mapping, mode) for mapping in mappings]
     if normal and mode == "none":
         raise refusal("Port mappings are not supported when networkMode=none.")
-    if sum("containerPortRange" in mapping for mapping in normal) > _MAX_RANGES:
+    if len(normal) > _MAX_RANGES and sum("containerPortRange" in mapping for mapping in normal) > _MAX_RANGES:
         raise refusal(f"Container '{container}' can not have more than {_MAX_RANGES} port ranges.")
     return normal
 

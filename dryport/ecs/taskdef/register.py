@@ -141,7 +141,8 @@ def _check_secrets(body: Json) -> None:
 
 
 def _check_log_router(definitions: list[Json]) -> None:
-    uses = any(each.get("logConfiguration", {}).get("logDriver") == "awsfirelens" for each in definitions)
+    logs = [each["logConfiguration"] for each in definitions if "logConfiguration" in each]
+    uses = any(each["logDriver"] == "awsfirelens" for each in logs)
     if uses and not any("firelensConfiguration" in container for container in definitions):
         raise refusal("The awsfirelens log driver needs a container with a firelensConfiguration.")
 

@@ -20,6 +20,8 @@ _KINDS = (
 
 def normalize(volumes: Iterable[Json]) -> list[Json]:
     """The task's volumes with what ECS fills in; one without any configuration is a host volume."""
+    if not volumes:
+        return []
     normal = [_normalize(volume) for volume in volumes]
     names = [volume["name"] for volume in normal]
     if len(set(names)) != len(names):
@@ -32,6 +34,8 @@ def normalize(volumes: Iterable[Json]) -> list[Json]:
 def check_mounts(containers: Iterable[Json], volumes: Iterable[Json]) -> None:
     """Refuse mount points of unknown volumes and ``volumesFrom`` of unknown containers."""
     containers = list(containers)
+    if not volumes and not any(container["mountPoints"] or container["volumesFrom"] for container in containers):
+        return
     known = {volume["name"] for volume in volumes}
     names = {container["name"] for container in containers}
     mounted: set[str] = set()

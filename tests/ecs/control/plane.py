@@ -136,12 +136,11 @@ class Plane:
         dead.transact = dead.settled = gone
         lost, dead._gathering = dead._gathering, None
         if lost is not None:
-            lost.done.set_exception(StoreUnavailable("killed"))
-            lost.done.exception()
+            lost.end(StoreUnavailable("killed"))
         for task in self._tasks:
             task.cancel()
         if dead._flushing is not None:
-            await dead._flushing.done  # the disk already has it
+            await dead._flushing.waiter(dead._loop)  # the disk already has it
         self.store._writer.shutdown(wait=True, cancel_futures=True)
         self.store._connection.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
