@@ -216,6 +216,7 @@ class Task(Wire, frozen=True, kw_only=True):
     ephemeral_storage: EphemeralStorage | None = None
     service_name: str | None = None
     task_definition_account_id: str | None = None
+    availability_zone: str = ""  # of a Fargate task; others are in their instance's
 
     @property
     def id(self) -> str:

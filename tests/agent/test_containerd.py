@@ -176,3 +176,26 @@ async def test_it_leaves_nothing(agent: Fargate, control: Control) -> None:
     assert f"{agent.state_dir}/runtime/containerd/containers" not in mounts
     assert not os.path.exists(agent.state_dir / "tasks" / wanted["arn"].rpartition("/")[2])
     await agent.start()
+
+
+async def test_volumes_of_a_kind_that_is_not_there_are_refused(agent: Fargate, control: Control) -> None:
+    for kind in ("efs", "docker"):
+        wanted = task(agent.container("main", "true"), volumes=[{"name": "data", "type": kind}])
+        await control.payload(wanted)
+        stopped = await control.status(wanted["arn"], "STOPPED")
+        assert (
+            stopped["reason"] == f"ResourceInitializationError: volume data: volumes of type {kind} are not supported"
+        )
+
+
+async def test_containers_that_share_processes_start_after_the_first(agent: Fargate, control: Control) -> None:
+    wanted = task(
+        agent.container("first", "sleep 100 & trap 'exit 0' TERM; while :; do sleep 0.1; done"),
+        agent.container("second", "ps | grep -q '[s]leep 100' && echo seen", essential=False),
+        pidMode="task",
+    )
+    await control.payload(wanted)
+    await control.until(lambda: control.lines(GROUP, "second"))
+    assert control.lines(GROUP, "second") == ["seen"]
+    await control.payload({"arn": wanted["arn"], "desiredStatus": "STOPPED", "containers": []})
+    await control.status(wanted["arn"], "STOPPED")

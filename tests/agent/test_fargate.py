@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -15,15 +17,15 @@ from tests.conftest import Platform
 from tests.platform.support import Tasks, eventually, push
 
 pytestmark = pytest.mark.platform
-IMAGE = "dryport-agent-test/fargate:latest"
 
 
 @pytest.fixture
 def fargate(own_platform: Platform) -> Iterator[Tasks]:
-    command = ["docker", "import", "-c", "ENV PATH=/bin", "-", IMAGE]
+    image = f"dryport-agent-test/fargate:{uuid.uuid4().hex[:8]}"
+    command = ["docker", "import", "-c", "ENV PATH=/bin", "-", image]
     subprocess.run(command, input=busybox_archive(), check=True, capture_output=True, timeout=60)
-    yield Tasks(own_platform, push(own_platform, IMAGE, "agent"))
-    subprocess.run(["docker", "rmi", "-f", IMAGE], capture_output=True, timeout=60)
+    yield Tasks(own_platform, push(own_platform, image, "agent"))
+    subprocess.run(["docker", "rmi", "-f", image], capture_output=True, timeout=60)
 
 
 def test_no_line_is_lost_when_the_agent_is_killed(fargate: Tasks) -> None:
@@ -38,3 +40,14 @@ def test_no_line_is_lost_when_the_agent_is_killed(fargate: Tasks) -> None:
     assert task["containers"][0]["exitCode"] == 9
     # A batch whose answer the killed agent did not see may be there twice; none is missing.
     assert set(fargate.output(arn)) == {f"line {i}" for i in range(count)}
+
+
+def test_what_a_task_learns_of_itself(fargate: Tasks) -> None:
+    """Its zone is that of its subnet; how often its container was restarted is there where it has a policy."""
+    policy = {"restartPolicy": {"enabled": True, "restartAttemptPeriod": 60}}
+    script = "wget -qO- $ECS_CONTAINER_METADATA_URI_V4/task; echo; wget -qO- $ECS_CONTAINER_METADATA_URI_V4"
+    arn = fargate.run(fargate.define(fargate.container(script) | policy))[0]
+    stopped = fargate.until(arn, "STOPPED")
+    task, container = (json.loads(line) for line in fargate.output(arn))
+    assert task["AvailabilityZone"] == stopped["availabilityZone"] != ""
+    assert container["RestartCount"] == 0

@@ -179,3 +179,20 @@ async def test_unused_images_go(host: Host, runtime: Runtime, registry: Registry
 
 async def _text(runtime: Runtime, image: str, script: str) -> str:
     return await Box(runtime, image).output(script)
+
+
+async def test_what_is_here_and_unchanged_is_not_pulled_again(host: Host, registry: Registry, runtime: Runtime) -> None:
+    """The registry is asked all the same: it has the last word on the tag, and on who may have it."""
+    if host.name != "containerd":
+        pytest.skip("Docker's own affair")
+    reference = f"{registry.host}/same:1"
+    first = registry.push("same", [base()], Cmd=["1"])
+    assert (await runtime.pull(reference, None)).digest == first
+    await asyncio.to_thread(host.kill)
+    try:
+        assert (await runtime.pull(reference, None)).digest == first  # containerd has no part in it
+    finally:
+        await asyncio.to_thread(host.start)
+    second = registry.push("same", [base()], Cmd=["2"])
+    pulled = await runtime.pull(reference, None)
+    assert (pulled.digest, pulled.command) == (second, ["2"]) and first != second

@@ -50,6 +50,9 @@ def refusal(task: Task, *, docker: bool) -> str:
     for name, host_config, _, _ in host_configs:
         if task.fargate and host_config.get("Privileged"):
             return f"container {name}: privileged containers are not supported on Fargate"
+    for volume in task.volumes or ():
+        if volume.type not in (None, "", "host"):
+            return f"volume {volume.name}: volumes of type {volume.type} are not supported"
     if docker and task.awsvpc:
         return "network mode awsvpc needs the containerd runtime"
     return ""

@@ -125,6 +125,7 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
         network=f"/run/netns/{record.namespace}" if record.namespace else "",
         cgroup_parent=f"/{cgroup}" if (cgroup := cgroup_of(host, task)) else "",
         volumes=volumes(host, task),
+        own=frozenset(v.name for v in task.volumes or () if v.host is None or not v.host.source_path),
         files=files,
         hostname=interfaces[0].private_dns_name if record.namespace else "",
         ids={name: c.id for name, c in record.containers.items()},

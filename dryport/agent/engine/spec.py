@@ -27,7 +27,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a container gets from its host and task rather than from its definition.
 
     ``environment`` holds what is fetched (secrets) and injected, by how strongly it counts: ``weak`` loses to the
-    definition's own, ``strong`` wins. ``volumes`` maps a volume's name to its directory on the host.
+    definition's own, ``strong`` wins. ``volumes`` maps a volume's name to its directory on the host; the ``own`` ones
+    are the task's, empty at first.
     """
 
     weak: dict[str, str] = {}
@@ -35,6 +36,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
     cgroup_parent: str = ""
     volumes: dict[str, str] = {}
+    own: frozenset[str] = frozenset()
     files: list[Mount] = []  # resolv.conf, hosts, hostname
     hostname: str = ""
     ids: dict[str, str] = {}  # the task's other containers, by name
@@ -68,7 +70,7 @@ def build(
         user=str(config.get("User") or image.user),
         hostname=str(config.get("Hostname") or around.hostname),
         labels=labels(task, container.name, config),
-        mounts=[*around.files, *mounts(task, container, around.volumes), *tmpfs(host)],
+        mounts=[*around.files, *mounts(task, container, around.volumes, around.own), *tmpfs(host)],
         ulimits=ulimits(host, fargate=task.fargate),
         resources=resources(container, host, around.cgroup_parent),
         read_only_root=bool(host.get("ReadonlyRootfs")),
@@ -120,7 +122,9 @@ def labels(task: Task, name: str, config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def mounts(task: Task, container: Container, volumes: Mapping[str, str]) -> list[Mount]:
+def mounts(
+    task: Task, container: Container, volumes: Mapping[str, str], own: frozenset[str] = frozenset()
+) -> list[Mount]:
     """The container's mounts, and by ``volumesFrom`` those of others (whose own ``volumesFrom`` count too)."""
     definitions = {c.name: c for c in task.containers or ()}
     found: dict[str, Mount] = {}
@@ -137,6 +141,7 @@ def mounts(task: Task, container: Container, volumes: Mapping[str, str]) -> list
                 target=point.container_path,
                 source=volumes[point.source_volume],
                 read_only=read_only or bool(point.read_only),
+                fill=point.source_volume in own,
             )
 
     collect(container.name, False, frozenset({container.name}))

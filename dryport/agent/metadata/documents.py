@@ -74,7 +74,7 @@ def task(record: TaskRecord, zone: str, *, version: int = 4) -> Json:
         "PullStartedAt": instant(record.pull_started_at),
         "PullStoppedAt": instant(record.pull_stopped_at),
         "ExecutionStoppedAt": instant(record.execution_stopped_at),
-        "AvailabilityZone": zone,
+        "AvailabilityZone": payload.availability_zone or zone,
         "Containers": [container(record, c, version=version) for c in record.containers.values()],
     }
     if version >= 4:

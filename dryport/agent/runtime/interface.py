@@ -60,7 +60,10 @@ class Image(Data, frozen=True, kw_only=True):
 
 
 class Mount(Data, frozen=True, kw_only=True):
-    """A directory or file of the host, or with ``kind`` "tmpfs" memory, inside the container."""
+    """A directory or file of the host, or with ``kind`` "tmpfs" memory, inside the container.
+
+    ``fill``: an empty directory gets owner, mode and files of what the image has at ``target`` (containerd only).
+    """
 
     target: str
     source: str = ""
@@ -68,6 +71,7 @@ class Mount(Data, frozen=True, kw_only=True):
     read_only: bool = False
     options: list[str] = []
     size: int | None = None  # tmpfs
+    fill: bool = False
 
 
 class Ulimit(Data, frozen=True, kw_only=True):

@@ -112,6 +112,8 @@ def start(source: Source) -> Json:
     for name in ("pidMode", "ipcMode"):
         if body.get(name):
             found[name] = body[name]
+    if task.launch_type == "FARGATE" and task.availability_zone:
+        found["availabilityZone"] = task.availability_zone  # what a container instance knows by itself
     if task.ephemeral_storage:
         found["ephemeralStorage"] = task.ephemeral_storage
     if source.interface:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.agent.runtime.cgroups import Cgroups
-from dryport.agent.runtime.containerd import k8s_log, rootfs
+from dryport.agent.runtime.containerd import k8s_log, rootfs, volumes
 from dryport.agent.runtime.containerd.conmon import Runc
 from dryport.agent.runtime.containerd.container import Container, Started, write
 from dryport.agent.runtime.containerd.watch import Watch
@@ -167,9 +167,13 @@ class Launcher:
     async def _prepare(self, container: Container) -> None:
         """Mount the root and write what runc is told."""
         record = container.record
+        image = record.unpacked.image
         root = await rootfs.prepare(container.home, record.layers, record.spec.root_size)
-        around = self._surroundings(container, root)
-        write(container.home / "config.json", oci.build(_with_files(container), record.unpacked.image, around))
+        spec = _with_files(container)
+        if image.volumes or any(mount.fill for mount in spec.mounts):
+            mounts = await asyncio.to_thread(volumes.prepare, container.home, root, spec.mounts, image.volumes)
+            spec = msgspec.structs.replace(spec, mounts=mounts)
+        write(container.home / "config.json", oci.build(spec, image, self._surroundings(container, root)))
 
     def _started(self, container: Container, first: Process, at: float) -> None:
         monitor = _monitor(container.home) or Process(pid=0, ticks=0)
