@@ -139,7 +139,7 @@ class Dispatcher:
 
     async def _answer(self, exchange: RsgiExchange, entry: Entry) -> Answer:
         endpoint: Endpoint | None = None
-        protocol = fallback.guess(exchange.header)
+        protocol = ""  # once it is known
         try:
             try:
                 request = await self._read(exchange, entry)
@@ -149,7 +149,8 @@ class Dispatcher:
                 entry.service, entry.operation = route.service, route.operation
                 return await self._run(request, endpoint, exchange, entry)
             except Problem as problem:
-                raise problem.error(endpoint.family if endpoint else fallback.family(protocol)) from None
+                family = endpoint.family if endpoint else fallback.family(fallback.guess(exchange.header))
+                raise problem.error(family) from None
             except Disconnected:
                 # A peer that only closed its sending side still reads the answer.
                 raise ServiceError(
@@ -164,7 +165,7 @@ class Dispatcher:
                 ) from None
         except ServiceError as error:
             entry.error = error.code
-            return self._refusal(endpoint, protocol, error, entry.id)
+            return self._refusal(endpoint, protocol or fallback.guess(exchange.header), error, entry.id)
         except Exception:
             log.exception("request %s failed: %s:%s", entry.id, entry.service, entry.operation)
             entry.error = "InternalFailure"
@@ -173,7 +174,7 @@ class Dispatcher:
                 "The request processing has failed because of an unknown error, exception or failure.",
                 500,
             )
-            return self._refusal(endpoint, protocol, failure, entry.id)
+            return self._refusal(endpoint, protocol or fallback.guess(exchange.header), failure, entry.id)
 
     @staticmethod
     def _refusal(endpoint: Endpoint | None, protocol: str, error: ServiceError, request_id: str) -> Answer:

@@ -47,8 +47,8 @@ class RsgiExchange:
     """
 
     __slots__ = (
-        "_protocol", "_scope", "_taken", "decoded_path", "header", "headers", "method", "path", "query", "sent", "source_ip",
-        "status",
+        "_protocol", "_scope", "_taken", "decoded_path", "header", "headers", "method", "path", "query", "sent",
+        "source_ip", "status",
     )  # fmt: skip
 
     def __init__(self, scope: Any, protocol: Any) -> None:
