@@ -206,6 +206,7 @@ async def test_what_docker_is_asked_for(agent: Agent, control: Control, image: s
             "sleep 100",
             image,
             essential=False,
+            stopTimeout=1,
             mountPoints=[{"sourceVolume": "shared", "containerPath": "/ro"}],
         ),
         volumes=[{"name": "shared", "type": "host", "host": {"sourcePath": ""}}],
