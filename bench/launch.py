@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from dryport.platform import containerd
 from tests.agent_runtime.registry import Registry, base
 
 RESULTS = Path(__file__).parent / "results" / "launch.md"
-IMAGE = "dryport-bench/launch:1"
+IMAGE = f"dryport-bench/launch:{uuid.uuid4().hex[:8]}"
 SCRIPT = "echo > /pipes/$NAME; exec sleep 300"
 SIDE_BY_SIDE = 8  # ``docker run`` commands at a time, which is when 50 of them take the least time here
 
@@ -184,7 +185,6 @@ def runtimes(home: Path, runs: int, count: int) -> list[tuple[str, float, float]
         daemon.kill()
         daemon.wait()
         registry.stop()
-        subprocess.run(["docker", "image", "rm", "-f", IMAGE], capture_output=True, check=False)
 
 
 def make_docker_image(home: Path) -> None:
@@ -214,6 +214,7 @@ def main() -> None:
             make_docker_image(home)
             rows += Platform(arguments.endpoint, IMAGE).measure(arguments.runs, arguments.count, rows)
     finally:
+        subprocess.run(["docker", "image", "rm", "-f", IMAGE], capture_output=True, check=False)
         shutil.rmtree(home, ignore_errors=True)
     text = table(rows)
     print(text)
