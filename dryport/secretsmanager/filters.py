@@ -9,10 +9,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dryport.aws.errors import ServiceError
 from dryport.secretsmanager.model import Secret
 
 # The words of a value: "MyApp/db-1" has My, App, db and 1.
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+def check(filters: Iterable[Mapping[str, Any]]) -> None:
+    """Raise ServiceError for a filter without a key or values."""
+    for one in filters:
+        if not one.get("Key"):
+            raise ServiceError("InvalidParameterException", "Invalid filter key")
+        if not one.get("Values"):
+            raise ServiceError("InvalidParameterException", f"Invalid filter values for key: {one['Key']}")
 
 
 def passes(secret: Secret, filters: Iterable[Mapping[str, Any]]) -> bool:

@@ -264,3 +264,12 @@ def test_aws_cli(served: Served) -> None:
     served.cli("secretsmanager", "create-secret", "--name", "cli", "--secret-string", '{"user": "me"}')
     done = served.cli("secretsmanager", "get-secret-value", "--secret-id", "cli")
     assert json.loads(json.loads(done.stdout)["SecretString"]) == {"user": "me"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"Values": ["x"]}, "Invalid filter key"), ({"Key": "name"}, "Invalid filter values for key: name")],
+)
+def test_a_filter_needs_a_key_and_values(secrets: Any, wrong: dict[str, Any], message: str) -> None:
+    for call in (secrets.list_secrets, secrets.batch_get_secret_value):
+        assert refusal(call, Filters=[wrong]) == ("InvalidParameterException", message)

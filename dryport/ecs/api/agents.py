@@ -174,6 +174,8 @@ def _with_zone(attributes: list[Json], identity: Mapping[str, str]) -> list[Json
 
 
 def _resource(resource: Mapping[str, Any]) -> Json:
+    if not resource.get("name"):
+        raise ServiceError("InvalidParameterException", "Resource.name should not be null or empty.")
     return {"doubleValue": 0.0, "longValue": 0, "integerValue": 0, **resource}
 
 

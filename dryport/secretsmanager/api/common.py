@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import TypeVar
 
+from dryport.aws import pages
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call
 from dryport.secretsmanager import model
@@ -48,14 +47,4 @@ def usable(call: Call, identifier: str) -> Secret:
 
 def page(items: Sequence[T], token: str | None, limit: int) -> tuple[Sequence[T], dict[str, str]]:
     """A page of items, and the ``NextToken`` member where there are more. Raises ServiceError for a token not ours."""
-    start = 0
-    if token is not None:
-        try:
-            start = int(base64.b64decode(token, validate=True))
-        except (binascii.Error, ValueError):
-            start = -1
-        if start < 0:
-            raise ServiceError("InvalidNextTokenException", "The NextToken value is invalid.")
-    end = start + limit
-    more = {"NextToken": base64.b64encode(str(end).encode()).decode()} if end < len(items) else {}
-    return items[start:end], more
+    return pages.page(items, token, limit, ServiceError("InvalidNextTokenException", "The NextToken value is invalid."))

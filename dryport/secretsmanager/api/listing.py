@@ -39,6 +39,7 @@ def describe(call: Call, request: shapes.DescribeSecretRequestTypeDef) -> Output
 
 def list_secrets(call: Call, request: shapes.ListSecretsRequestTypeDef) -> Output:
     wanted = request.get("Filters", [])
+    filters.check(wanted)
     planned = request.get("IncludePlannedDeletion", False)
     found = [
         secret

@@ -45,6 +45,7 @@ class _Reading:
             raise invalid_parameter(
                 "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided."
             )
+        filters.check(wanted or [])
         more: dict[str, str] = {}
         if identifiers is None:
             every = call.tx.find(SECRETS, "scope", model.scope(call.account, call.region))
