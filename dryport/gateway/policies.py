@@ -71,11 +71,19 @@ def _ec2(operation: str, violations: Sequence[Violation]) -> ServiceError:
     return ServiceError("InvalidParameterValue", f"Value ({value}) for parameter {name} is invalid. ", 400)
 
 
+def _logs(operation: str, violations: Sequence[Violation]) -> ServiceError:
+    first = violations[0]
+    if first.path in ("logGroupName", "logStreamName") and first.constraint.endswith("less than or equal to 512"):
+        message = "Invalid LogGroup or LogStream, both must have length less than or equal to 512."
+        return ServiceError("InvalidParameterException", message, 400)
+    return ServiceError("InvalidParameterException", coral_message(violations), 400)
+
+
 _POLICIES: dict[str, Policy] = {
     "ec2": _ec2,
     "ecr": _ecr,
     "ecs": _ecs,
-    "logs": _coral("InvalidParameterException"),
+    "logs": _logs,
 }
 
 

@@ -186,3 +186,13 @@ def test_partitions(served: Served, region: str) -> None:
     logs.create_log_group(logGroupName="g")
     partition = "aws-cn" if region.startswith("cn") else "aws-us-gov"
     assert logs.describe_log_groups()["logGroups"][0]["arn"].startswith(f"arn:{partition}:logs:{region}:")
+
+
+def test_names_that_are_too_long(logs: Any) -> None:
+    logs.create_log_group(logGroupName="g")
+    too_long = (
+        "InvalidParameterException",
+        "Invalid LogGroup or LogStream, both must have length less than or equal to 512.",
+    )
+    assert refusal(logs.create_log_group, logGroupName="g" * 513) == too_long
+    assert refusal(logs.create_log_stream, logGroupName="g", logStreamName="s" * 513) == too_long

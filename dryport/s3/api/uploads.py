@@ -25,7 +25,7 @@ from dryport.s3.api.common import (
 )
 from dryport.s3.api.copying import source_of
 from dryport.s3.api.objects import check_key, reads_its_body, receive
-from dryport.s3.disk import Disk
+from dryport.s3.disk import Disk, Written
 from dryport.s3.model import OBJECTS, PARTS, UPLOADS, Checksum, Object, Part, Upload, object_key
 from dryport.store import Transaction
 
@@ -89,15 +89,7 @@ class _Uploads:
                 f"actual checksum Type: {checksum.algorithm.lower()}",
                 400,
             )
-        part = Part(
-            upload=upload.id,
-            number=number,
-            file=written.file,
-            size=written.size,
-            etag=written.md5.hex(),
-            modified_at=call.now,
-            checksum=checksum,
-        )
+        part = _part(call, upload, number, written, checksum)
         await self._keep(call, request, part)
         return {"ETag": quoted(part.etag), f"Checksum{checksum.algorithm}": checksum.value}
 
@@ -115,15 +107,7 @@ class _Uploads:
         algorithm = upload.algorithm or checksums.DEFAULT
         written = await self._disk.write(self._disk.read(source.file, start, end), algorithm)
         checksum = Checksum(algorithm=algorithm, value=checksums.encoded(written.checksum))
-        part = Part(
-            upload=upload.id,
-            number=number,
-            file=written.file,
-            size=written.size,
-            etag=written.md5.hex(),
-            modified_at=call.now,
-            checksum=checksum,
-        )
+        part = _part(call, upload, number, written, checksum)
         await self._keep(call, request, part)
         result = {"ETag": quoted(part.etag), "LastModified": part.modified_at}
         return {"CopyPartResult": {**result, f"Checksum{algorithm}": checksum.value}}
@@ -181,6 +165,18 @@ class _Uploads:
             "ETag": quoted(item.etag),
             **checksum_members(checksum),
         }
+
+
+def _part(call: Call, upload: Upload, number: int, written: Written, checksum: Checksum) -> Part:
+    return Part(
+        upload=upload.id,
+        number=number,
+        file=written.file,
+        size=written.size,
+        etag=written.md5.hex(),
+        modified_at=call.now,
+        checksum=checksum,
+    )
 
 
 def _number(request: Json) -> int:
