@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from dryport.control.context import Room, RoomMaker
 from dryport.ec2.api import SERVICE as EC2
 from dryport.ecs.api import SERVICE as ECS
-from dryport.gateway import coverage
-from dryport.platform import rooms
+from dryport.platform import coverage, rooms
 from tests.served import Served
 
 SERVICES = {service.name: sorted(service.operations) for service in coverage.services()}

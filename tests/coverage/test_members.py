@@ -10,8 +10,8 @@ import botocore.session
 import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from dryport.gateway import coverage
 from dryport.gateway.service import Operation
+from dryport.platform import coverage
 
 MEMBERS = Path(__file__).with_name("members.txt")
 IMPLEMENTED = {f"{s.name}:{name}": operation for s in coverage.services() for name, operation in s.operations.items()}

@@ -72,6 +72,7 @@ class Tasks:
             "name": name,
             "image": self.image,
             "command": ["sh", "-c", script],
+            "stopTimeout": 2,  # a shell that is process 1 does not end at SIGTERM
             "logConfiguration": {"logDriver": "awslogs", "options": options},
             **settings,
         }

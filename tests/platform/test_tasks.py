@@ -92,7 +92,7 @@ def test_memory_binds_the_task(tasks: Tasks) -> None:
 
 def test_stop_sends_sigterm_and_then_sigkill(tasks: Tasks) -> None:
     obedient = tasks.container("trap 'echo bye; exit 3' TERM; echo ready; while true; do sleep 0.1; done")
-    stubborn = tasks.container("trap '' TERM; echo ready; while true; do sleep 0.1; done", stopTimeout=2)
+    stubborn = tasks.container("trap '' TERM; echo ready; while true; do sleep 0.1; done")
     for container, code in ((obedient, 3), (stubborn, 137)):
         arn = tasks.run(tasks.define(container))[0]
         eventually(lambda arn=arn: "ready" in tasks.output(arn))  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """Writes ``docs/coverage.md``: what Dryport implements of each service, and which parameters it refuses.
 
-Made from the handlers that are registered: ``python -m dryport.gateway.coverage`` (``--check`` only compares).
+Made from the handlers that are registered: ``python -m dryport.platform.coverage`` (``--check`` only compares).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATH = Path(__file__).parents[2] / "docs" / "coverage.md"
 _HEAD = """\
 # What Dryport implements
 
-Made by `python -m dryport.gateway.coverage` from the registered handlers; a test checks that it is current. An
+Made by `python -m dryport.platform.coverage` from the registered handlers; a test checks that it is current. An
 operation that is not listed as implemented, and a parameter that is listed as refused, answers `NotImplemented`
 (HTTP 501) by name: nothing is accepted and then ignored.
 """
@@ -114,7 +114,7 @@ def main() -> None:
     text = render()
     if "--check" in sys.argv[1:]:
         if not PATH.exists() or PATH.read_text() != text:
-            raise SystemExit(f"{PATH} is not current: run python -m dryport.gateway.coverage")
+            raise SystemExit(f"{PATH} is not current: run python -m dryport.platform.coverage")
         return
     PATH.write_text(text)
 

@@ -1,7 +1,0 @@
-"""The list of what is implemented is the truth."""
-
-from dryport.gateway import coverage
-
-
-def test_the_document_is_current() -> None:
-    assert coverage.PATH.read_text() == coverage.render(), "run python -m dryport.gateway.coverage"
