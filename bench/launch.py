@@ -31,10 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.launch_platform import Platform
 from dryport.agent.runtime import factory
 from dryport.agent.runtime.interface import ContainerSpec, Mount, Resources
+from dryport.host import cgroups
 from dryport.platform import containerd
 from tests.agent_runtime.registry import Registry, base
 
 RESULTS = Path(__file__).parent / "results" / "launch.md"
+GROUP = "dryport-bench"  # cgroup of the containers
 IMAGE = f"dryport-bench/launch:{uuid.uuid4().hex[:8]}"
 SCRIPT = "echo > /pipes/$NAME; exec sleep 300"
 SIDE_BY_SIDE = 8  # ``docker run`` commands at a time, which is when 50 of them take the least time here
@@ -116,7 +118,7 @@ class Ours:
             environment={"NAME": name},
             mounts=[Mount(target="/pipes", source=str(self._pipes.home))],
             network=f"/run/netns/bench-{name}",
-            resources=Resources(cgroup_parent="/dryport-bench"),
+            resources=Resources(cgroup_parent=f"/{GROUP}"),
         )
         await self._runtime.create(spec)
         await self._runtime.start(spec.id)
@@ -131,6 +133,7 @@ class Ours:
     async def close(self) -> None:
         """Let go."""
         await self._runtime.close()
+        await asyncio.to_thread(cgroups.delete, GROUP)
 
 
 async def run(*command: str) -> None:

@@ -113,9 +113,14 @@ def exists(name: str) -> bool:
 
 def names(prefix: str = "") -> list[str]:
     """The names of the namespaces that are bound and begin with ``prefix``, sorted."""
+    return [name for name in entries(prefix) if exists(name)]
+
+
+def entries(prefix: str) -> list[str]:
+    """What ``names`` gives and the files of namespaces that were never bound: a process died while making them."""
     if not DIRECTORY.is_dir():
         return []
-    return sorted(entry.name for entry in DIRECTORY.iterdir() if entry.name.startswith(prefix) and exists(entry.name))
+    return sorted(entry.name for entry in DIRECTORY.iterdir() if entry.name.startswith(prefix))
 
 
 def run_in(namespace: str, work: Callable[[], R]) -> R:

@@ -31,10 +31,12 @@ def clear(config: Config) -> None:
     for hierarchy in cgroups.directories("dryport"):
         with contextlib.suppress(OSError):  # another Dryport's are in it, or it is gone
             hierarchy.rmdir()
-    for name in namespaces.names(f"dpa{agent.slug}-"):
+    for name in namespaces.entries(f"dpa{agent.slug}-"):
         namespaces.delete(name)
     _unmount_below(config.state_dir)
     asyncio.run(_tear_down_networks(config))
+    for name in namespaces.entries(f"dp{config.id}-"):
+        namespaces.delete(name)
 
 
 def agent_dir(config: Config) -> Path:

@@ -51,7 +51,7 @@ class Network:
 
     async def fill(self, *, in_use: set[str]) -> None:
         """Delete this agent's namespaces that no task has, then keep some ready. Runs until cancelled."""
-        for name in await asyncio.to_thread(namespaces.names, self._prefix):
+        for name in await asyncio.to_thread(namespaces.entries, self._prefix):
             if name not in in_use and name not in self._ready:
                 await asyncio.to_thread(namespaces.delete, name)
         while True:
