@@ -21,8 +21,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -41,7 +42,7 @@ IMAGE = f"dryport-bench/launch:{uuid.uuid4().hex[:8]}"
 SCRIPT = "echo > /pipes/$NAME; exec sleep 300"
 SIDE_BY_SIDE = 8  # ``docker run`` commands at a time, which is when 50 of them take the least time here
 
-Launch = Callable[[str], Awaitable[None]]
+Launch = Callable[[str], Coroutine[Any, Any, None]]
 
 
 class Pipes:
