@@ -24,13 +24,6 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (born INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-# Before, objects were kept by their keys.
-_MIGRATE = """
-BEGIN IMMEDIATE;
-INSERT INTO rows (born, kind, key, body) SELECT born, kind, key, body FROM objects ORDER BY born;
-DROP TABLE objects;
-COMMIT;
-"""
 _MOST_ROWS = 32  # a statement
 _CHECKPOINT_PAGES = 4000  # of 4 KiB in the log before they go into the file
 
@@ -110,8 +103,6 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.executescript(_SCHEMA)
-            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'objects'").fetchone():
-                connection.executescript(_MIGRATE)
             stored: dict[str, dict[str, bytes]] = {}
             births: dict[str, dict[str, int]] = {}
             for born, kind, key, body in connection.execute("SELECT born, kind, key, body FROM rows ORDER BY born"):

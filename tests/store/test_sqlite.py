@@ -258,26 +258,6 @@ async def test_more_than_the_caches_hold(store: SqliteStore, monkeypatch: pytest
     ]
 
 
-async def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
-    old = sqlite3.connect(tmp_path / "a.db")
-    old.execute(
-        "CREATE TABLE objects (kind TEXT NOT NULL, key TEXT NOT NULL, born INTEGER NOT NULL, body BLOB NOT NULL, "
-        "PRIMARY KEY (kind, key)) WITHOUT ROWID"
-    )
-    encode = msgspec.msgpack.encode
-    old.executemany(
-        "INSERT INTO objects VALUES ('item', ?, ?, ?)",
-        [(k, n, encode(Item(k, "red"))) for k, n in [("a", 7), ("b", 3)]],
-    )
-    old.commit()
-    old.close()
-    for _ in range(2):
-        store = SqliteStore.open(tmp_path / "a.db")
-        assert [item.id for item in store.reader.all(ITEMS)] == ["b", "a"]
-        await store.transact(lambda tx: tx.put(ITEMS, Item("a", "blue")))
-        await store.close()
-
-
 async def test_a_key_that_comes_back_is_the_youngest(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     for name in "ab":
