@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import zlib
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def make_layout(directory: Path, layers: int, size: int) -> None:
     (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
-class Server:
+class Server(ABC):
     """A registry process under test."""
 
     name = ""
@@ -99,12 +100,13 @@ class Server:
         self.process = self.start()
         wait_for(self.port)
 
+    @abstractmethod
     def start(self) -> subprocess.Popen[bytes]:
-        raise NotImplementedError
+        """Start it on ``port``."""
 
+    @abstractmethod
     def target(self) -> tuple[str, str]:
         """A new image's address, and credentials or nothing."""
-        raise NotImplementedError
 
     def status(self, field: str) -> float:
         """A memory figure of the process, in MiB (``VmRSS``, ``VmHWM``)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +21,7 @@ _LAST_RETRY = 30.0
 log = logging.getLogger("dryport.control")
 
 
-class Controller:
+class Controller(ABC):
     """Base of the controllers: override ``tables``, ``existing``, ``keys`` and ``reconcile``.
 
     Different keys are reconciled at the same time (``concurrency`` of them); one key never twice at once. A failure
@@ -47,12 +48,12 @@ class Controller:
         """The keys that a change concerns."""
         return (change.key,)
 
+    @abstractmethod
     async def reconcile(self, key: str) -> float | None:
         """Bring one key nearer to what is wanted; idempotent.
 
         Return seconds after which to look again even if nothing changes, or ``None``.
         """
-        raise NotImplementedError
 
     def enqueue(self, key: str) -> None:
         """Have a key looked at soon."""
