@@ -403,3 +403,14 @@ def test_durations() -> None:
     for wrong in ("", "5", "s", "1h x"):
         with pytest.raises(ValueError, match="no duration"):
             duration(wrong)
+
+
+def test_ports_and_ranges_of_the_bridge_are_published() -> None:
+    mappings = [{"containerPort": 80, "hostPort": 0}, {"containerPortRange": "9000-9002", "protocol": "udp"}]
+    shape = {"arn": "a/b/c", "networkMode": "bridge", "containers": [{"name": "web", "portMappings": mappings}]}
+    task = decode_task(msgspec.json.encode(shape))
+    assert task.containers is not None
+    assert spec.published_ports(task, task.containers[0]) == [
+        {"containerPort": 80, "hostPort": 0, "protocol": "tcp"},
+        {"containerPortRange": "9000-9002", "protocol": "udp"},
+    ]

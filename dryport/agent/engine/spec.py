@@ -213,11 +213,15 @@ def published_ports(task: Task, container: Container) -> list[dict[str, object]]
     """Port mappings that the runtime must publish: those of the bridge mode."""
     if task.network_mode in ("awsvpc", "host", "none"):
         return []
-    return [
-        {"containerPort": p.container_port, "hostPort": p.host_port, "protocol": p.protocol}
-        for p in container.port_mappings or ()
-        if p.container_port
-    ]
+    published: list[dict[str, object]] = []
+    for port in container.port_mappings or ():
+        if port.container_port_range:
+            published.append({"containerPortRange": port.container_port_range, "protocol": port.protocol})
+        elif port.container_port:
+            published.append(
+                {"containerPort": port.container_port, "hostPort": port.host_port, "protocol": port.protocol}
+            )
+    return published
 
 
 def extra_hosts(host: Mapping[str, Any]) -> list[dict[str, str]]:
