@@ -407,7 +407,11 @@ def test_durations() -> None:
 
 def test_ports_and_ranges_of_the_bridge_are_published() -> None:
     mappings = [{"containerPort": 80, "hostPort": 0}, {"containerPortRange": "9000-9002", "protocol": "udp"}]
-    shape = {"arn": "a/b/c", "networkMode": "bridge", "containers": [{"name": "web", "portMappings": mappings}]}
+    shape = {
+        "arn": "a/b/c",
+        "networkMode": "bridge",
+        "containers": [{"name": "web", "image": "i", "portMappings": mappings}],
+    }
     task = decode_task(msgspec.json.encode(shape))
     assert task.containers is not None
     assert spec.published_ports(task, task.containers[0]) == [
