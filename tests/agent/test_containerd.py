@@ -76,7 +76,7 @@ async def agent(control: Control, state_dir: Path, registry: Registry) -> AsyncI
         await runtime.close()
         await asyncio.to_thread(daemon.stop)
         slug = Settings(endpoint="", state_dir=state_dir).slug
-        for name in namespaces.names(f"dpa{slug}-"):
+        for name in namespaces.entries(f"dpa{slug}-"):
             namespaces.delete(name)
         cgroups.delete(f"dryport/{slug}")
 
