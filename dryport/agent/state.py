@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _Key = tuple[str, str]
+
+log = logging.getLogger("dryport.agent")
 
 
 class State:
@@ -52,8 +55,10 @@ class State:
 
     async def close(self) -> None:
         """Make durable what waits and let go of the file."""
-        with contextlib.suppress(sqlite3.Error):
+        try:
             await self.flushed()
+        except sqlite3.Error:
+            log.exception("the agent's last state could not be written")
         self._thread.shutdown()
         self._connection.close()
 

@@ -92,15 +92,10 @@ def _local(host: Host, task: Task) -> None:
         memory = max(_MIN_MEMORY, task.memory * MEBIBYTE) if task.memory else None
         shares = round(task.cpu * 1024) if task.cpu else None
         cgroups.create(path, cpu_quota=task.cpu or None, cpu_shares=shares, memory=memory)
-    for directory in volumes(host, task).values():
-        if directory.startswith(str(directory_of(host.settings, task.id))):
-            with contextlib.suppress(FileExistsError):
-                _make(directory)
-
-
-def _make(directory: str) -> None:
-    Path(directory).mkdir(parents=True)
-    Path(directory).chmod(0o755)
+    own = directory_of(host.settings, task.id)
+    for directory in map(Path, volumes(host, task).values()):
+        if directory.is_relative_to(own):  # a volume with a source path is the host's affair
+            directory.mkdir(parents=True, mode=0o755, exist_ok=True)
 
 
 def volumes(host: Host, task: Task) -> dict[str, str]:

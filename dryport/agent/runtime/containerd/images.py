@@ -15,6 +15,7 @@ from dryport.agent.runtime.containerd import registry_hosts
 from dryport.agent.runtime.containerd.client import Client, ContainerdError
 from dryport.agent.runtime.containerd.registry_head import RegistryHead
 from dryport.agent.runtime.interface import Data, Image, PullError, RegistryAuth, RuntimeFailure
+from dryport.agent.runtime.pulls import SharedPulls
 
 # Seconds before each further attempt where the registry could not be reached; a missing image is asked for once more.
 _BACKOFF = (0.25, 0.5, 1.0)
@@ -38,18 +39,11 @@ class Images:
         self._known: dict[str, Unpacked] = {}
         self._layers: dict[str, list[str]] = {}
         self._head = RegistryHead()
-        self._pulls: dict[tuple[str, str, str], asyncio.Task[Image]] = {}
+        self._pulls = SharedPulls(self._pull)
 
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
-        """See ``Runtime.pull``. Only pulls with the same credentials are shared: nobody gets in on another's."""
-        key = (reference, auth.username if auth else "", auth.password if auth else "")
-        under_way = self._pulls.get(key)
-        if under_way is None:
-            under_way = asyncio.create_task(self._pull(reference, auth))
-            self._pulls[key] = under_way
-            under_way.add_done_callback(lambda _: self._pulls.pop(key, None))
-        # One waiter that gives up does not end the others' pull.
-        return await asyncio.shield(under_way)
+        """See ``Runtime.pull``."""
+        return await self._pulls.pull(reference, auth)
 
     async def find(self, reference: str) -> Unpacked | None:
         """An image that is here."""

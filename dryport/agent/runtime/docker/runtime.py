@@ -33,6 +33,7 @@ from dryport.agent.runtime.interface import (
     RuntimeFailure,
 )
 from dryport.agent.runtime.processes import session
+from dryport.agent.runtime.pulls import SharedPulls
 
 OUTPUT_LIMIT = 4096  # bytes of a command's output that are kept
 _RETRY = 0.5  # seconds between attempts to hear events while the daemon is away
@@ -48,7 +49,7 @@ class DockerRuntime:
         self._connection = Connection(socket)
         self._label = f"{INSTANCE_LABEL}={instance_id}"
         self._instance_id = instance_id
-        self._pulls: dict[tuple[str, str, str], asyncio.Task[Image]] = {}
+        self._pulls = SharedPulls(self._pull)
         self._collector = Collector(home / "images-used.json", self._images, self._remove_image, self._images_in_use)
 
     async def ping(self) -> str:
@@ -57,14 +58,8 @@ class DockerRuntime:
             return str((await self._connection.docker.version())["Version"])
 
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
-        """See ``Runtime``. Only pulls with the same credentials are shared."""
-        key = (reference, auth.username if auth else "", auth.password if auth else "")
-        under_way = self._pulls.get(key)
-        if under_way is None:
-            under_way = asyncio.create_task(self._pull(reference, auth))
-            self._pulls[key] = under_way
-            under_way.add_done_callback(lambda _: self._pulls.pop(key, None))
-        return await asyncio.shield(under_way)
+        """See ``Runtime``."""
+        return await self._pulls.pull(reference, auth)
 
     async def image(self, reference: str) -> Image | None:
         """See ``Runtime``."""
