@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ec2.api import SERVICE
-from dryport.ec2.controllers import Convergence, Departures, Networks
+from dryport.ec2.controllers.networks import Convergence, Departures, Networks
 from dryport.host.client import HostClient
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.host import messages
-from dryport.host.messages import Answer, Names, Networks, Port, Request, Ruleset, Verb, Vpc
+from dryport.host.messages import Answer, Names, Networks, Port, Request, Result, Ruleset, Verb, Vpc
 
 _LONGEST_LINE = 64 << 20  # bytes
 
@@ -69,7 +69,8 @@ class HostClient:
 
     async def list(self) -> Networks:
         """What is really there."""
-        return (await self._ask(messages.ListNetworks())).networks or Networks()
+        result = await self._ask(messages.ListNetworks())
+        return result if isinstance(result, Networks) else Networks()
 
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine."""
@@ -88,7 +89,7 @@ class HostClient:
             self.lost.clear()
             self._reading = asyncio.create_task(self._read(reader))
 
-    async def _ask(self, verb: Verb) -> Answer:
+    async def _ask(self, verb: Verb) -> Result | None:
         await self.connect()
         number = next(self._numbers)
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -102,7 +103,7 @@ class HostClient:
             self._waiting.pop(number, None)
         if answer.error:
             raise HostError(answer.error)
-        return answer
+        return answer.result
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:

@@ -22,7 +22,7 @@ from dryport.control import config as settings
 from dryport.host import messages, namespaces
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.machine import Machine
-from dryport.host.messages import Answer, Networks, Request, Ruleset, Verb, Vpc
+from dryport.host.messages import Answer, Networks, Request, Result, Ruleset, Verb, Vpc
 from dryport.host.vpc import VpcNetwork
 
 _UPLINKS = range(2, 255)
@@ -48,7 +48,7 @@ class Host:
             found = self._vpcs[vpc_id] = VpcNetwork(self._prefix + vpc_id, self._machine, self._config.port)
         return found
 
-    async def do(self, verb: Verb) -> Networks | None:
+    async def do(self, verb: Verb) -> Result | None:
         """Do what a verb says. Raises what the kernel says against it."""
         match verb:
             case messages.EnsureVpc(vpc=vpc):
@@ -69,6 +69,8 @@ class Host:
                 return await self.list()
             case messages.Teardown():
                 await self.teardown()
+            case _:
+                raise LookupError(f"this host driver does not know {type(verb).__name__}")
         return None
 
     async def _ensure_vpc(self, vpc: Vpc) -> None:
@@ -149,7 +151,7 @@ class Connections:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         try:
-            answer = Answer(id=request.id, networks=await self._host.do(request.verb))
+            answer = Answer(id=request.id, result=await self._host.do(request.verb))
         except Exception as error:
             log.warning("%s: %r", type(request.verb).__name__, error)
             answer = Answer(id=request.id, error=f"{type(error).__name__}: {error}")

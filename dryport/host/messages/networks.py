@@ -1,16 +1,8 @@
-"""What the control plane asks of the host driver, and what it answers: one JSON object a line over a unix socket.
-
-Every request may be made again; it then changes nothing. Requests carry an ``id`` and may be sent without waiting;
-answers come in any order.
-"""
+"""Networks: VPCs, the interfaces plugged into them, the rules that bind their packets, their names."""
 
 from __future__ import annotations
 
-import msgspec
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of what goes over the socket."""
+from dryport.host.messages.base import Message
 
 
 class Vpc(Message, frozen=True, kw_only=True):
@@ -108,26 +100,10 @@ class ListNetworks(Message, frozen=True, kw_only=True, tag="list"):
 
 
 class Teardown(Message, frozen=True, kw_only=True, tag="teardown"):
-    pass
+    """Remove everything of this Dryport from the machine, instances too."""
 
 
-Verb = EnsureVpc | DeleteVpc | Plug | Unplug | SetFirewall | SetNames | ListNetworks | Teardown
-
-
-class Request(Message, frozen=True, kw_only=True):
-    id: int
-    verb: Verb
-
-
-class Networks(Message, frozen=True, kw_only=True):
+class Networks(Message, frozen=True, kw_only=True, tag="networks"):
     """What is really there: VPC ids, each with the ids of the interfaces plugged into it."""
 
     vpcs: dict[str, list[str]] = {}
-
-
-class Answer(Message, frozen=True, kw_only=True):
-    """``error`` is empty where the verb was done; ``networks`` answers ``list``."""
-
-    id: int
-    error: str = ""
-    networks: Networks | None = None

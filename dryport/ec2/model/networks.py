@@ -1,26 +1,9 @@
-"""What is stored of EC2's networks. Ids are keys; times are seconds since the epoch.
-
-Everything belongs to an account in a region (the index ``scope``). ``tags`` are in the order they were made.
-"""
+"""VPCs and what is in them."""
 
 from __future__ import annotations
 
-import msgspec
-
+from dryport.ec2.model.base import Record, Resource, scope, scope_of, token
 from dryport.store import Table
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of what is stored: frozen, new members have defaults so that old rows still decode."""
-
-
-class Resource(Record, frozen=True, kw_only=True):
-    """What has an id, an owner and tags."""
-
-    id: str
-    account: str
-    region: str
-    tags: dict[str, str] = {}
 
 
 class RegionState(Record, frozen=True, kw_only=True):
@@ -147,35 +130,21 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     attached_at: float | None = None
 
 
-def scope(account: str, region: str) -> str:
-    """The index value for what belongs to an account in a region."""
-    return f"{account}/{region}"
-
-
-def token(account: str, region: str, client_token: str) -> str | None:
-    """The index value for what a request with a client token made; ``None`` without one."""
-    return f"{scope(account, region)}/{client_token}" if client_token else None
-
-
-def _scope(resource: Resource) -> str:
-    return scope(resource.account, resource.region)
-
-
 REGIONS = Table("ec2.region", RegionState, key=lambda r: scope(r.account, r.region))
-VPCS = Table("ec2.vpc", Vpc, key=lambda v: v.id, indexes={"scope": _scope})
-SUBNETS = Table("ec2.subnet", Subnet, key=lambda s: s.id, indexes={"scope": _scope, "vpc": lambda s: s.vpc_id})
+VPCS = Table("ec2.vpc", Vpc, key=lambda v: v.id, indexes={"scope": scope_of})
+SUBNETS = Table("ec2.subnet", Subnet, key=lambda s: s.id, indexes={"scope": scope_of, "vpc": lambda s: s.vpc_id})
 INTERNET_GATEWAYS = Table(
     "ec2.internet_gateway",
     InternetGateway,
     key=lambda g: g.id,
-    indexes={"scope": _scope, "vpc": lambda g: g.vpc_id},
+    indexes={"scope": scope_of, "vpc": lambda g: g.vpc_id},
 )
 ROUTE_TABLES = Table(
     "ec2.route_table",
     RouteTable,
     key=lambda t: t.id,
     indexes={
-        "scope": _scope,
+        "scope": scope_of,
         "vpc": lambda t: t.vpc_id,
         "subnet": lambda t: [a.subnet_id for a in t.associations if a.subnet_id],
         "association": lambda t: [a.id for a in t.associations],
@@ -183,15 +152,15 @@ ROUTE_TABLES = Table(
     },
 )
 NETWORK_ACLS = Table(
-    "ec2.network_acl", NetworkAcl, key=lambda a: a.id, indexes={"scope": _scope, "vpc": lambda a: a.vpc_id}
+    "ec2.network_acl", NetworkAcl, key=lambda a: a.id, indexes={"scope": scope_of, "vpc": lambda a: a.vpc_id}
 )
-DHCP_OPTIONS = Table("ec2.dhcp_options", DhcpOptions, key=lambda d: d.id, indexes={"scope": _scope})
+DHCP_OPTIONS = Table("ec2.dhcp_options", DhcpOptions, key=lambda d: d.id, indexes={"scope": scope_of})
 SECURITY_GROUPS = Table(
     "ec2.security_group",
     SecurityGroup,
     key=lambda g: g.id,
     indexes={
-        "scope": _scope,
+        "scope": scope_of,
         "vpc": lambda g: g.vpc_id,
         "name": lambda g: f"{g.vpc_id}/{g.name}",
     },
@@ -201,7 +170,7 @@ SECURITY_GROUP_RULES = Table(
     SecurityGroupRule,
     key=lambda r: r.id,
     indexes={
-        "scope": _scope,
+        "scope": scope_of,
         "group": lambda r: r.group_id,
         "referenced": lambda r: r.referenced_group_id,
     },
@@ -211,7 +180,7 @@ NETWORK_INTERFACES = Table(
     NetworkInterface,
     key=lambda i: i.id,
     indexes={
-        "scope": _scope,
+        "scope": scope_of,
         "owner": lambda i: i.owner or None,
         "vpc": lambda i: i.vpc_id,
         "subnet": lambda i: i.subnet_id,

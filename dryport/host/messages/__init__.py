@@ -1,0 +1,155 @@
+"""What the control plane asks of the host driver, and what it answers: one JSON object a line over a unix socket.
+
+Every request may be made again; it then changes nothing. Requests carry an ``id`` and may be sent without waiting;
+answers come in any order.
+"""
+
+from __future__ import annotations
+
+from dryport.host.messages.base import Message
+from dryport.host.messages.instances import (
+    AwaitEnd,
+    Console,
+    DeleteImage,
+    DeleteInstance,
+    Disk,
+    EnsureInstance,
+    Instance,
+    Instances,
+    InstanceState,
+    Interface,
+    ListInstances,
+    Metadata,
+    ReadConsole,
+    SaveImage,
+    SetMetadata,
+    StopInstance,
+)
+from dryport.host.messages.networks import (
+    DeleteVpc,
+    EnsureVpc,
+    Group,
+    ListNetworks,
+    Names,
+    Networks,
+    Plug,
+    Port,
+    Rule,
+    Ruleset,
+    SetFirewall,
+    SetNames,
+    Teardown,
+    Unplug,
+    Vpc,
+)
+from dryport.host.messages.storage import (
+    AttachDisk,
+    DeleteFileSystem,
+    DeleteSnapshot,
+    DeleteVolume,
+    DetachDisk,
+    EnsureFileSystem,
+    EnsureVolume,
+    FileSystemSize,
+    MeasureFileSystem,
+    MountFileSystem,
+    SaveSnapshot,
+    UnmountFileSystem,
+)
+
+Verb = (
+    EnsureVpc
+    | DeleteVpc
+    | Plug
+    | Unplug
+    | SetFirewall
+    | SetNames
+    | ListNetworks
+    | Teardown
+    | EnsureInstance
+    | StopInstance
+    | DeleteInstance
+    | SetMetadata
+    | ListInstances
+    | AwaitEnd
+    | ReadConsole
+    | SaveImage
+    | DeleteImage
+    | EnsureVolume
+    | DeleteVolume
+    | SaveSnapshot
+    | DeleteSnapshot
+    | AttachDisk
+    | DetachDisk
+    | EnsureFileSystem
+    | DeleteFileSystem
+    | MountFileSystem
+    | UnmountFileSystem
+    | MeasureFileSystem
+)
+Result = Networks | Instances | Console | FileSystemSize
+
+
+class Request(Message, frozen=True, kw_only=True):
+    id: int
+    verb: Verb
+
+
+class Answer(Message, frozen=True, kw_only=True):
+    """``error`` is empty where the verb was done; ``result`` is what those that ask get."""
+
+    id: int
+    error: str = ""
+    result: Result | None = None
+
+
+__all__ = [
+    "Answer",
+    "AttachDisk",
+    "AwaitEnd",
+    "Console",
+    "DeleteFileSystem",
+    "DeleteImage",
+    "DeleteInstance",
+    "DeleteSnapshot",
+    "DeleteVolume",
+    "DeleteVpc",
+    "DetachDisk",
+    "Disk",
+    "EnsureFileSystem",
+    "EnsureInstance",
+    "EnsureVolume",
+    "EnsureVpc",
+    "FileSystemSize",
+    "Group",
+    "Instance",
+    "InstanceState",
+    "Instances",
+    "Interface",
+    "ListInstances",
+    "ListNetworks",
+    "MeasureFileSystem",
+    "Message",
+    "Metadata",
+    "MountFileSystem",
+    "Names",
+    "Networks",
+    "Plug",
+    "Port",
+    "ReadConsole",
+    "Request",
+    "Result",
+    "Rule",
+    "Ruleset",
+    "SaveImage",
+    "SaveSnapshot",
+    "SetFirewall",
+    "SetMetadata",
+    "SetNames",
+    "StopInstance",
+    "Teardown",
+    "UnmountFileSystem",
+    "Unplug",
+    "Verb",
+    "Vpc",
+]

@@ -1,0 +1,74 @@
+"""Volumes (EBS), their snapshots, and file systems that several hosts mount at once (EFS)."""
+
+from __future__ import annotations
+
+from dryport.host.messages.base import Message
+from dryport.host.messages.instances import Disk
+
+
+class EnsureVolume(Message, frozen=True, kw_only=True, tag="ensure_volume"):
+    """Make a volume of so many GiB, a copy of a snapshot where one is named, or let it grow to that size."""
+
+    volume_id: str
+    gib: int
+    snapshot_id: str = ""
+
+
+class DeleteVolume(Message, frozen=True, kw_only=True, tag="delete_volume"):
+    volume_id: str
+
+
+class SaveSnapshot(Message, frozen=True, kw_only=True, tag="save_snapshot"):
+    """Copy a volume as it is now."""
+
+    volume_id: str
+    snapshot_id: str
+
+
+class DeleteSnapshot(Message, frozen=True, kw_only=True, tag="delete_snapshot"):
+    snapshot_id: str
+
+
+class AttachDisk(Message, frozen=True, kw_only=True, tag="attach_disk"):
+    """Make a volume a block device of a running instance."""
+
+    instance_id: str
+    disk: Disk
+
+
+class DetachDisk(Message, frozen=True, kw_only=True, tag="detach_disk"):
+    """Take it away; refused while a file system on it is mounted, unless ``force``."""
+
+    instance_id: str
+    disk: Disk
+    force: bool = False
+
+
+class EnsureFileSystem(Message, frozen=True, kw_only=True, tag="ensure_file_system"):
+    file_system_id: str
+
+
+class DeleteFileSystem(Message, frozen=True, kw_only=True, tag="delete_file_system"):
+    file_system_id: str
+
+
+class MountFileSystem(Message, frozen=True, kw_only=True, tag="mount_file_system"):
+    """Have a file system appear in an instance below ``/run/dryport/filesystems``."""
+
+    instance_id: str
+    file_system_id: str
+
+
+class UnmountFileSystem(Message, frozen=True, kw_only=True, tag="unmount_file_system"):
+    instance_id: str
+    file_system_id: str
+
+
+class MeasureFileSystem(Message, frozen=True, kw_only=True, tag="measure_file_system"):
+    """How large it is."""
+
+    file_system_id: str
+
+
+class FileSystemSize(Message, frozen=True, kw_only=True, tag="file_system_size"):
+    bytes: int
