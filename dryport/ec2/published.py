@@ -90,8 +90,11 @@ def create_network_interface(
     namespace: str = "",
     requester_id: str = "",
     tags: dict[str, str] | None = None,
+    routed: bool = False,
 ) -> NetworkInterface:
     """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
+
+    One that is ``routed`` has an address and groups and no link: for what the platform itself does at that address.
 
     No ``group_ids`` means the VPC's default group. Watch NETWORK_INTERFACES for its ``device`` to become ``plugged``
     or ``failed``. Raises ServiceError: InvalidSubnetID.NotFound, InvalidGroup.NotFound, InvalidParameter,
@@ -123,7 +126,7 @@ def create_network_interface(
         requester_id=requester_id,
         attachment_id=resource_id(random, "eni-attach") if owner else None,
         namespace=namespace,
-        device="wanted" if owner else "detached",
+        device="routed" if routed else "wanted" if owner else "detached",
         created_at=now,
         attached_at=now if owner else None,
     )
@@ -182,7 +185,7 @@ def delete_network_interface(tx: Transaction, interface_id: str) -> None:
     interface = tx.get(model.NETWORK_INTERFACES, interface_id)
     if interface is None:
         return
-    if interface.device == "detached":
+    if interface.device in ("detached", "routed"):
         tx.delete(model.NETWORK_INTERFACES, interface_id)
     elif interface.device != "unplugging":
         tx.put(model.NETWORK_INTERFACES, msgspec.structs.replace(interface, device="unplugging"))

@@ -43,7 +43,7 @@ def _attachment(interface: NetworkInterface) -> dict[str, Any]:
         "DeviceIndex": 1,
         "NetworkCardIndex": 0,
         "InstanceOwnerId": "amazon",
-        "Status": "attached" if interface.device == "plugged" else "attaching",
+        "Status": "attached" if interface.device in ("plugged", "routed") else "attaching",
     }
     return {"Attachment": attachment}
 
@@ -85,7 +85,7 @@ def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
 def _status(interface: NetworkInterface) -> str:
     if interface.device == "detached":
         return "available"
-    return "in-use" if interface.device == "plugged" else "pending"
+    return "in-use" if interface.device in ("plugged", "routed") else "pending"
 
 
 @operation(

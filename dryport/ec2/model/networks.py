@@ -102,7 +102,8 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
 
     ``device`` says how far the host is: ``detached`` (a user made it, nothing uses it), ``wanted``, ``plugged`` (its
     rules are in force), ``unplugging`` (deleted for every client, its address not yet free), ``failed`` with
-    ``device_error``. ``namespace`` is the network namespace that its near end goes to, "" being the built-in host's
+    ``device_error``; or ``routed``, an address without a link, which the VPC's router itself stands for (NAT gateways,
+    mount targets). ``namespace`` is the network namespace that its near end goes to, "" being the built-in host's
     own. ``owner`` is what it was made for (a task's ARN), "" for one that a user made. ``public_ip`` is given by the
     controller before ``plugged``, where it is wanted.
     """
