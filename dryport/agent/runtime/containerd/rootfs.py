@@ -10,9 +10,10 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from dryport.agent.runtime import bounded, mounts
+from dryport.agent.runtime import bounded
 from dryport.agent.runtime.interface import RuntimeFailure
 from dryport.agent.runtime.oci import defaults
+from dryport.host import mounts
 
 SHM = "shm"
 _MOUNTS = ("root", "writable", SHM)

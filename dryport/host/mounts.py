@@ -1,4 +1,4 @@
-"""mount(2) and umount(2) for containers' roots."""
+"""mount(2) and umount(2) for containers' and instances' roots."""
 
 from __future__ import annotations
 

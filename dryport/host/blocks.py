@@ -1,0 +1,111 @@
+"""Block devices out of sparse files: loop devices, and ext4 file systems that are made once and copied.
+
+A copy costs what is written of the file, not its size. The kernel frees a device with its last user (loop(4),
+Linux 5.8): whoever mounts it keeps it, so nothing has to be undone where a process is killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_GET_FREE, _CONFIGURE = 0x4C82, 0x4C0A
+_AUTOCLEAR, _READ_ONLY = 4, 1
+_MAJOR = 7
+_ATTEMPTS = 100
+_making = threading.Lock()
+
+
+def ext4(file: Path, size: int, *arguments: str) -> None:
+    """Make a file with an ext4 file system of ``size`` bytes, where there is none yet.
+
+    ``arguments`` go to mkfs.ext4(8). Blocks for some 10 ms. Raises OSError.
+    """
+    with _making:
+        if file.exists():
+            return
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        with fresh.open("wb") as made:
+            os.fchmod(made.fileno(), 0o600)
+            made.truncate(size)
+        run(["mkfs.ext4", "-q", "-F", *arguments, str(fresh)])
+        fresh.rename(file)
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a program of e2fsprogs. Raises OSError with what it said where it failed."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    if done.returncode:
+        raise OSError(errno.EIO, f"{command[0]} failed: {done.stderr.strip()}")
+
+
+def copy(template: Path, file: Path, size: int) -> None:
+    """Make ``file`` a copy of what is written of a sparse file, with mode 0600; it is ``size`` bytes large."""
+    with template.open("rb") as source, file.open("wb") as target:
+        os.fchmod(target.fileno(), 0o600)
+        target.truncate(size)
+        begin = 0
+        with suppress(OSError):  # ENXIO: nothing more is written
+            while True:
+                begin = os.lseek(source.fileno(), begin, os.SEEK_DATA)
+                end = os.lseek(source.fileno(), begin, os.SEEK_HOLE)
+                begin = _copy_range(source.fileno(), target.fileno(), begin, end)
+
+
+def _copy_range(source: int, target: int, begin: int, end: int) -> int:
+    while begin < end:
+        data = os.pread(source, min(1 << 20, end - begin), begin)
+        begin += os.pwrite(target, data, begin)
+    return end
+
+
+def attach(file: Path, *, read_only: bool = False, autoclear: bool = True) -> tuple[int, str]:
+    """A free loop device with the file in it, open, and its name (``/dev/loop7``).
+
+    With ``autoclear`` it is free again once nobody has it open or mounted. Raises OSError.
+    """
+    backing = os.open(file, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    flags = (_AUTOCLEAR if autoclear else 0) | (_READ_ONLY if read_only else 0)
+    try:
+        for _ in range(_ATTEMPTS):
+            name = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
+            device = _open(name)
+            try:
+                # struct loop_config of linux/loop.h: fd, block_size, loop_info64 (lo_flags at its byte 52), reserved.
+                fcntl.ioctl(device, _CONFIGURE, struct.pack("=II52xI176x64x", backing, 0, flags))
+                return device, name
+            except OSError as error:
+                os.close(device)
+                if error.errno != errno.EBUSY:  # somebody else was quicker
+                    raise
+        raise OSError(errno.EBUSY, "no loop device is free")
+    finally:
+        os.close(control)
+        os.close(backing)
+
+
+def _open(name: str) -> int:
+    with suppress(FileExistsError):  # the kernel makes it appear, but not in every container
+        os.mknod(name, stat.S_IFBLK | 0o600, os.makedev(_MAJOR, int(name.removeprefix("/dev/loop"))))
+    return os.open(name, os.O_RDWR | os.O_CLOEXEC)
+
+
+def devices(file: Path) -> list[str]:
+    """The names of the loop devices that a file is in."""
+    found = []
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):
+            if backing.read_text().rstrip("\n") == str(file.resolve()):
+                found.append(f"/dev/{backing.parts[3]}")
+    return found
