@@ -28,13 +28,20 @@ class Permission(NamedTuple):
     to_port: int
     cidr_ipv4: str | None = None
     cidr_ipv6: str | None = None
+    prefix_list_id: str | None = None
     referenced_group_id: str | None = None
 
 
 def of(rule: SecurityGroupRule) -> Permission:
     """What a stored rule permits."""
     return Permission(
-        rule.protocol, rule.from_port, rule.to_port, rule.cidr_ipv4, rule.cidr_ipv6, rule.referenced_group_id
+        rule.protocol,
+        rule.from_port,
+        rule.to_port,
+        cidr_ipv4=rule.cidr_ipv4,
+        cidr_ipv6=rule.cidr_ipv6,
+        prefix_list_id=rule.prefix_list_id,
+        referenced_group_id=rule.referenced_group_id,
     )
 
 
@@ -99,7 +106,7 @@ def ipv6_block(text: str) -> str:
 
 def describe_duplicate(permission: Permission) -> str:
     """How EC2 names a rule in ``InvalidPermission.Duplicate``."""
-    peer = permission.cidr_ipv4 or permission.cidr_ipv6 or permission.referenced_group_id
+    peer = next(each for each in permission[3:] if each)
     if permission.protocol == "-1":
         return f"peer: {peer}, ALL, ALLOW"
     if permission.protocol in ("tcp", "udp"):
@@ -124,6 +131,8 @@ def grouped(rules: Iterable[SecurityGroupRule], account: str) -> list[Json]:
             entry["IpRanges"].append({**note, "CidrIp": rule.cidr_ipv4})
         if rule.cidr_ipv6 is not None:
             entry["Ipv6Ranges"].append({**note, "CidrIpv6": rule.cidr_ipv6})
+        if rule.prefix_list_id is not None:
+            entry["PrefixListIds"].append({**note, "PrefixListId": rule.prefix_list_id})
         if rule.referenced_group_id is not None:
             entry["UserIdGroupPairs"].append({**note, "UserId": account, "GroupId": rule.referenced_group_id})
     return list(entries.values())
@@ -149,7 +158,12 @@ def describe(rule: SecurityGroupRule, group: SecurityGroup, arn: str, tags: list
         "Tags": tags,
         "SecurityGroupRuleArn": arn,
     }
-    optional = {"CidrIpv4": rule.cidr_ipv4, "CidrIpv6": rule.cidr_ipv6, "Description": rule.description}
+    optional = {
+        "CidrIpv4": rule.cidr_ipv4,
+        "CidrIpv6": rule.cidr_ipv6,
+        "PrefixListId": rule.prefix_list_id,
+        "Description": rule.description,
+    }
     described |= {key: value for key, value in optional.items() if value is not None}
     if rule.referenced_group_id is not None:
         described["ReferencedGroupInfo"] = {"GroupId": rule.referenced_group_id, "UserId": group.account}

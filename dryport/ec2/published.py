@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
 from random import Random
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
 from dryport.ec2 import addressing, defaults, model
-from dryport.ec2.model import NetworkInterface, SecurityGroup, Subnet, Vpc
+from dryport.ec2.model import ElasticAddress, NetworkInterface, SecurityGroup, Subnet, Vpc
 from dryport.store import Reader, Transaction
 
 MAX_GROUPS_PER_INTERFACE = 5  # "Amazon VPC quotas"
@@ -91,6 +92,7 @@ def create_network_interface(
     requester_id: str = "",
     tags: dict[str, str] | None = None,
     routed: bool = False,
+    interface_type: str = "interface",
 ) -> NetworkInterface:
     """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
 
@@ -124,6 +126,7 @@ def create_network_interface(
         wants_public_ip=assign_public_ip,
         owner=owner,
         requester_id=requester_id,
+        interface_type=interface_type,
         attachment_id=resource_id(random, "eni-attach") if owner else None,
         namespace=namespace,
         device="routed" if routed else "wanted" if owner else "detached",
@@ -185,7 +188,50 @@ def delete_network_interface(tx: Transaction, interface_id: str) -> None:
     interface = tx.get(model.NETWORK_INTERFACES, interface_id)
     if interface is None:
         return
+    address = elastic_address(tx, interface_id)
+    if address is not None:
+        tx.put(
+            model.ADDRESSES,
+            msgspec.structs.replace(address, interface_id=None, association_id=None, nat_gateway_id=None),
+        )
     if interface.device in ("detached", "routed"):
         tx.delete(model.NETWORK_INTERFACES, interface_id)
     elif interface.device != "unplugging":
         tx.put(model.NETWORK_INTERFACES, msgspec.structs.replace(interface, device="unplugging"))
+
+
+def free_public_address(reader: Reader, random: Random) -> str | None:
+    """A public address that nobody has; ``None`` where there is none left, or no network yet."""
+    network = reader.get(model.PUBLIC_NETWORKS, "public")
+    if network is None:
+        return None
+    block = IPv4Network(network.block)
+    first, count = int(block[256]), block.num_addresses - 257
+    start = random.randrange(count)
+    for step in range(count):
+        address = str(IPv4Address(first + (start + step) % count))
+        if not reader.keys(model.NETWORK_INTERFACES, "public_ip", address) and not reader.keys(
+            model.ADDRESSES, "public_ip", address
+        ):
+            return address
+    return None
+
+
+def elastic_address(reader: Reader, interface_id: str) -> ElasticAddress | None:
+    """The elastic address that is associated with an interface."""
+    return next(iter(reader.find(model.ADDRESSES, "interface", interface_id)), None)
+
+
+def release_public_address(tx: Transaction, interface: NetworkInterface) -> NetworkInterface:
+    """The interface without the public address that it was given by itself; an elastic address stays. Not stored."""
+    if interface.public_ip is None or elastic_address(tx, interface.id) is not None:
+        return interface
+    return msgspec.structs.replace(interface, public_ip=None, association_id=None)
+
+
+def users_of_prefix_list(reader: Reader, prefix_list_id: str) -> set[str]:
+    """The VPCs with a rule or a route that names a prefix list."""
+    groups = {rule.group_id for rule in reader.find(model.SECURITY_GROUP_RULES, "prefix_list", prefix_list_id)}
+    found = (reader.get(model.SECURITY_GROUPS, each) for each in groups)
+    tables = reader.find(model.ROUTE_TABLES, "prefix_list", prefix_list_id)
+    return {each.vpc_id for each in found if each is not None} | {table.vpc_id for table in tables}

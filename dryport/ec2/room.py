@@ -11,6 +11,7 @@ from dryport.host.client import HostClient
 def room(context: Context) -> Room:
     """The service, and its networks on this machine's host driver."""
     driver = HostClient(context.config.run_dir / "host.sock")
-    networks = Networks(context.store, context.clock, context.random, driver, context.config.public_network)
+    networks = Networks(context.store, context.clock, context.random, driver)
     departures = Departures(context.store, context.clock, driver)
-    return Room(services=(SERVICE,), loops=(networks, departures, Convergence(context, driver, networks)))
+    convergence = Convergence(context, driver, networks, context.config.public_network)
+    return Room(services=(SERVICE,), loops=(networks, departures, convergence))

@@ -48,7 +48,7 @@ def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
         *(_combination_chain(index, groups) for index, groups in enumerate(combinations) if len(groups) > 1),
     ]
     elements: Elements = {f"members_{_name(group)}": {} for group in referenced}
-    elements |= {name: {} for name in ("ingress", "egress", "public", "public_of", "private_of", "internet")}
+    elements |= {name: {} for name in ("ingress", "egress", "public", "public_of", "private_of", "internet", "nat")}
     for address, groups in ruleset.members.items():
         for group in groups:
             if group in referenced:
@@ -62,6 +62,9 @@ def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
         elements["private_of"][public] = private
     for subnet, destination in ruleset.internet:
         elements["internet"][f"{subnet} . {destination}"] = ""
+    for subnet, destination, gateway in ruleset.nat:
+        if gateway in ruleset.public:
+            elements["nat"][f"{subnet} . {destination}"] = ruleset.public[gateway]
     sets = "".join(f"  set members_{_name(group)} {{ type ipv4_addr; }}\n" for group in referenced)
     return Compiled(_STRUCTURE.format(sets=sets, chains="".join(chains), **_site(site)), elements)
 
@@ -166,6 +169,7 @@ table inet {table} {{
   map public_of {{ type ipv4_addr : ipv4_addr; }}
   map private_of {{ type ipv4_addr : ipv4_addr; }}
   set internet {{ type ipv4_addr . ipv4_addr; flags interval; }}
+  map nat {{ type ipv4_addr . ipv4_addr : ipv4_addr; flags interval; }}
   chain ingress_nothing {{ }}
   chain egress_nothing {{ }}
   chain arrive {{
@@ -175,6 +179,7 @@ table inet {table} {{
   }}
   chain leave {{
     ip saddr @public ip saddr . ip daddr @internet accept
+    ip saddr . ip daddr @nat accept
     drop
   }}
 {chains}\
@@ -206,6 +211,7 @@ table inet {table} {{
     type nat hook postrouting priority srcnat;
     oifname "{uplink}" ip daddr {platform} snat ip to {own}
     oifname "{uplink}" snat ip to ip saddr map @public_of
+    oifname "{uplink}" snat ip to ip saddr . ip daddr map @nat
   }}
 }}
 """

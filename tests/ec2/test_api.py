@@ -104,9 +104,8 @@ def test_a_vpc_with_public_and_private_subnets_as_terraform_makes_it(ec2: Any) -
     assert (
         refusal(ec2.delete_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24")[0] == "InvalidRoute.NotFound"
     )
-    assert refusal(ec2.create_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24", NatGatewayId="nat-1")[
-        0
-    ] == ("NotImplemented")
+    refused = refusal(ec2.create_route, RouteTableId=table, DestinationCidrBlock="8.8.8.0/24", TransitGatewayId="tgw-1")
+    assert refused[0] == "NotImplemented"
     token = {"VpcId": vpc, "ClientToken": "a-table"}
     other = ec2.create_route_table(**token)["RouteTable"]["RouteTableId"]
     assert ec2.create_route_table(**token)["RouteTable"]["RouteTableId"] == other
@@ -218,7 +217,10 @@ def test_security_group_rules_come_and_go(ec2: Any, vpc: str) -> None:
             {"IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-00000000"}]}]},
             "InvalidGroup.NotFound",
         ),
-        ({"IpPermissions": [{"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-1"}]}]}, "NotImplemented"),
+        (
+            {"IpPermissions": [{"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-0123456789abcdef0"}]}]},
+            "InvalidPrefixListID.NotFound",
+        ),
         ({}, "MissingParameter"),
     ],
 )

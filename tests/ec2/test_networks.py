@@ -41,10 +41,12 @@ class World:
 
     def _room(self, context: Context) -> Room:
         driver = HostClient(self.daemon.config.run_dir / "host.sock")
-        network = self.daemon.config.public_network
-        networks = Networks(context.store, context.clock, context.random, driver, network)
+        networks = Networks(context.store, context.clock, context.random, driver)
         departures = Departures(context.store, context.clock, driver)
-        return Room(services=(SERVICE,), loops=(networks, departures, Convergence(context, driver, networks)))
+        return Room(
+            services=(SERVICE,),
+            loops=(networks, departures, Convergence(context, driver, networks, self.daemon.config.public_network)),
+        )
 
     @property
     def reader(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import dns.message
@@ -149,10 +150,7 @@ async def test_the_platforms_endpoint_answers_in_every_vpc_and_nothing_else_of_t
 async def test_public_addresses_answer_the_machine_subject_to_the_groups(
     daemon: Daemon, client: HostClient, tasks: list[str]
 ) -> None:
-    public = [daemon.config.public_network.replace(".0/22", f".{number}") for number in (7, 8)]
-    public = [
-        address.rsplit(".", 2)[0] + f".{int(address.split('.')[2]) + 1}.{address.split('.')[3]}" for address in public
-    ]
+    public = [public_address(daemon, number) for number in (7, 8)]
     rule = Rule(protocol="tcp", ports=(80, 80), networks=[ANYWHERE])
     groups = {**OPEN.groups, "sg-web": Group(ingress=[rule], egress=EVERYTHING)}
     ruleset = Ruleset(
@@ -171,38 +169,71 @@ async def test_public_addresses_answer_the_machine_subject_to_the_groups(
         assert not await asyncio.to_thread(reaches, "", public[0], 80)  # the subnet has no route out now
 
 
-async def test_only_interfaces_with_a_public_address_reach_the_internet(
-    daemon: Daemon, client: HostClient, tasks: list[str]
-) -> None:
+@pytest.fixture
+def internet(daemon: Daemon) -> Iterator[str]:
+    """The network namespace of an internet of our own: 203.0.113.10 (TEST-NET-3), beside this machine."""
     name, link = f"dp{daemon.config.id}-inet", f"t{daemon.config.id}"
-    network = daemon.config.public_network.split(".")
-    public = f"{network[0]}.{network[1]}.{int(network[2]) + 1}.9"
-    outside = "203.0.113.10"  # TEST-NET-3: an internet of our own
     namespaces.create(name)
     subprocess.run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name], check=True)
     try:
         for command in (
             f"ip address add 203.0.113.9/30 dev {link}",
             f"ip link set {link} up",
-            f"ip -n {name} address add {outside}/30 dev eth0",
+            f"ip -n {name} address add 203.0.113.10/30 dev eth0",
             f"ip -n {name} link set eth0 up",
             f"ip -n {name} link set lo up",
         ):
             subprocess.run(command.split(), check=True)
-        ruleset = Ruleset(
-            groups=OPEN.groups,
-            members=OPEN.members,
-            public={ADDRESSES[0]: public},
-            internet=[("172.31.0.0/16", ANYWHERE)],
-        )
-        await client.set_firewall(VPC.id, ruleset)
-        with listening(name, 80) as callers:
-            assert reaches(tasks[0], outside, 80)
-            assert not reaches(tasks[1], outside, 80)
-            assert callers == ["203.0.113.9"]
+        yield name
     finally:
         subprocess.run(["ip", "link", "del", link], check=False)
         namespaces.delete(name)
+
+
+OUTSIDE = "203.0.113.10"
+
+
+def public_address(daemon: Daemon, number: int) -> str:
+    first, second, third, _ = daemon.config.public_network.split(".")
+    return f"{first}.{second}.{int(third) + 1}.{number}"
+
+
+async def test_only_interfaces_with_a_public_address_reach_the_internet(
+    daemon: Daemon, client: HostClient, tasks: list[str], internet: str
+) -> None:
+    ruleset = Ruleset(
+        groups=OPEN.groups,
+        members=OPEN.members,
+        public={ADDRESSES[0]: public_address(daemon, 9)},
+        internet=[("172.31.0.0/16", ANYWHERE)],
+    )
+    await client.set_firewall(VPC.id, ruleset)
+    with listening(internet, 80) as callers:
+        assert reaches(tasks[0], OUTSIDE, 80)
+        assert not reaches(tasks[1], OUTSIDE, 80)
+        assert callers == ["203.0.113.9"]
+
+
+async def test_a_private_subnet_reaches_the_internet_through_a_nat_gateway(
+    daemon: Daemon, client: HostClient, tasks: list[str], internet: str
+) -> None:
+    gateway, public = "172.31.0.200", public_address(daemon, 10)
+    ruleset = Ruleset(
+        groups=OPEN.groups,
+        members={**OPEN.members, gateway: []},
+        public={gateway: public},
+        internet=[("172.31.0.0/20", ANYWHERE)],
+        nat=[("172.31.16.0/20", ANYWHERE, gateway)],
+    )
+    await client.set_firewall(VPC.id, ruleset)
+    with listening(internet, 80) as callers, listening(tasks[2], 80) as inside:
+        assert reaches(tasks[2], OUTSIDE, 80)
+        assert reaches(tasks[3], OUTSIDE, 80)
+        assert not reaches(tasks[0], OUTSIDE, 80)  # of the public subnet, without an address of its own
+        assert not await asyncio.to_thread(reaches, "", public, 80)  # nobody comes in through it
+        assert callers == ["203.0.113.9"] * 2 and inside == []
+        await client.set_firewall(VPC.id, Ruleset(groups=OPEN.groups, members=OPEN.members))
+        assert not reaches(tasks[2], OUTSIDE, 80)
 
 
 async def test_vpcs_do_not_reach_each_other(client: HostClient, tasks: list[str]) -> None:

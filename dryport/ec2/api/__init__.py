@@ -1,13 +1,30 @@
 """EC2's API: a module a resource, a handler an operation."""
 
-from dryport.ec2.api import gateways, groups, interfaces, regions, routes, rules, subnets, surroundings, tags, vpcs
+from dryport.ec2.api import (
+    addresses,
+    gateways,
+    groups,
+    interfaces,
+    nat_gateways,
+    prefix_lists,
+    regions,
+    routes,
+    rules,
+    subnets,
+    surroundings,
+    tags,
+    vpcs,
+)
 from dryport.ec2.api.service import SERVICE
 
 __all__ = [
     "SERVICE",
+    "addresses",
     "gateways",
     "groups",
     "interfaces",
+    "nat_gateways",
+    "prefix_lists",
     "regions",
     "routes",
     "rules",

@@ -145,7 +145,7 @@ def _fields(reader: Reader) -> filters.Fields[SecurityGroup]:
             f"{prefix}.to-port": rules(egress, lambda r: r.to_port),
             f"{prefix}.group-id": rules(egress, lambda r: r.referenced_group_id),
             f"{prefix}.group-name": rules(egress, referenced_name),
-            f"{prefix}.prefix-list-id": rules(egress, lambda r: None),
+            f"{prefix}.prefix-list-id": rules(egress, lambda r: r.prefix_list_id),
             f"{prefix}.protocol": rules(egress, lambda r: r.protocol),
             f"{prefix}.user-id": rules(egress, lambda r: r.account if r.referenced_group_id else None),
         }

@@ -20,15 +20,18 @@ def _groups(reader: Reader, interface: NetworkInterface) -> list[dict[str, Any]]
     return [{"GroupId": group.id, "GroupName": group.name} for group in groups if group is not None]
 
 
-def _association(interface: NetworkInterface) -> dict[str, Any]:
-    """The public address, where there is one."""
+def _association(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
+    """The public address, where there is one: an elastic address of the account's, or one that EC2 gave."""
     if interface.public_ip is None:
         return {}
+    elastic = published.elastic_address(reader, interface.id)
     association = {
-        "IpOwnerId": "amazon",
+        "IpOwnerId": "amazon" if elastic is None else elastic.account,
         "PublicDnsName": addressing.public_dns_name(interface.public_ip, interface.region),
         "PublicIp": interface.public_ip,
     }
+    if elastic is not None:
+        association |= {"AllocationId": elastic.id, "AssociationId": str(elastic.association_id)}
     return {"Association": association}
 
 
@@ -51,18 +54,18 @@ def _attachment(interface: NetworkInterface) -> dict[str, Any]:
 def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     """An interface as DescribeNetworkInterfaces has it."""
     address: dict[str, Any] = {
-        **_association(interface),
+        **_association(reader, interface),
         "Primary": True,
         "PrivateDnsName": interface.private_dns_name,
         "PrivateIpAddress": interface.private_ip,
     }
     described: dict[str, Any] = {
-        **_association(interface),
+        **_association(reader, interface),
         **_attachment(interface),
         "AvailabilityZone": interface.availability_zone,
         "Description": interface.description,
         "Groups": _groups(reader, interface),
-        "InterfaceType": "interface",
+        "InterfaceType": interface.interface_type,
         "Ipv6Addresses": [],
         "MacAddress": interface.mac_address,
         "NetworkInterfaceId": interface.id,
@@ -195,10 +198,15 @@ def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
     def attached(member: str) -> Any:
         return lambda i: [_attachment(i).get("Attachment", {}).get(member)]
 
+    def associated(member: str) -> Any:
+        return lambda i: [_association(reader, i).get("Association", {}).get(member)]
+
     return {
-        "association.ip-owner-id": lambda i: ["amazon"] if i.public_ip else [],
+        "association.allocation-id": associated("AllocationId"),
+        "association.association-id": associated("AssociationId"),
+        "association.ip-owner-id": associated("IpOwnerId"),
         "association.public-ip": lambda i: [i.public_ip],
-        "association.public-dns-name": lambda i: [_association(i).get("Association", {}).get("PublicDnsName")],
+        "association.public-dns-name": associated("PublicDnsName"),
         "addresses.association.public-ip": lambda i: [i.public_ip],
         "addresses.primary": lambda i: [True],
         "addresses.private-ip-address": lambda i: [i.private_ip],
@@ -213,7 +221,7 @@ def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
         "description": lambda i: [i.description],
         "group-id": lambda i: i.group_ids,
         "group-name": lambda i: [group["GroupName"] for group in _groups(reader, i)],
-        "interface-type": lambda i: ["interface"],
+        "interface-type": lambda i: [i.interface_type],
         "mac-address": lambda i: [i.mac_address],
         "network-interface-id": lambda i: [i.id],
         "owner-id": lambda i: [i.account],

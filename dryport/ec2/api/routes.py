@@ -14,13 +14,12 @@ from dryport.ec2 import model
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import DONE, Request, earlier, get, new_tags, operation, select, tag_list
 from dryport.ec2.api.vpcs import parse_block
-from dryport.ec2.model import Route, RouteTable, RouteTableAssociation
+from dryport.ec2.model import Route, RouteTable, RouteTableAssociation, Vpc
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 _IPV6_BLOCK = re.compile(r"[0-9a-fA-F:.]+/\d{1,3}")
 _OTHER_TARGETS = (
-    "DestinationPrefixListId",
     "VpcEndpointId",
     "TransitGatewayId",
     "LocalGatewayId",
@@ -31,7 +30,6 @@ _OTHER_TARGETS = (
     "InstanceId",
     "NetworkInterfaceId",
     "VpcPeeringConnectionId",
-    "NatGatewayId",
 )
 
 
@@ -41,12 +39,20 @@ def _routes(reader: Reader, table: RouteTable) -> list[dict[str, Any]]:
     local = {"GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"}
     described = [{"DestinationCidrBlock": vpc.cidr_block, **local}] if vpc is not None else []
     for route in table.routes:
-        destination = "DestinationIpv6CidrBlock" if ":" in route.destination else "DestinationCidrBlock"
-        state = "active" if route.gateway_id in attached else "blackhole"
-        described.append(
-            {destination: route.destination, "GatewayId": route.gateway_id, "Origin": "CreateRoute", "State": state}
-        )
+        if route.nat_gateway_id:
+            gateway = reader.get(model.NAT_GATEWAYS, route.nat_gateway_id)
+            target, alive = {"NatGatewayId": route.nat_gateway_id}, gateway is not None and gateway.state == "available"
+        else:
+            target, alive = {"GatewayId": route.gateway_id}, route.gateway_id in attached
+        state = "active" if alive else "blackhole"
+        described.append({_member(route): route.destination, **target, "Origin": "CreateRoute", "State": state})
     return described
+
+
+def _member(route: Route) -> str:
+    if route.destination.startswith("pl-"):
+        return "DestinationPrefixListId"
+    return "DestinationIpv6CidrBlock" if ":" in route.destination else "DestinationCidrBlock"
 
 
 def _association(table: RouteTable, association: RouteTableAssociation) -> dict[str, Any]:
@@ -100,11 +106,14 @@ def delete_route_table(call: Call, request: Request) -> Output:
     return None
 
 
-def _destination(request: Request) -> str:
+def _destination(call: Call, request: Request) -> str:
     """The destination that a request names, canonical. Raises ServiceError."""
     v4, v6 = request.get("DestinationCidrBlock"), request.get("DestinationIpv6CidrBlock")
-    if (v4 is None) == (v6 is None):
+    prefixes = request.get("DestinationPrefixListId")
+    if [v4, v6, prefixes].count(None) != 2:
         raise ServiceError("MissingParameter", "The request must contain exactly one destination for the route")
+    if prefixes is not None:
+        return str(get(call, "pl", prefixes).id)
     if v4 is not None:
         return str(parse_block(v4, "destinationCidrBlock"))
     try:
@@ -119,16 +128,18 @@ def _destination(request: Request) -> str:
 
 
 def _route(call: Call, request: Request, table: RouteTable) -> Route:
-    destination = _destination(request)
+    destination = _destination(call, request)
     vpc = get(call, "vpc", table.vpc_id)
-    if ":" not in destination and IPv4Network(destination).subnet_of(IPv4Network(vpc.cidr_block)):
+    if "/" in destination and ":" not in destination and _is_local(destination, vpc):
         raise ServiceError(
             "InvalidParameterValue",
             f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR "
             "blocks. This route can target only an interface or an instance.",
         )
-    if "GatewayId" not in request:
+    if ("GatewayId" in request) == ("NatGatewayId" in request):
         raise ServiceError("MissingParameter", "The request must contain exactly one target for the route")
+    if "NatGatewayId" in request:
+        return _route_to_nat_gateway(call, request["NatGatewayId"], table, destination)
     gateway = get(call, "igw", request["GatewayId"])
     if gateway.vpc_id != table.vpc_id:
         raise ServiceError(
@@ -136,6 +147,21 @@ def _route(call: Call, request: Request, table: RouteTable) -> Route:
             f"route table {table.id} and network gateway {gateway.id} belong to different networks",
         )
     return Route(destination=destination, gateway_id=gateway.id)
+
+
+def _is_local(destination: str, vpc: Vpc) -> bool:
+    return IPv4Network(destination).subnet_of(IPv4Network(vpc.cidr_block))
+
+
+def _route_to_nat_gateway(call: Call, gateway_id: str, table: RouteTable, destination: str) -> Route:
+    gateway = call.tx.get(model.NAT_GATEWAYS, gateway_id)
+    if gateway is None or (gateway.account, gateway.region) != (call.account, call.region):
+        raise ServiceError("InvalidNatGatewayID.NotFound", f"The natGateway ID '{gateway_id}' does not exist")
+    if gateway.vpc_id != table.vpc_id:
+        raise ServiceError(
+            "InvalidParameterValue", f"route table {table.id} and natGateway {gateway.id} belong to different networks"
+        )
+    return Route(destination=destination, nat_gateway_id=gateway.id)
 
 
 @operation("CreateRoute", unsupported=_OTHER_TARGETS)
@@ -162,10 +188,10 @@ def replace_route(call: Call, request: Request) -> Output:
     return None
 
 
-@operation("DeleteRoute", unsupported=("DestinationPrefixListId",))
+@operation("DeleteRoute")
 def delete_route(call: Call, request: Request) -> Output:
     table = get(call, "rtb", request["RouteTableId"])
-    destination = _destination(request)
+    destination = _destination(call, request)
     if destination == get(call, "vpc", table.vpc_id).cidr_block:
         raise ServiceError(
             "InvalidParameterValue", f"cannot remove local route {destination} in route table {table.id}"
@@ -260,11 +286,11 @@ def _fields(reader: Reader) -> filters.Fields[RouteTable]:
         "owner-id": lambda t: [t.account],
         "route.destination-cidr-block": of_routes("DestinationCidrBlock"),
         "route.destination-ipv6-cidr-block": of_routes("DestinationIpv6CidrBlock"),
-        "route.destination-prefix-list-id": nothing,
+        "route.destination-prefix-list-id": of_routes("DestinationPrefixListId"),
         "route.egress-only-internet-gateway-id": nothing,
         "route.gateway-id": of_routes("GatewayId"),
         "route.instance-id": nothing,
-        "route.nat-gateway-id": nothing,
+        "route.nat-gateway-id": of_routes("NatGatewayId"),
         "route.origin": of_routes("Origin"),
         "route.state": of_routes("State"),
         "route.transit-gateway-id": nothing,

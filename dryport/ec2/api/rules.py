@@ -17,7 +17,7 @@ from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 MAX_RULES = 60  # a direction and address family ("Amazon VPC quotas")
-_UNSUPPORTED = ("IpPermissions.PrefixListIds", "IpPermissions.UserIdGroupPairs.PeeringStatus")
+_UNSUPPORTED = ("IpPermissions.UserIdGroupPairs.PeeringStatus",)
 Wanted = list[tuple[Permission, str | None]]  # with its description
 
 
@@ -38,6 +38,9 @@ def _permissions(call: Call, request: Request, group: SecurityGroup) -> Wanted:
         for each in entry.get("Ipv6Ranges", []):
             block = permissions.ipv6_block(each.get("CidrIpv6", ""))
             wanted.append((Permission(*traffic, cidr_ipv6=block), _note(each)))
+        for each in entry.get("PrefixListIds", []):
+            prefixes = get(call, "pl", each.get("PrefixListId", "")).id
+            wanted.append((Permission(*traffic, prefix_list_id=prefixes), _note(each)))
         for each in entry.get("UserIdGroupPairs", []):
             peer = _peer(call, each, group)
             wanted.append((Permission(*traffic, referenced_group_id=peer), _note(each)))
@@ -83,6 +86,14 @@ def _peer(call: Call, pair: Request, group: SecurityGroup) -> str:
     return str(peer.id)
 
 
+def _weight(call: Call, permission: Permission) -> int:
+    """How many rules one counts for: a prefix list as many as it may have entries ("Amazon VPC quotas")."""
+    if permission.prefix_list_id is None:
+        return 1
+    found = call.tx.get(model.PREFIX_LISTS, permission.prefix_list_id)
+    return found.max_entries if found is not None else 1
+
+
 def _describe(group: SecurityGroup, rule: SecurityGroupRule) -> dict[str, Any]:
     return permissions.describe(rule, group, arn(rule), tag_list(rule.tags))
 
@@ -101,7 +112,8 @@ def _authorize(call: Call, request: Request, *, egress: bool) -> Output:
                 "InvalidPermission.Duplicate",
                 f'the specified rule "{permissions.describe_duplicate(permission)}" already exists',
             )
-    if len(present) + len(wanted) > MAX_RULES:
+    weights = (_weight(call, each) for each in (*present, *(permission for permission, _ in wanted)))
+    if sum(weights) > MAX_RULES:
         raise ServiceError(
             "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached."
         )
@@ -180,6 +192,7 @@ def _revoked(rule: SecurityGroupRule) -> dict[str, Any]:
     optional = {
         "CidrIpv4": rule.cidr_ipv4,
         "CidrIpv6": rule.cidr_ipv6,
+        "PrefixListId": rule.prefix_list_id,
         "ReferencedGroupId": rule.referenced_group_id,
         "Description": rule.description,
     }
@@ -196,7 +209,7 @@ def revoke_egress(call: Call, request: Request) -> Output:
     return _revoke(call, request, egress=True)
 
 
-@operation("ModifySecurityGroupRules", unsupported=("SecurityGroupRules.SecurityGroupRule.PrefixListId",))
+@operation("ModifySecurityGroupRules")
 def modify_security_group_rules(call: Call, request: Request) -> Output:
     group = get(call, "sg", request["GroupId"])
     for update in request["SecurityGroupRules"]:
@@ -219,16 +232,19 @@ def modify_security_group_rules(call: Call, request: Request) -> Output:
 
 def _modified(call: Call, given: Request, group: SecurityGroup) -> Permission:
     traffic = permissions.traffic(given.get("IpProtocol"), given.get("FromPort"), given.get("ToPort"))
-    peers = [name for name in ("CidrIpv4", "CidrIpv6", "ReferencedGroupId") if name in given]
+    peers = [name for name in ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId") if name in given]
     if len(peers) != 1:
         raise ServiceError(
             "InvalidParameterCombination",
-            "Exactly one of CidrIpv4, CidrIpv6, ReferencedGroupId must be specified for a security group rule.",
+            "Exactly one of CidrIpv4, CidrIpv6, PrefixListId, ReferencedGroupId must be specified for a security "
+            "group rule.",
         )
     if "CidrIpv4" in given:
         return Permission(*traffic, cidr_ipv4=permissions.ipv4_block(given["CidrIpv4"]))
     if "CidrIpv6" in given:
         return Permission(*traffic, cidr_ipv6=permissions.ipv6_block(given["CidrIpv6"]))
+    if "PrefixListId" in given:
+        return Permission(*traffic, prefix_list_id=get(call, "pl", given["PrefixListId"]).id)
     return Permission(*traffic, referenced_group_id=_peer(call, {"GroupId": given["ReferencedGroupId"]}, group))
 
 

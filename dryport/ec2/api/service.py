@@ -75,6 +75,26 @@ KINDS = {
         "The security group rule ID '{}' does not exist",
         "InvalidSecurityGroupRuleId.Malformed",
     ),
+    "pl": Kind(
+        model.PREFIX_LISTS,
+        "prefix-list",
+        "InvalidPrefixListID.NotFound",
+        "The prefix list ID '{}' does not exist",
+        "InvalidPrefixListId.Malformed",
+    ),
+    "eipalloc": Kind(
+        model.ADDRESSES,
+        "elastic-ip",
+        "InvalidAllocationID.NotFound",
+        "The allocation ID '{}' does not exist",
+    ),
+    "nat": Kind(
+        model.NAT_GATEWAYS,
+        "natgateway",
+        "NatGatewayNotFound",
+        "The Nat Gateway {} was not found",
+        "NatGatewayMalformed",
+    ),
     "eni": Kind(
         model.NETWORK_INTERFACES,
         "network-interface",

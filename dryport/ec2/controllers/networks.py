@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
 from random import Random
 from typing import Any
 
@@ -21,7 +20,7 @@ from dryport.control.clock import Clock
 from dryport.control.config import DEFAULT_REGION
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import addressing, firewall, model, published
+from dryport.ec2 import addressing, firewall, model, nat, published
 from dryport.ec2.drivers import NetworkDriver
 from dryport.ec2.model import NetworkInterface
 from dryport.host.client import HostError, HostUnavailable
@@ -53,15 +52,16 @@ class Networks(Controller):
         model.SECURITY_GROUPS,
         model.ROUTE_TABLES,
         model.INTERNET_GATEWAYS,
+        model.NAT_GATEWAYS,
+        model.PREFIX_LISTS,
         model.SUBNETS,
         model.VPCS,
     )
 
-    def __init__(self, store: Store, clock: Clock, random: Random, driver: NetworkDriver, public_network: str) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, driver: NetworkDriver) -> None:
         super().__init__(store, clock)
         self._random = random
         self._driver = driver
-        self._public_network = IPv4Network(public_network)
         self._told: dict[str, _Told] = {}
         self._attempts: dict[str, int] = {}
         self.warm: set[str] = set()  # VPCs to make before anything is plugged into them
@@ -74,6 +74,8 @@ class Networks(Controller):
             case model.SecurityGroupRule():
                 group = self.store.reader.get(model.SECURITY_GROUPS, item.group_id)
                 return (group.vpc_id,) if group is not None else ()
+            case model.PrefixList():
+                return published.users_of_prefix_list(self.store.reader, item.id)
             case model.InternetGateway():
                 return {each.vpc_id for each in (change.old, change.new) if each is not None and each.vpc_id}
             case _:
@@ -91,7 +93,15 @@ class Networks(Controller):
                 await self._give_up(key, str(error))
             raise
         self._attempts.pop(key, None)
-        return None
+        return await self._settle_gateways(key)
+
+    async def _settle_gateways(self, key: str) -> float | None:
+        """The rules are in force: bring the VPC's NAT gateways to where they were going."""
+        now = self.clock.time()
+        waiting = nat.waiting(self.store.reader, key, now)
+        if waiting:
+            await self.store.transact(lambda tx: nat.settle(tx, key, now))
+        return nat.forgotten_in(self.store.reader, key, now)
 
     async def _reconcile(self, key: str) -> None:
         reader = self.store.reader
@@ -163,7 +173,7 @@ class Networks(Controller):
 
         def give(tx: Transaction) -> None:
             for interface in waiting(tx):
-                address = self._free_public_address(tx)
+                address = published.free_public_address(tx, self._random)
                 if address is None:
                     failed = replace(interface, device="failed", device_error="every public address is in use")
                     tx.put(model.NETWORK_INTERFACES, failed)
@@ -173,15 +183,6 @@ class Networks(Controller):
 
         if waiting(self.store.reader):
             await self.store.transact(give)
-
-    def _free_public_address(self, reader: Reader) -> str | None:
-        first, count = int(self._public_network[256]), self._public_network.num_addresses - 257
-        start = self._random.randrange(count)
-        for step in range(count):
-            address = str(IPv4Address(first + (start + step) % count))
-            if not reader.keys(model.NETWORK_INTERFACES, "public_ip", address):
-                return address
-        return None
 
     async def _give_up(self, vpc_id: str, error: str) -> None:
         found = self.store.reader.find(model.NETWORK_INTERFACES, "vpc", vpc_id)
@@ -230,8 +231,21 @@ def rules_of(reader: Reader, vpc_id: str, interfaces: list[NetworkInterface]) ->
     rules = {each: reader.find(model.SECURITY_GROUP_RULES, "group", each) for each in sorted(used)}
     gateways = reader.keys(model.INTERNET_GATEWAYS, "vpc", vpc_id)
     subnets = reader.find(model.SUBNETS, "vpc", vpc_id)
-    routes = firewall.internet_routes(subnets, reader.find(model.ROUTE_TABLES, "vpc", vpc_id), gateways)
-    return firewall.compile_rules(rules, interfaces, routes)
+    tables = reader.find(model.ROUTE_TABLES, "vpc", vpc_id)
+    lists = _prefix_lists(reader, rules.values(), tables)
+    internet = firewall.internet_routes(subnets, tables, gateways, lists)
+    translated = firewall.nat_routes(subnets, tables, reader.find(model.NAT_GATEWAYS, "vpc", vpc_id), internet, lists)
+    return firewall.compile_rules(rules, interfaces, internet, translated, lists)
+
+
+def _prefix_lists(
+    reader: Reader, rules: Iterable[Iterable[model.SecurityGroupRule]], tables: Iterable[model.RouteTable]
+) -> dict[str, list[str]]:
+    """The blocks of the prefix lists that rules and routes name."""
+    named = {rule.prefix_list_id for each in rules for rule in each if rule.prefix_list_id is not None}
+    named |= {route.destination for table in tables for route in table.routes if route.destination.startswith("pl-")}
+    found = (reader.get(model.PREFIX_LISTS, each) for each in sorted(named))
+    return {each.id: [entry.cidr for entry in each.entries] for each in found if each is not None}
 
 
 def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface]) -> Names:
@@ -273,15 +287,16 @@ class Departures(Controller):
 class Convergence:
     """Keeps the driver in reach; after each new connection everything is compared and told again."""
 
-    def __init__(self, context: Context, driver: NetworkDriver, networks: Networks) -> None:
+    def __init__(self, context: Context, driver: NetworkDriver, networks: Networks, public_network: str) -> None:
         self._context = context
+        self._public_network = public_network
         self._driver = driver
         self._networks = networks
 
     async def run(self) -> None:
         """Run until cancelled."""
         try:
-            await self._warm_default_vpc()
+            await self._begin()
             await self._keep_converging()
         finally:
             await self._driver.close()
@@ -303,12 +318,13 @@ class Convergence:
                 self._networks.enqueue(vpc.id)
             await self._driver.lost.wait()
 
-    async def _warm_default_vpc(self) -> None:
-        """Have the network that the first task will most likely use made before there is one."""
+    async def _begin(self) -> None:
+        """Say where public addresses come from, and have the network made that the first task will most likely use."""
         account = self._context.config.account
 
         def ensure(tx: Transaction) -> str | None:
             published.ensure_region(tx, self._context.random, account, DEFAULT_REGION)
+            tx.put(model.PUBLIC_NETWORKS, model.PublicNetwork(block=self._public_network))
             default = published.default_vpc(tx, account, DEFAULT_REGION)
             return default.id if default is not None else None
 

@@ -1,6 +1,14 @@
 """What is stored of EC2, a module a subject."""
 
 from dryport.ec2.model.base import Record, Resource, scope, scope_of, token
+from dryport.ec2.model.internet import (
+    ADDRESSES,
+    NAT_GATEWAYS,
+    PUBLIC_NETWORKS,
+    ElasticAddress,
+    NatGateway,
+    PublicNetwork,
+)
 from dryport.ec2.model.networks import (
     DHCP_OPTIONS,
     INTERNET_GATEWAYS,
@@ -25,12 +33,17 @@ from dryport.ec2.model.networks import (
     Subnet,
     Vpc,
 )
+from dryport.ec2.model.prefix_lists import PREFIX_LISTS, PrefixList, PrefixListEntry
 
 __all__ = [
+    "ADDRESSES",
     "DHCP_OPTIONS",
     "INTERNET_GATEWAYS",
+    "NAT_GATEWAYS",
     "NETWORK_ACLS",
     "NETWORK_INTERFACES",
+    "PREFIX_LISTS",
+    "PUBLIC_NETWORKS",
     "REGIONS",
     "ROUTE_TABLES",
     "SECURITY_GROUPS",
@@ -38,9 +51,14 @@ __all__ = [
     "SUBNETS",
     "VPCS",
     "DhcpOptions",
+    "ElasticAddress",
     "InternetGateway",
+    "NatGateway",
     "NetworkAcl",
     "NetworkInterface",
+    "PrefixList",
+    "PrefixListEntry",
+    "PublicNetwork",
     "Record",
     "RegionState",
     "Resource",

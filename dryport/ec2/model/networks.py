@@ -37,10 +37,14 @@ class InternetGateway(Resource, frozen=True, kw_only=True):
 
 
 class Route(Record, frozen=True, kw_only=True):
-    """A route beside the implicit ``local`` one; ``destination`` is an IPv4 or IPv6 block."""
+    """A route beside the implicit ``local`` one; ``destination`` is an IPv4 or IPv6 block or a prefix list's id.
+
+    One of ``gateway_id`` (an internet gateway) and ``nat_gateway_id`` is set.
+    """
 
     destination: str
-    gateway_id: str
+    gateway_id: str = ""
+    nat_gateway_id: str = ""
 
 
 class RouteTableAssociation(Record, frozen=True, kw_only=True):
@@ -80,7 +84,7 @@ class SecurityGroup(Resource, frozen=True, kw_only=True):
 
 
 class SecurityGroupRule(Resource, frozen=True, kw_only=True):
-    """A rule: one protocol and port range, one peer (exactly one of the three is set).
+    """A rule: one protocol and port range, one peer (exactly one of the four is set).
 
     ``protocol`` is as EC2 answers it (``tcp``, ``udp``, ``icmp``, ``icmpv6``, ``-1`` for all, otherwise a number);
     with ICMP the ports are type and code, -1 is any. ``from_port`` and ``to_port`` are -1 where there are none.
@@ -93,6 +97,7 @@ class SecurityGroupRule(Resource, frozen=True, kw_only=True):
     to_port: int = -1
     cidr_ipv4: str | None = None
     cidr_ipv6: str | None = None
+    prefix_list_id: str | None = None
     referenced_group_id: str | None = None
     description: str | None = None
 
@@ -122,6 +127,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     owner: str = ""
     requester_id: str = ""
     client_token: str = ""
+    interface_type: str = "interface"  # interface, nat_gateway
     source_dest_check: bool = True
     attachment_id: str | None = None
     namespace: str = ""
@@ -149,6 +155,7 @@ ROUTE_TABLES = Table(
         "vpc": lambda t: t.vpc_id,
         "subnet": lambda t: [a.subnet_id for a in t.associations if a.subnet_id],
         "association": lambda t: [a.id for a in t.associations],
+        "prefix_list": lambda t: [r.destination for r in t.routes if r.destination.startswith("pl-")],
         "token": lambda t: token(t.account, t.region, t.client_token),
     },
 )
@@ -174,6 +181,7 @@ SECURITY_GROUP_RULES = Table(
         "scope": scope_of,
         "group": lambda r: r.group_id,
         "referenced": lambda r: r.referenced_group_id,
+        "prefix_list": lambda r: r.prefix_list_id,
     },
 )
 NETWORK_INTERFACES = Table(

@@ -54,12 +54,14 @@ class Ruleset(Message, frozen=True, kw_only=True):
 
     ``members``: private address to the groups of its interface. ``public``: private address to public one.
     ``internet``: pairs of a subnet's block and a block that its route table sends to the internet gateway.
+    ``nat``: a subnet's block, a block that it reaches through a NAT gateway, and that gateway's private address.
     """
 
     groups: dict[str, Group] = {}
     members: dict[str, list[str]] = {}
     public: dict[str, str] = {}
     internet: list[tuple[str, str]] = []
+    nat: list[tuple[str, str, str]] = []
 
 
 class Names(Message, frozen=True, kw_only=True):
