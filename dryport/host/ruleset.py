@@ -7,6 +7,7 @@ meets only the rules of the groups concerned, however many there are in the VPC.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from dryport.host.messages import Group, Rule, Ruleset
@@ -14,7 +15,11 @@ from dryport.host.messages import Group, Rule, Ruleset
 TABLE = "dryport"
 UPLINK = "uplink"
 ENDPOINT = "169.254.171.1"
+HTTPS = 443
 RESOLVER = "169.254.169.253"  # the same in every VPC, beside the one at the VPC's base plus two
+
+# The sets and maps that every table has.
+_FIXED = ("ingress", "egress", "callers", "public", "public_of", "private_of", "internet", "nat")
 
 Elements = dict[str, dict[str, str]]  # of each set or map: element to its value ("" in a set)
 
@@ -48,8 +53,13 @@ def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
         *(_combination_chain(index, groups) for index, groups in enumerate(combinations) if len(groups) > 1),
     ]
     elements: Elements = {f"members_{_name(group)}": {} for group in referenced}
-    elements |= {name: {} for name in ("ingress", "egress", "public", "public_of", "private_of", "internet", "nat")}
+    elements |= {
+        name: {} for name in ("ingress", "egress", "callers", "public", "public_of", "private_of", "internet", "nat")
+    }
+    calling = {group for group in used if _reaches_endpoint(ruleset.groups.get(group, Group()), site.platform_port)}
     for address, groups in ruleset.members.items():
+        if not calling.isdisjoint(groups):
+            elements["callers"][address] = ""
         for group in groups:
             if group in referenced:
                 elements[f"members_{_name(group)}"][address] = ""
@@ -67,6 +77,16 @@ def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
             elements["nat"][f"{subnet} . {destination}"] = ruleset.public[gateway]
     sets = "".join(f"  set members_{_name(group)} {{ type ipv4_addr; }}\n" for group in referenced)
     return Compiled(_STRUCTURE.format(sets=sets, chains="".join(chains), **_site(site)), elements)
+
+
+def _reaches_endpoint(group: Group, port: int) -> bool:
+    """Whether a group's egress rules allow the platform's endpoint: they name HTTPS, as for AWS's, or its real port."""
+    return any(
+        rule.protocol in ("all", "tcp")
+        and (rule.ports is None or any(rule.ports[0] <= each <= rule.ports[1] for each in (HTTPS, port)))
+        and any(IPv4Address(ENDPOINT) in IPv4Network(network) for network in rule.networks)
+        for rule in group.egress
+    )
 
 
 def replacement(new: Compiled) -> str:
@@ -165,6 +185,7 @@ table inet {table} {{
 {sets}\
   map ingress {{ type ipv4_addr : verdict; }}
   map egress {{ type ipv4_addr : verdict; }}
+  set callers {{ type ipv4_addr; }}
   set public {{ type ipv4_addr; }}
   map public_of {{ type ipv4_addr : ipv4_addr; }}
   map private_of {{ type ipv4_addr : ipv4_addr; }}
@@ -191,7 +212,7 @@ table inet {table} {{
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     ct state invalid drop
-    oifname "{uplink}" ip daddr {platform} tcp dport {port} accept
+    oifname "{uplink}" ip daddr {platform} tcp dport {port} ip saddr @callers accept
     ip daddr {platform} drop
     iifname "{uplink}" goto from_outside
     ip saddr vmap @egress

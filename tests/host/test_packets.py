@@ -133,7 +133,7 @@ async def test_nobody_sends_with_another_address(tasks: list[str]) -> None:
 
 
 async def test_the_platforms_endpoint_answers_in_every_vpc_and_nothing_else_of_the_machine(
-    daemon: Daemon, tasks: list[str]
+    daemon: Daemon, client: HostClient, tasks: list[str]
 ) -> None:
     platform = daemon.config.public_network.replace(".0/22", ".1")
     with listening("", daemon.config.port, platform) as callers, listening("", daemon.config.port + 1, platform):
@@ -141,6 +141,12 @@ async def test_the_platforms_endpoint_answers_in_every_vpc_and_nothing_else_of_t
         assert callers and callers[0].rsplit(".", 1)[0] == platform.rsplit(".", 1)[0]
         assert not reaches(tasks[0], platform, daemon.config.port + 1)
         assert not reaches(tasks[0], ENDPOINT_IN_VPC, daemon.config.port + 1)
+        out = [Rule(protocol="tcp", ports=(443, 443), networks=[ANYWHERE])]
+        groups = {**OPEN.groups, "sg-https": Group(egress=out), "sg-shut": Group(ingress=EVERYTHING)}
+        members = {**OPEN.members, ADDRESSES[1]: ["sg-https"], ADDRESSES[2]: ["sg-shut"]}
+        await client.set_firewall(VPC.id, Ruleset(groups=groups, members=members))
+        assert reaches(tasks[1], ENDPOINT_IN_VPC, daemon.config.port)  # where AWS's answer, this one does too
+        assert not reaches(tasks[2], ENDPOINT_IN_VPC, daemon.config.port)
     route = json.loads(subprocess.check_output(["ip", "-j", "route", "get", "203.0.113.1"]))[0]
     with listening("", daemon.config.port + 1, route["prefsrc"]) as of_the_machine:
         assert not reaches(tasks[0], route["prefsrc"], daemon.config.port + 1)
