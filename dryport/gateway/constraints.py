@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from dryport.gateway.models import Member, ServiceModel, Shape
-from dryport.gateway.policies import Policy, Violation
+from dryport.gateway.policies import OPEN_ENUMERATIONS, Policy, Violation
 
 Check = Callable[[Any, str, list[Violation]], None]
 _Sentences = Callable[[Any], list[str]]  # the constraints that a scalar breaks, in AWS's words
@@ -92,8 +94,13 @@ class Constraints:
     def __init__(self, model: ServiceModel, policy: Policy) -> None:
         self._model = model
         self._policy = policy
+        self._open_enumerations = OPEN_ENUMERATIONS.get(model.name, frozenset())
         self._checks: dict[str, Check | None] = {}
         self._open: set[str] = set()
+
+    def _shape(self, name: str) -> Shape:
+        shape = self._model.shape(name)
+        return msgspec.structs.replace(shape, enum=None) if name in self._open_enumerations else shape
 
     def checker(self, operation: str, shape: str | None) -> Callable[[dict[str, Any]], None]:
         """A function that raises the service's error for an input that breaks its model's constraints."""
@@ -116,7 +123,7 @@ class Constraints:
         if name not in self._checks:
             self._open.add(name)
             try:
-                self._checks[name] = self._compile(name, self._model.shape(name))
+                self._checks[name] = self._compile(name, self._shape(name))
             finally:
                 self._open.discard(name)
         return self._checks[name]
@@ -170,12 +177,12 @@ class Constraints:
 
     def _member(self, member: Member) -> Check | None:
         # A stream and a JSON value have no length and no members to look at here.
-        if member.streaming or member.jsonvalue or self._model.shape(member.shape).streaming:
+        if member.streaming or member.jsonvalue or self._shape(member.shape).streaming:
             return None
         return self.check(member.shape)
 
     def _list(self, member: Member) -> Check | None:
-        shape = self._model.shape(member.shape)
+        shape = self._shape(member.shape)
         if shape.type in ("structure", "list", "map"):
             check = self.check(member.shape)
             if check is None:
@@ -199,8 +206,8 @@ class Constraints:
         return together
 
     def _map(self, key: Member, member: Member) -> Check | None:
-        keys = _scalar(self._model.shape(key.shape))
-        shape = self._model.shape(member.shape)
+        keys = _scalar(self._shape(key.shape))
+        shape = self._shape(member.shape)
         nested = self.check(member.shape) if shape.type in ("structure", "list", "map") else None
         values = None if nested else _scalar(shape)
         if keys is None and values is None and nested is None:

@@ -23,6 +23,9 @@ class Violation:
     owner: str = ""
 
 
+OPEN_ENUMERATIONS: dict[str, frozenset[str]] = {"ec2": frozenset({"InstanceType"})}
+"""By service the shapes whose values its handlers know better than the model does."""
+
 Policy = Callable[[str, Sequence[Violation]], ServiceError]
 """From an operation's name and what its input breaks to the error that answers it."""
 

@@ -69,11 +69,19 @@ def tags(resource: Resource) -> Values:
 
 
 def page(
-    request: Request, name: str, items: list[T], describe: Callable[[T], Any], ids: str | None = None
+    request: Request,
+    name: str,
+    items: list[T],
+    describe: Callable[[T], Any],
+    ids: str | None = None,
+    *,
+    largest: int = _LIMIT,
+    usual: int | None = None,
 ) -> dict[str, Any]:
     """A page of an answer: ``{name: [...], "NextToken": …}``. ``ids`` names the member that excludes ``MaxResults``.
 
-    The token is the position to go on from. Raises ServiceError for a size or token that EC2 refuses.
+    ``usual`` is the size of a page where none is asked for: by default everything comes. The token is the position to
+    go on from. Raises ServiceError for a size or token that EC2 refuses.
     """
     limit, token = request.get("MaxResults"), request.get("NextToken")
     if ids is not None and limit is not None and request.get(ids):
@@ -81,14 +89,15 @@ def page(
             "InvalidParameterCombination",
             f"The parameter {ids[0].lower() + ids[1:]} cannot be used with the parameter maxResults",
         )
-    if limit is not None and not _SMALLEST_PAGE <= limit <= _LIMIT:
+    if limit is not None and not _SMALLEST_PAGE <= limit <= largest:
         raise ServiceError(
             "InvalidParameterValue",
             f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value between "
-            f"{_SMALLEST_PAGE} and {_LIMIT}.",
+            f"{_SMALLEST_PAGE} and {largest}.",
         )
     start = _position(token) if token else 0
-    end = start + (limit or _LIMIT) if limit or token else len(items)
+    size = limit or usual or (largest if token else None)
+    end = start + size if size else len(items)
     answer: dict[str, Any] = {name: [describe(item) for item in items[start:end]]}
     if end < len(items):
         answer["NextToken"] = base64.urlsafe_b64encode(f"dryport:{end}".encode()).decode()
