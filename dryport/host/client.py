@@ -5,12 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from dryport.host import messages
-from dryport.host.messages import Answer, Names, Networks, Port, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.messages import (
+    Answer,
+    Console,
+    Instance,
+    Instances,
+    InstanceState,
+    Metadata,
+    Names,
+    Networks,
+    Port,
+    Request,
+    Result,
+    Ruleset,
+    Verb,
+    Vpc,
+)
 
 _LONGEST_LINE = 64 << 20  # bytes
 
@@ -72,6 +88,43 @@ class HostClient:
         result = await self._ask(messages.ListNetworks())
         return result if isinstance(result, Networks) else Networks()
 
+    async def ensure_instance(self, instance: Instance) -> None:
+        """Have an instance run; done once its init does."""
+        await self._ask(messages.EnsureInstance(instance=instance))
+
+    async def stop_instance(self, instance_id: str, *, force: bool = False) -> None:
+        """Shut an instance down; its disk stays."""
+        await self._ask(messages.StopInstance(instance_id=instance_id, force=force))
+
+    async def delete_instance(self, instance_id: str) -> None:
+        """Remove an instance with all that it had."""
+        await self._ask(messages.DeleteInstance(instance_id=instance_id))
+
+    async def instances(self) -> dict[str, InstanceState]:
+        """The instances that are really there, by id."""
+        return _instances(await self._ask(messages.ListInstances()))
+
+    async def await_end(self, running: Sequence[str]) -> dict[str, InstanceState]:
+        """The instances, once one of those named no longer runs."""
+        return _instances(await self._ask(messages.AwaitEnd(running=[*running])))
+
+    async def console(self, instance_id: str) -> Console:
+        """The last of an instance's console."""
+        result = await self._ask(messages.ReadConsole(instance_id=instance_id))
+        return result if isinstance(result, Console) else Console(output=b"", at=0.0)
+
+    async def set_metadata(self, vpc_id: str, instances: dict[str, Metadata]) -> None:
+        """Have a VPC's metadata service know exactly these instances."""
+        await self._ask(messages.SetMetadata(vpc_id=vpc_id, instances=instances))
+
+    async def save_image(self, instance_id: str, image: str) -> None:
+        """Make a machine image of an instance's root volume."""
+        await self._ask(messages.SaveImage(instance_id=instance_id, image=image))
+
+    async def delete_image(self, image: str) -> None:
+        """Remove a machine image; instances that were made of it stay."""
+        await self._ask(messages.DeleteImage(image=image))
+
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine."""
         await self._ask(messages.Teardown())
@@ -132,3 +185,7 @@ class HostClient:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
             self._reading = None
+
+
+def _instances(result: Result | None) -> dict[str, InstanceState]:
+    return result.instances if isinstance(result, Instances) else {}

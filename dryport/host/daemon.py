@@ -21,6 +21,7 @@ import msgspec
 from dryport.control import config as settings
 from dryport.host import messages, namespaces
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
+from dryport.host.instances.provider import Provider
 from dryport.host.machine import Machine
 from dryport.host.messages import Answer, Networks, Request, Result, Ruleset, Verb, Vpc
 from dryport.host.vpc import VpcNetwork
@@ -40,6 +41,7 @@ class Host:
         self._prefix = f"dp{config.id}-"
         self._vpcs: dict[str, VpcNetwork] = {}
         self._name_servers: dict[str, tuple[Vpc, NameServer]] = {}
+        self.instances = Provider(config)
         self._making = asyncio.Lock()  # numbers of uplinks are given one by one
 
     def _network(self, vpc_id: str) -> VpcNetwork:
@@ -56,6 +58,8 @@ class Host:
             case messages.DeleteVpc(vpc_id=vpc_id):
                 await self._delete_vpc(vpc_id)
             case messages.Plug(port=port):
+                if port.namespace.startswith(f"{self._prefix}i-"):
+                    await asyncio.to_thread(namespaces.create, port.namespace)
                 await self._network(port.vpc_id).plug(port)
             case messages.Unplug(vpc_id=vpc_id, interface_id=interface_id):
                 if namespaces.exists(self._prefix + vpc_id):
@@ -69,6 +73,24 @@ class Host:
                 return await self.list()
             case messages.Teardown():
                 await self.teardown()
+            case _:
+                return await self._do_for_instances(verb)
+        return None
+
+    async def _do_for_instances(self, verb: Verb) -> Result | None:
+        match verb:
+            case messages.EnsureInstance(instance=instance):
+                await self.instances.ensure(instance)
+            case messages.StopInstance(instance_id=instance_id, force=force):
+                await self.instances.stop(instance_id, force)
+            case messages.DeleteInstance(instance_id=instance_id):
+                await self.instances.delete(instance_id)
+            case messages.ListInstances():
+                return self.instances.list()
+            case messages.AwaitEnd(running=running):
+                return await self.instances.await_end(running)
+            case messages.ReadConsole(instance_id=instance_id):
+                return self.instances.console(instance_id)
             case _:
                 raise LookupError(f"this host driver does not know {type(verb).__name__}")
         return None
@@ -111,6 +133,7 @@ class Host:
 
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine, and set up the machine's own side no more."""
+        await self.instances.teardown()
         for vpc_id in (await self.list()).vpcs:
             await self._delete_vpc(vpc_id)
         await self._machine.teardown()
@@ -121,6 +144,7 @@ class Host:
             await server.close()
         for network in self._vpcs.values():
             await network.close()
+        await self.instances.close()
         await self._machine.close()
 
 
@@ -134,7 +158,7 @@ class Connections:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection, until it ends it."""
-        running: set[asyncio.Task[None]] = set()
+        running: dict[asyncio.Task[None], Verb] = {}
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             while line := await reader.readline():
                 try:
@@ -143,8 +167,11 @@ class Connections:
                     log.error("refused a request: %s", error)
                     break
                 task = asyncio.create_task(self._answer(request, writer))
-                running.add(task)
-                task.add_done_callback(running.discard)
+                running[task] = request.verb
+                task.add_done_callback(running.pop)
+        for task, verb in running.items():
+            if isinstance(verb, messages.AwaitEnd):
+                task.cancel()  # nobody waits any more
         if running:
             await asyncio.wait(running)
         writer.close()
@@ -163,6 +190,7 @@ async def serve(config: settings.Config, upstreams: Upstreams = machine_resolver
     """Serve until SIGTERM or SIGINT."""
     config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     host = Host(config, await Machine.open(config), upstreams)
+    await host.instances.open()
     path = config.run_dir / "host.sock"
     path.unlink(missing_ok=True)
     before = os.umask(0o177)

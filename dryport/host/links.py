@@ -79,7 +79,7 @@ def adopt(mac: str, namespace: str, *, name: str = "eth0", address_cidr: str, ga
     link = find_by_mac(mac)
     if link is not None:
         _move(link, namespace, name)
-    namespaces.run_in(namespace, lambda: _set_up(mac, name, address_cidr, gateway))
+    namespaces.run_in(namespace, lambda: set_up(mac, name, address_cidr, gateway, TASK_ENDPOINT))
 
 
 def _move(link: Link, namespace: str, name: str) -> None:
@@ -94,7 +94,8 @@ def _move(link: Link, namespace: str, name: str) -> None:
         os.close(descriptor)
 
 
-def _set_up(mac: str, name: str, address_cidr: str, gateway: str) -> None:
+def set_up(mac: str, name: str, address_cidr: str, gateway: str, own: str = "") -> None:
+    """Do what ``adopt`` does to a link that is in the calling thread's namespace; ``own`` is an address for ``lo``."""
     link = find_by_mac(mac)
     if link is None:
         raise LookupError(f"no network interface has the address {mac}")
@@ -102,7 +103,8 @@ def _set_up(mac: str, name: str, address_cidr: str, gateway: str) -> None:
     with Rtnetlink() as netlink:
         loopback = socket.if_nametoindex("lo")
         netlink.set_link(loopback, up=True)
-        netlink.add_address(loopback, TASK_ENDPOINT, 32)
+        if own:
+            netlink.add_address(loopback, own, 32)
         if link.name != name:
             netlink.set_link(link.number, up=False)
             netlink.set_link(link.number, name=name)

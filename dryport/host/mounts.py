@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME = 2, 4, 8, 1024
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME = 1, 2, 4, 8, 1024
+MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x80000, 0x100000
 _MNT_DETACH = 2
 
 
@@ -18,6 +19,37 @@ def mount(source: str, target: Path, kind: str, options: str = "", flags: int = 
     if done != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{os.strerror(number)} ({kind}, {options})", str(target))
+
+
+def bind(source: Path, target: Path, *, recursive: bool = False) -> None:
+    """Have a directory or file appear in a second place, what is mounted in it too if ``recursive``. Raises OSError."""
+    mount(str(source), target, "none", "", MS_BIND | (MS_REC if recursive else 0))
+
+
+def change(target: Path | str, flags: int) -> None:
+    """Change how a mount propagates, or with MS_REMOUNT what may be done there (mount(2)). Raises OSError."""
+    mount("none", Path(target), "none", "", flags)
+
+
+def share(directory: Path) -> None:
+    """Make a directory a mount of its own whose mounts appear wherever it was bound before. Raises OSError."""
+    if not is_mounted_on(directory):
+        bind(directory, directory)
+    change(directory, MS_SHARED)
+
+
+def is_mounted_on(directory: Path) -> bool:
+    """Whether a mount begins at a directory, be it of the same file system. Reads the process's list of mounts."""
+    wanted = os.path.realpath(directory)
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split(" ")[4].encode().decode("unicode_escape") == wanted for line in lines)
+
+
+def unmount_top(target: str) -> None:
+    """Unmount what lies on top of a place, and what is mounted in it. Raises OSError."""
+    if _libc.umount2(os.fsencode(target), _MNT_DETACH) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
 
 
 def unmount(target: Path) -> None:

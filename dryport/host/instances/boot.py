@@ -1,0 +1,97 @@
+"""Boots an instance: its plan for ``enter``, which becomes the instance's init."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import dryport
+from dryport.host import mounts, namespaces
+from dryport.host.instances import groups, system
+from dryport.host.instances.devices import Device
+from dryport.host.instances.enter import Plan
+from dryport.host.instances.places import Place
+from dryport.host.messages import Instance
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENTER = Path(__file__).with_name("enter.py")
+_PACKAGE = Path(dryport.__file__).parent.resolve()
+
+
+class BootFailed(Exception):
+    """An instance's init did not come to run."""
+
+
+def plan(place: Place, instance: Instance, group: str, base: str, devices: list[Device]) -> Plan:
+    """What ``enter`` is to make."""
+    python = os.path.realpath(sys.executable)
+    return Plan(
+        disk=str(place.disk),
+        mount=str(place.directory / "mount"),
+        layers={layer: system.layer_name(layer) for layer in system.layers()},
+        shared=system.dryport_paths(),
+        filesystems=str(place.filesystems),
+        console=str(place.console),
+        status=str(place.status),
+        groups=groups.members(group),
+        hierarchies=groups.hierarchies(),
+        namespace=namespaces.path(instance.namespace),
+        hostname=instance.hostname,
+        devices=[(each.name, each.kind, each.major, each.minor, each.mode) for each in devices],
+        boot={
+            "id": instance.id,
+            "base": base,
+            "hostname": instance.hostname,
+            "address": instance.interface.address_cidr.partition("/")[0],
+            "resolver": instance.interface.resolver,
+            "domain": instance.interface.domain,
+            "authorized_keys": instance.authorized_keys,
+            "environment": instance.environment,
+            "user_data": base64.b64encode(instance.user_data).decode(),
+            "site": [path for path in sys.path if path.endswith("-packages")],
+        },
+        python=python,
+        package=str(_PACKAGE / "instance"),
+        argv=[python, "-I", "-S", str(_PACKAGE / "instance" / "init.py")],
+        environment={
+            "PATH": _PATH,
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "container": "dryport",
+            "DRYPORT_BASE": base,
+            "DRYPORT_PYTHON": str(_python()),
+            "DRYPORT_PACKAGES": str(_PACKAGE.parent),
+            **instance.environment,
+        },
+    )
+
+
+def _python() -> Path:
+    """The interpreter of Dryport's environment, by the path that instances have it at."""
+    return Path(os.path.realpath(sys.prefix), Path(sys.executable).relative_to(sys.prefix))
+
+
+async def boot(made: Plan) -> int:
+    """The process id of the instance's init, which runs. Raises BootFailed."""
+    Path(made["mount"]).mkdir(exist_ok=True)
+    await asyncio.to_thread(mounts.share, Path(made["filesystems"]))
+    process = await asyncio.create_subprocess_exec(
+        *(os.path.realpath(sys.executable), "-I", "-S", str(_ENTER)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env={"PATH": _PATH, "LANG": "C.UTF-8"},
+    )
+    output, errors = await process.communicate(json.dumps(made).encode())
+    answer: dict[str, object] = {"error": errors.decode(errors="replace")}
+    with contextlib.suppress(ValueError):
+        answer = json.loads(output)
+    if not isinstance(pid := answer.get("pid"), int):
+        raise BootFailed(f"{answer.get('error')}{errors.decode(errors='replace')}".strip())
+    return pid

@@ -1,0 +1,71 @@
+"""Root volumes: an ext4 file system of its size in a sparse file, a copy of one that is made once a size."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from dryport.host import blocks
+from dryport.host.instances import system
+
+GIB = 1 << 30
+_FEATURES = ("-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
+_making = threading.Lock()
+
+
+def make(file: Path, gib: int, templates: Path) -> None:
+    """Make a root volume with the machine's system on it. Blocks for some 10 ms, a second the first time of a size.
+
+    Raises OSError.
+    """
+    size = gib * GIB
+    blocks.copy(_template(size, templates), file, size)
+
+
+def make_from(file: Path, gib: int, image: Path) -> None:
+    """Make a root volume of a machine image's, which grows to ``gib``. Raises OSError, ValueError where it shrinks."""
+    size = gib * GIB
+    had = image.stat().st_size
+    if size < had:
+        raise ValueError(f"a root volume of {gib} GiB is smaller than its image, which has {had // GIB}")
+    unfinished = file.with_suffix(".copy")
+    blocks.copy(image, unfinished, size)
+    if size > had:
+        blocks.run(["resize2fs", "-f", str(unfinished)])
+    unfinished.rename(file)
+
+
+def await_unused(file: Path, timeout: float = 10.0) -> None:
+    """Wait until no loop device holds a volume: the kernel lets go of it just after its last process.
+
+    Blocks. Raises TimeoutError after so many seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while devices := blocks.devices(file):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{file} stays in use by {', '.join(devices)}")
+        time.sleep(0.002)
+
+
+def _template(size: int, directory: Path) -> Path:
+    """A root volume as it is before the first boot, of the machine's system as it is now."""
+    mark = system.fingerprint()
+    made = directory / f"{size // GIB}-{mark}.ext4"
+    with _making:
+        if made.exists():
+            return made
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for stale in directory.glob("*.ext4"):
+            if mark not in stale.name:
+                stale.unlink()
+        content = Path(tempfile.mkdtemp(prefix="root-", dir=directory))
+        try:
+            content.chmod(0o755)
+            system.lay_out(content)
+            blocks.ext4(made, size, *_FEATURES, "-d", str(content))
+        finally:
+            shutil.rmtree(content)
+    return made
