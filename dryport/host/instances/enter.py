@@ -163,10 +163,11 @@ def _mount_sys(target: Path, hierarchies: dict[str, str]) -> None:
         return
     mounts.mount("tmpfs", groups, "tmpfs", "mode=755", _PSEUDO)
     for directory, controllers in hierarchies.items():
-        if controllers and not controllers.startswith("name="):
+        if controllers:
             here = groups / Path(directory).name
             here.mkdir()
-            mounts.mount("cgroup", here, "cgroup", controllers, _PSEUDO)
+            options = f"none,{controllers}" if controllers.startswith("name=") else controllers
+            mounts.mount("cgroup", here, "cgroup", options, _PSEUDO)
 
 
 def _leave_root_group(groups: Path) -> None:

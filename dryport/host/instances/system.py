@@ -131,17 +131,32 @@ def lay_out(disk: Path) -> None:
 def _add_commands(disk: Path) -> None:
     """Put the commands that speak to an instance's init where the machine may have its own init's."""
     for layer in layers():
+        upper = disk / "layers" / layer_name(layer) / "upper"
         for directory, names in _COMMANDS.items():
-            place = disk / "layers" / layer_name(layer) / "upper"
             if layer == "/usr":
-                place /= directory
-                place.mkdir()
-                shutil.copystat(f"{layer}/{directory}", place)
-            elif layer != f"/{directory}":
+                place = _directory(upper, directory)
+            elif layer == f"/{directory}":
+                place = upper
+            else:
                 continue
             for name in names:
                 (place / name).write_text(_COMMAND.format(name=name))
                 (place / name).chmod(0o755)
+    local = _directory(disk / "layers/usr/upper", "local/sbin")
+    shutil.copyfile(Path(dryport.__file__).parent / "instance/runc.sh", local / "runc")
+    (local / "runc").chmod(0o755)
+
+
+def _directory(upper: Path, path: str) -> Path:
+    """A directory of what is written over /usr, and those above it, as they are in /usr."""
+    current = Path("/usr")
+    for part in Path(path).parts:
+        current, upper = current / part, upper / part
+        if not upper.exists():
+            upper.mkdir()
+            if current.is_dir():
+                shutil.copystat(current, upper)
+    return upper
 
 
 def layer_name(path: str) -> str:
