@@ -1,0 +1,160 @@
+"""A whole number for each slot (what is left of a resource), kept so that sets of slots are found by it. Pure.
+
+``Numbers`` is a bit-sliced index (O'Neil and Quass, "Improved query performance with variant indexes"): for each binary
+digit the set of slots whose number has a 0 there. The least numbers among any set of slots are found in as many steps
+as there are digits in use, whatever the numbers are. ``Levels`` is for numbers of which few differ (counts of tasks).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+_MAX_THRESHOLDS = 128
+
+
+class Numbers:
+    """Numbers that may fall below 0 (what is left of an instance that shrank), but are found as 0 there."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, int] = {}
+        self._slots = 0
+        self._digits: list[int] = []  # the digits in use, by value (8, 4, 1): digits that are 0 everywhere have no set
+        self._zeros: list[int] = []  # of each digit in use: the slots that have a 0 there
+        # For what was asked for: the slots with at least so much.
+        self._thresholds: list[int] = []
+        self._at_least: dict[int, int] = {}
+
+    def set(self, slot: int, number: int | None) -> None:
+        """Give a slot a number, or (``None``) take it out."""
+        bit = 1 << slot
+        known = self.of.get(slot)
+        if known is None and number is not None:
+            self._slots |= bit
+            self._zeros = [zeros | bit for zeros in self._zeros]
+        self._change(slot, bit, known or 0, number or 0)
+        if number is None and known is not None:
+            del self.of[slot]
+            self._slots ^= bit
+            self._zeros = [zeros ^ bit for zeros in self._zeros]
+        elif number is not None:
+            self.of[slot] = number
+
+    def add(self, slot: int, amount: int) -> None:
+        """Change the number of a slot that has one."""
+        old = self.of[slot]
+        self.of[slot] = new = old + amount
+        self._change(slot, 1 << slot, old, new)
+
+    def _change(self, slot: int, bit: int, old: int, new: int) -> None:
+        if old < 0:
+            old = 0
+        if new < 0:
+            new = 0
+        changed = old ^ new
+        if changed:
+            for index, digit in enumerate(self._digits):
+                if changed & digit:
+                    self._zeros[index] ^= bit
+                    changed ^= digit
+                    if not changed:
+                        break
+            else:
+                self._use(changed, bit)
+            thresholds = self._thresholds
+            low, high = (old, new) if old < new else (new, old)
+            first = bisect_left(thresholds, low + 1)
+            while first < len(thresholds) and thresholds[first] <= high:
+                self._at_least[thresholds[first]] ^= bit
+                first += 1
+
+    def _use(self, digits: int, bit: int) -> None:
+        """Keep sets of digits that had been 0 everywhere; the slot of ``bit`` now has a 1 there."""
+        while digits:
+            digit = digits & -digits
+            digits ^= digit
+            at = next((index for index, each in enumerate(self._digits) if each < digit), len(self._digits))
+            self._digits.insert(at, digit)
+            self._zeros.insert(at, self._slots ^ bit)
+
+    def least(self, among: int) -> int:
+        """The slots with the least number of a set of slots."""
+        for zeros in self._zeros:
+            lower = among & zeros
+            if lower:
+                among = lower
+        return among
+
+    def greatest(self, among: int) -> int:
+        """The slots with the greatest number of a set of slots."""
+        for zeros in self._zeros:
+            higher = among & ~zeros
+            if higher:
+                among = higher
+        return among
+
+    def at_least(self, number: int) -> int:
+        """The slots whose number is this or greater; ``number`` is greater than 0."""
+        found = self._at_least.get(number)
+        if found is None:
+            if len(self._thresholds) >= _MAX_THRESHOLDS:
+                self._thresholds.clear()
+                self._at_least.clear()
+            found = self._at_least[number] = self._count_off(number)
+            insort(self._thresholds, number)
+        return found
+
+    def _count_off(self, number: int) -> int:
+        """``at_least`` by the digits, highest first: greater are those that have the first 1 more than ``number``."""
+        greater, equal = 0, self._slots
+        digits = dict(zip(self._digits, self._zeros, strict=True))
+        for position in reversed(range(max(number, *self._digits, 1).bit_length())):
+            digit = 1 << position
+            zeros = digits.get(digit, self._slots)
+            if number & digit:
+                equal ^= equal & zeros
+            else:
+                greater |= equal ^ (equal & zeros)
+                equal &= zeros
+        return greater | equal
+
+
+class Levels:
+    """Sets of slots by their number, which is 0 or more and mostly small."""
+
+    def __init__(self) -> None:
+        self.sets: dict[int, int] = {}
+        self._order: list[int] = []
+
+    def move(self, slots: int, old: int | None, new: int | None) -> None:
+        """Bring slots that were all at one number (``None``: nowhere) to another."""
+        sets = self.sets
+        if old is not None:
+            left = sets[old] ^ slots
+            if left:
+                sets[old] = left
+            else:
+                del sets[old]
+                self._order.remove(old)
+        if new is not None:
+            there = sets.get(new)
+            if there is None:
+                insort(self._order, new)
+                sets[new] = slots
+            else:
+                sets[new] = there | slots
+
+    def least(self, among: int) -> int:
+        """The slots with the least number of a set of slots."""
+        for number in self._order:
+            found = among & self.sets[number]
+            if found:
+                return found
+        return 0
+
+    def greatest(self, among: int) -> int:
+        """The slots with the greatest number of a set of slots."""
+        for number in reversed(self._order):
+            found = among & self.sets[number]
+            if found:
+                return found
+        return 0
