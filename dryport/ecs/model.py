@@ -66,6 +66,7 @@ class Container(Record, frozen=True, kw_only=True):
     cpu: str | None = None
     memory: str | None = None
     memory_reservation: str | None = None
+    gpu_ids: list[str] = []
 
 
 class Attachment(Record, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ class Task(Record, frozen=True, kw_only=True):
     log_driver_mode: str | None = None  # of the account settings: blocking or non-blocking, where nothing else says so
     protected_until: float | None = None  # not to be scaled in before (UpdateTaskProtection)
     # Inside only:
-    resources: Json = {}  # what it takes of its instance: cpu (units), memory (MiB), ports, ports_udp (numbers)
+    resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
 
 

@@ -4,6 +4,6 @@
 ``sqlite`` makes it durable. Another backend (PostgreSQL for several control planes) fills ``interface.Store``.
 """
 
-from dryport.store.interface import Change, Reader, Store, StoreUnavailable, Table, Transaction, Watch
+from dryport.store.interface import Change, Reader, Store, StoreUnavailable, Table, Transaction, View, Watch
 
-__all__ = ["Change", "Reader", "Store", "StoreUnavailable", "Table", "Transaction", "Watch"]
+__all__ = ["Change", "Reader", "Store", "StoreUnavailable", "Table", "Transaction", "View", "Watch"]

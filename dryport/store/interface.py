@@ -15,6 +15,7 @@ import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
+V = TypeVar("V")
 
 IndexValue = str | Iterable[str] | None
 
@@ -46,6 +47,21 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
     new: T | None
 
 
+@dataclass(frozen=True, eq=False)
+class View(Generic[V]):
+    """What is worked out of tables and kept in memory: an index of one's own making.
+
+    ``make`` gives an empty one, ``apply`` tells it of one change at a time, from the first use on: at the very write,
+    and again backwards where the write is undone. So it has to be a function of what the tables hold, whatever came
+    before. A writer sees its own writes in it; whoever reads it must not keep it across an ``await``.
+    """
+
+    name: str
+    tables: tuple[Table[Any], ...]
+    make: Callable[[], V]
+    apply: Callable[[V, Change[Any]], None]
+
+
 class Reader(Protocol):
     """Reads the present state. Never hold one across an ``await``: take a new one."""
 
@@ -67,6 +83,10 @@ class Reader(Protocol):
 
     def all(self, table: Table[T]) -> Iterator[T]:
         """Every object of a table, oldest first."""
+        ...
+
+    def view(self, view: View[V]) -> V:
+        """A view of the present state."""
         ...
 
 

@@ -6,12 +6,12 @@ memory of their bytes, not of their Python objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from dryport.store.interface import Change, IndexValue, T, Table
+from dryport.store.interface import Change, IndexValue, T, Table, V, View
 
 _CACHE_BYTES = 512 * 1024  # of encoded objects, whose decoded forms (about eight times as large) are kept a table
 
@@ -107,6 +107,8 @@ class MemoryState:
     def __init__(self, stored: dict[str, dict[str, bytes]], sequences: dict[str, int]) -> None:
         self._stored = stored
         self._tables: dict[str, _Rows] = {}
+        self._views: dict[str, Any] = {}
+        self._followers: dict[str, list[tuple[Callable[[Any, Change[Any]], None], Any]]] = {}  # of views, by table
         self._encoder = msgspec.msgpack.Encoder()
         self.sequences = sequences
         self.changes: list[tuple[Change[Any], bytes | None, bytes | None]] = []
@@ -142,6 +144,22 @@ class MemoryState:
             if item is not None:
                 yield item
 
+    def view(self, view: View[V]) -> V:
+        made: V | None = self._views.get(view.name)
+        if made is None:
+            made = view.make()
+            for table in view.tables:
+                for item in self.all(table):
+                    view.apply(made, Change(table, table.key(item), None, item))
+            self._views[view.name] = made
+            for table in view.tables:
+                self._followers.setdefault(table.name, []).append((view.apply, made))
+        return made
+
+    def _tell(self, change: Change[Any]) -> None:
+        for apply, view in self._followers.get(change.table.name, ()):
+            apply(view, change)
+
     def put(self, table: Table[T], item: T) -> None:
         rows = self._rows(table)
         key = table.key(item)
@@ -150,14 +168,18 @@ class MemoryState:
         if encoded == old_encoded:
             return
         rows.set(key, item, encoded)
-        self.changes.append((Change(table, key, old, item), old_encoded, encoded))
+        change = Change(table, key, old, item)
+        self.changes.append((change, old_encoded, encoded))
+        self._tell(change)
 
     def delete(self, table: Table[T], key: str) -> None:
         rows = self._rows(table)
         old, old_encoded = rows.get(key), rows.encoded.get(key)
         if old is not None:
             rows.remove(key)
-            self.changes.append((Change(table, key, old, None), old_encoded, None))
+            change = Change(table, key, old, None)
+            self.changes.append((change, old_encoded, None))
+            self._tell(change)
 
     def next(self, sequence: str) -> int:
         number = self.sequences.get(sequence, 0) + 1
@@ -173,3 +195,4 @@ class MemoryState:
                 rows.remove(change.key)
             else:
                 rows.set(change.key, change.old, old_encoded)
+            self._tell(Change(change.table, change.key, change.new, change.old))

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dryport.store import StoreUnavailable, Table, Transaction, memory
+from dryport.store import Change, StoreUnavailable, Table, Transaction, View, memory
 from dryport.store.sqlite import SqliteStore
 
 
@@ -268,3 +268,41 @@ async def test_a_key_that_comes_back_is_the_youngest(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     assert [item.id for item in store.reader.all(ITEMS)] == ["b", "a"]
     await store.close()
+
+
+def _count(colors: dict[str, int], change: Change[Item]) -> None:
+    for item, by in ((change.old, -1), (change.new, 1)):
+        if item is not None:
+            colors[item.color] = colors.get(item.color, 0) + by
+
+
+COLORS: View[dict[str, int]] = View("colors", (ITEMS,), dict, _count)
+
+
+async def test_a_view_is_of_now_also_inside_a_transaction_and_after_it_was_undone(store: SqliteStore) -> None:
+    await store.transact(lambda tx: tx.put(ITEMS, Item("a", "red")))
+    assert store.reader.view(COLORS) == {"red": 1}
+
+    def work(tx: Transaction) -> None:
+        tx.put(ITEMS, Item("a", "blue"))
+        tx.put(ITEMS, Item("b", "red"))
+        tx.put(ITEMS, Item("b", "red"))
+        assert tx.view(COLORS) == {"red": 1, "blue": 1}
+        tx.delete(ITEMS, "a")
+        assert tx.view(COLORS) == {"red": 1, "blue": 0}
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await store.transact(work)
+    assert store.reader.view(COLORS) == {"red": 1, "blue": 0}
+
+
+async def test_a_view_that_is_first_looked_at_in_an_undone_transaction_is_undone_too(store: SqliteStore) -> None:
+    def work(tx: Transaction) -> None:
+        tx.put(ITEMS, Item("a", "red"))
+        assert tx.view(COLORS) == {"red": 1}
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await store.transact(work)
+    assert store.reader.view(COLORS) == {"red": 0}

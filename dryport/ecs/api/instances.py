@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from dryport.aws import arn
 from dryport.aws.errors import unsupported_parameter
 from dryport.control.config import DEFAULT_ACCOUNT
-from dryport.ecs.api import SERVICE, launch, lookup, pages, shapes
+from dryport.ecs.api import SERVICE, launch, lookup, pages, placement, shapes
 from dryport.ecs.api.clusters import RESERVED_NAME
+from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.controllers import resources
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json, Task
-from dryport.ecs.placement import fit
+from dryport.ecs.placement import choice
+from dryport.ecs.placement.board import Board
+from dryport.ecs.placement.filters import INACTIVE
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
@@ -45,11 +48,12 @@ def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
         instance = find_instance(call, cluster, identifier)
         launch_type = "EXTERNAL" if instance is not None and instance.capacity == "EXTERNAL" else "EC2"
         prepared = launch.prepare(call, request, cluster, definition, launch_type)
-        reason = _obstacle(call, prepared, instance)
+        there = board(call.tx.view(BOARDS), cluster.arn)
+        reason = _obstacle(call, prepared, instance, there)
         if instance is None or reason is not None:
             failures.append({"arn": instance_arn(cluster, identifier), "reason": reason or "MISSING"})
             continue
-        task = launch.task(call, prepared, instance=instance)
+        task = launch.task_on(call, prepared, instance.arn, there)
         call.tx.put(TASKS, task)
         started.append(task)
     return {"tasks": [shapes.new_task(task) for task in started], "failures": failures}
@@ -70,9 +74,9 @@ def describe_container_instances(call: Call, request: types.DescribeContainerIns
     }
 
 
-@SERVICE.operation("ListContainerInstances", unsupported=("filter",))
+@SERVICE.operation("ListContainerInstances")
 def list_container_instances(call: Call, request: types.ListContainerInstancesRequestTypeDef) -> Output:
-    """The ARNs of a cluster's instances: those of a status, or all but the inactive ones."""
+    """The ARNs of a cluster's instances that a query selects: those of a status, or all but the inactive ones."""
     cluster = lookup.cluster(call, request.get("cluster"))
     status = request.get("status")
     arns = [
@@ -80,6 +84,10 @@ def list_container_instances(call: Call, request: types.ListContainerInstancesRe
         for each in call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
         if each.status == status or (status is None and each.status != "INACTIVE")
     ]
+    if request.get("filter"):
+        there = board(call.tx.view(BOARDS), cluster.arn)
+        selected = there.select(placement.query(request["filter"]).root)
+        arns = [each for each in arns if each in there.slots and selected >> there.slots[each] & 1]
     return pages.answer("containerInstanceArns", arns, request)
 
 
@@ -178,12 +186,16 @@ def container_instance_json(reader: Reader, instance: ContainerInstance, *, tags
     return shape
 
 
-def _obstacle(call: Call, prepared: launch.Launch, instance: ContainerInstance | None) -> str | None:
+def _obstacle(call: Call, prepared: launch.Launch, instance: ContainerInstance | None, there: Board) -> str | None:
     if instance is None:
         return "MISSING"
+    if instance.arn not in there.slots:
+        return INACTIVE
+    # Constraints do not bind whoever names an instance.
+    wanted = replace(placement.request_of(call, prepared), constraints=())
+    obstacles = choice.obstacles(there, wanted, instance.arn)
     # Those that drain take what they are told to by name.
-    taking = replace(instance, status="ACTIVE") if instance.status == "DRAINING" else instance
-    return fit.obstacle(prepared.needs, fit.Candidate(taking, call.tx.find(TASKS, "unstopped", instance.arn)))
+    return next((each for each in obstacles if each != INACTIVE or instance.status != "DRAINING"), None)
 
 
 def _find(

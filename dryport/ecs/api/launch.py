@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from dryport.aws import arn
@@ -24,6 +27,7 @@ from dryport.ecs.model import (
     Task,
     TaskDefinition,
 )
+from dryport.ecs.placement.board import Board
 from dryport.ecs.published import chosen_setting
 from dryport.gateway.service import Call
 
@@ -33,7 +37,7 @@ UNSUPPORTED = (
     "volumeConfigurations",
     "referenceId",
     "overrides.inferenceAcceleratorOverrides",
-    "overrides.containerOverrides.resourceRequirements",
+    "overrides.containerOverrides.resourceRequirements.sharingStrategy",
 )
 _EPHEMERAL_GIB = 20  # Fargate's default
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
@@ -111,8 +115,12 @@ def task(
     subnet: Subnet | None = None,
     instance: ContainerInstance | None = None,
     provider: str | None = None,
+    gpus: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Task:
-    """A new task, not yet stored. ``subnet`` for awsvpc; ``instance`` on capacity that the user sees."""
+    """A new task, not yet stored.
+
+    ``subnet`` for awsvpc; ``instance`` on capacity that the user sees; ``gpus`` are those of each container.
+    """
     body, cluster = launch.definition.body, launch.cluster
     task_id = hexadecimal(call.random, 32)
     on_fargate = launch.launch_type == "FARGATE"
@@ -127,7 +135,10 @@ def task(
         launch_type=launch.launch_type,
         capacity_provider=provider,
         last_status=PROVISIONING if subnet is not None else PENDING,
-        containers=[_container(call, launch, task_id, container) for container in body["containerDefinitions"]],
+        containers=[
+            _container(call, launch, task_id, container, gpus.get(container["name"], ()))
+            for container in body["containerDefinitions"]
+        ],
         attachments=[_interface(call, subnet)] if subnet is not None else [],
         attributes=_attributes(platform, on_fargate),
         instance_arn=instance.arn if instance is not None else None,
@@ -149,7 +160,14 @@ def task(
     )
 
 
-def _container(call: Call, launch: Launch, task_id: str, definition: Json) -> Container:
+def task_on(call: Call, launch: Launch, instance_arn: str, board: Board) -> Task:
+    """A new task on a container instance, which has room for it. Not yet stored."""
+    free = iter(board.free_gpus(instance_arn))
+    gpus = {name: list(islice(free, count)) for name, count in launch.needs.get("gpus", {}).items()}
+    return task(call, launch, instance=call.tx.get(CONTAINER_INSTANCES, instance_arn), gpus=gpus)
+
+
+def _container(call: Call, launch: Launch, task_id: str, definition: Json, gpus: Sequence[str]) -> Container:
     cluster, name = launch.cluster, definition["name"]
 
     def size(member: str) -> str | None:
@@ -164,6 +182,7 @@ def _container(call: Call, launch: Launch, task_id: str, definition: Json) -> Co
         cpu=size("cpu"),
         memory=size("memory"),
         memory_reservation=size("memoryReservation"),
+        gpu_ids=list(gpus),
     )
 
 

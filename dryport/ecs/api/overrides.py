@@ -8,7 +8,7 @@ import msgspec
 
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import Json
-from dryport.ecs.taskdef import fargate, sizes
+from dryport.ecs.taskdef import fargate, gpus, sizes
 
 _MAX_LENGTH = 8192  # characters of JSON
 _KEPT = ("executionRoleArn", "taskRoleArn", "ephemeralStorage")
@@ -29,6 +29,7 @@ def normalize(overrides: Any, definition: Json, *, on_fargate: bool) -> Json:
             continue
         if name not in by_name:
             raise invalid(f"Override for container named {name} is not a container in the TaskDefinition.")
+        gpus.check("RunTask", name, override.get("resourceRequirements", ()))
         if len(by_name[name]) > 1:
             raise invalid(f"Only one override can be given for container named {name}.")
         by_name[name] = dict(override)

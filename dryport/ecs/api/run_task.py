@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.ecs.api import SERVICE, clusters, launch, lookup, network, shapes
+from dryport.ecs.api import SERVICE, clusters, launch, lookup, network, placement, shapes
 from dryport.ecs.api.launch import Launch
 from dryport.ecs.api.lookup import invalid
-from dryport.ecs.model import CONTAINER_INSTANCES, IDEMPOTENT_REQUESTS, TASKS, Cluster, IdempotentRequest, Json, Task
-from dryport.ecs.placement import capacity, fit
+from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.model import IDEMPOTENT_REQUESTS, TASKS, Cluster, IdempotentRequest, Json, Task
+from dryport.ecs.placement import capacity, choice
+from dryport.ecs.placement.filters import INACTIVE
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ _MAX_COUNT = 10
 _TOKEN_SECONDS = 24 * 3600.0
 
 
-@SERVICE.operation("RunTask", unsupported=(*launch.UNSUPPORTED, "placementConstraints", "placementStrategy"))
+@SERVICE.operation("RunTask", unsupported=launch.UNSUPPORTED)
 def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     """Start tasks on Fargate or on the cluster's instances."""
     cluster = lookup.cluster(call, request.get("cluster"))
@@ -38,11 +40,10 @@ def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     launch_type, providers = _capacity(request, cluster, count)
     prepared = launch.prepare(call, request, cluster, definition, launch_type)
     if launch_type == "FARGATE":
+        placement.refuse_on_fargate(request)
         tasks, failures = _on_fargate(call, prepared, providers), list[Json]()
     else:
-        tasks, failures = _on_instances(call, prepared, count)
-    for task in tasks:
-        call.tx.put(TASKS, task)
+        tasks, failures = _on_instances(call, request, prepared, count)
     _remember(call, request, cluster, tasks, failures)
     return {"tasks": [shapes.new_task(task) for task in tasks], "failures": failures}
 
@@ -69,36 +70,33 @@ def _capacity(request: Any, cluster: Cluster, count: int) -> tuple[str, list[str
 def _on_fargate(call: Call, prepared: Launch, providers: Sequence[str | None]) -> list[Task]:
     subnets = network.subnets(call, prepared.network)
     call.random.shuffle(subnets)
-    return [
+    tasks = [
         launch.task(call, prepared, subnet=subnets[number % len(subnets)], provider=provider)
         for number, provider in enumerate(providers)
     ]
+    for task in tasks:
+        call.tx.put(TASKS, task)
+    return tasks
 
 
-def _on_instances(call: Call, prepared: Launch, count: int) -> tuple[list[Task], list[Json]]:
-    instances = [
-        instance
-        for instance in call.tx.find(CONTAINER_INSTANCES, "cluster", prepared.cluster.arn)
-        if instance.status == "ACTIVE" and (instance.capacity == "EXTERNAL") == (prepared.launch_type == "EXTERNAL")
-    ]
-    if not instances:
+def _on_instances(call: Call, request: Any, prepared: Launch, count: int) -> tuple[list[Task], list[Json]]:
+    own = placement.constraints(request.get("placementConstraints", ()), prepared.definition.body)
+    strategies = placement.strategies(request.get("placementStrategy", ()))
+    wanted = placement.request_of(call, prepared, own, strategies)
+    there = board(call.tx.view(BOARDS), prepared.cluster.arn)
+    if not there.active & choice.pool(there, wanted):
         raise invalid("No Container Instances were found in your cluster.")
-    if prepared.definition.body["placementConstraints"]:
-        raise unsupported_parameter("ecs", "RunTask", "taskDefinition.placementConstraints")
     if prepared.network:
         # There are no interfaces on container instances yet.
         raise unsupported_parameter("ecs", "RunTask", "networkConfiguration with launchType EC2")
-    held = {instance.arn: call.tx.find(TASKS, "unstopped", instance.arn) for instance in instances}
-    needs = prepared.needs
     tasks: list[Task] = []
-    for _ in range(count):
-        candidates = [fit.Candidate(instance, held[instance.arn]) for instance in instances]
-        chosen = fit.choose_instance(needs, candidates)
+    while len(tasks) < count:
+        chosen = choice.choose(there, wanted, call.random)
         if chosen is None:
-            reasons = ((each.instance.arn, fit.obstacle(needs, each)) for each in candidates)
-            return tasks, [{"arn": instance_arn, "reason": reason} for instance_arn, reason in reasons]
-        task = launch.task(call, prepared, instance=chosen)
-        held[chosen.arn].append(task)
+            reasons = choice.reasons(there, wanted)
+            return tasks, [{"arn": arn, "reason": why} for arn, why in reasons.items() if why != INACTIVE]
+        task = launch.task_on(call, prepared, chosen.arn, there)
+        call.tx.put(TASKS, task)  # and is on the board
         tasks.append(task)
     return tasks, []
 

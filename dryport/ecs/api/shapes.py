@@ -131,6 +131,8 @@ def container(task: Task, container: Container) -> Json:
             shape[member] = value
     if container.network_bindings or container.last_status != "PENDING":
         shape["networkBindings"] = container.network_bindings
+    if container.gpu_ids:
+        shape["gpuIds"] = container.gpu_ids
     if container.managed_agents:
         shape["managedAgents"] = container.managed_agents
     return shape

@@ -29,7 +29,7 @@ _STATUSES = ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS")
         "containerDefinitions.credentialSpecs",
         "containerDefinitions.disableNetworking",
         "containerDefinitions.firelensConfiguration",
-        "containerDefinitions.resourceRequirements",
+        "containerDefinitions.resourceRequirements.sharingStrategy",
         "volumes.configuredAtLaunch",
         "volumes.dockerVolumeConfiguration",
         "volumes.efsVolumeConfiguration",

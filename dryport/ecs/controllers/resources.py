@@ -1,6 +1,8 @@
 """What tasks take of container instances. Pure.
 
-A task's ``resources``: ``cpu`` (units), ``memory`` (MiB), ``ports`` and ``ports_udp`` (host ports that it names).
+A task's ``resources``: ``cpu`` (units), ``memory`` (MiB), ``ports`` and ``ports_udp`` (host ports that it names), and
+where there are any ``dynamic`` and ``dynamic_udp`` (how many it does not name), ``gpus`` (how many, by container) and
+``interfaces``.
 Source: "Amazon ECS container instances", "Resource" in the API reference.
 """
 
@@ -11,6 +13,8 @@ from typing import Any
 
 from dryport.ecs.acs.payload import cpu_units, memory_mib
 from dryport.ecs.model import Json, Task, TaskDefinition
+from dryport.ecs.taskdef import gpus
+from dryport.ecs.taskdef.ports import span
 
 
 def needs(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Json:
@@ -19,20 +23,31 @@ def needs(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Json:
     containers = [_overridden(each, overrides) for each in body["containerDefinitions"]]
     cpu = cpu_units(overrides.get("cpu") or body.get("cpu"))
     memory = memory_mib(overrides.get("memory") or body.get("memory"))
-    ports: Json = {"tcp": [], "udp": []}
-    if (body.get("networkMode") or "bridge") != "awsvpc":
-        for container in containers:
-            for mapping in container.get("portMappings") or ():
-                port = mapping.get("hostPort") or (
-                    mapping.get("containerPort") if body.get("networkMode") == "host" else 0
-                )
-                if port:
-                    ports[mapping.get("protocol") or "tcp"].append(port)
+    mode = body.get("networkMode") or "bridge"
+    named: dict[str, list[int]] = {"tcp": [], "udp": []}
+    dynamic = {"tcp": 0, "udp": 0}
+    for mapping in (mapping for each in containers for mapping in each.get("portMappings") or ()):
+        protocol = mapping.get("protocol") or "tcp"
+        if mode == "host":
+            first, last = span(mapping)
+            named[protocol] += range(first, last + 1)
+        elif mode == "bridge" and mapping.get("hostPort"):
+            named[protocol].append(mapping["hostPort"])
+        elif mode == "bridge":
+            first, last = span(mapping)
+            dynamic[protocol] += last + 1 - first
+    more = {
+        "dynamic": dynamic["tcp"],
+        "dynamic_udp": dynamic["udp"],
+        "gpus": {each["name"]: count for each in containers if (count := gpus.count(each))},
+        "interfaces": 1 if mode == "awsvpc" else 0,
+    }
     return {
         "cpu": cpu or sum(each.get("cpu") or 0 for each in containers),
         "memory": memory or sum(each.get("memoryReservation") or each.get("memory") or 0 for each in containers),
-        "ports": ports["tcp"],
-        "ports_udp": ports["udp"],
+        "ports": named["tcp"],
+        "ports_udp": named["udp"],
+        **{name: value for name, value in more.items() if value},
     }
 
 
@@ -49,27 +64,18 @@ def remaining(registered: Iterable[Mapping[str, Any]], tasks: Sequence[Task]) ->
             taken = dict.fromkeys(resource.get("stringSetValue") or ())
             taken.update(dict.fromkeys(str(port) for task in tasks for port in _ports(task, protocol)))
             left.append({**resource, "stringSetValue": list(taken)})
+        elif name == "GPU":
+            given = {gpu for task in tasks for container in task.containers for gpu in container.gpu_ids}
+            there = resource.get("stringSetValue") or ()
+            left.append({**resource, "stringSetValue": [gpu for gpu in there if gpu not in given]})
         else:
             left.append(dict(resource))
     return left
 
 
-def shortfall(left: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any]) -> str | None:
-    """Why what is left of an instance does not do for a task (``RESOURCE:CPU``), ``None`` where it does."""
-    by_name = {resource["name"]: resource for resource in left}
-    for name in ("CPU", "MEMORY"):
-        if by_name.get(name, {}).get("integerValue", 0) < wanted[name.lower()]:
-            return f"RESOURCE:{name}"
-    for name in ("PORTS", "PORTS_UDP"):
-        taken = set(by_name.get(name, {}).get("stringSetValue") or ())
-        if any(str(port) in taken for port in wanted[name.lower()]):
-            return "RESOURCE:PORTS"
-    return None
-
-
 def _overridden(container: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     own = [each for each in overrides.get("containerOverrides") or () if each.get("name") == container["name"]]
-    members = ("cpu", "memory", "memoryReservation")
+    members = ("cpu", "memory", "memoryReservation", "resourceRequirements")
     return {**container, **{name: each[name] for each in own for name in members if each.get(name)}}
 
 

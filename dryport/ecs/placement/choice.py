@@ -99,6 +99,12 @@ def reasons(board: Board, request: Request) -> Mapping[str, str]:
     return {board.instances[slot].arn: found[slot] for slot in sorted(found)}
 
 
+def obstacles(board: Board, request: Request, instance_arn: str) -> list[str]:
+    """All that is in the way of a task on one instance, in the order in which failures name it."""
+    slot = board.slots[instance_arn]
+    return [each.reason for each in filters(board, request) if not each.slots() >> slot & 1]
+
+
 def _rankings(board: Board, request: Request) -> Sequence[Callable[[int], int]]:
     chosen: list[Callable[[int], int]] = []
     for strategy in request.strategies:

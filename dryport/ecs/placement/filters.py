@@ -50,7 +50,7 @@ def filters(board: Board, request: Request) -> list[Filter]:
     return [
         Filter(INACTIVE, False, lambda: board.active, lambda slot: f"it is {board.instances[slot].status}"),
         Filter(AGENT, False, lambda: board.connected, lambda slot: _agent(board, slot)),
-        *(_attribute(board, name, value) for name, value in request.attributes),
+        *(_attribute(board, name, values) for name, values in request.attributes),
         *(_amount(board, name, amount) for name, amount in amounts(request.needs)),
         *(_port(board, port) for port in sorted(request.needs.ports)),
         *(_constraint(board, request, query) for query in request.constraints),
@@ -61,16 +61,16 @@ def _agent(board: Board, slot: int) -> str:
     return f"its agent is {'connected' if board.instances[slot].agent_connected else 'not connected'}"
 
 
-def _attribute(board: Board, name: str, value: str | None) -> Filter:
+def _attribute(board: Board, name: str, values: tuple[str, ...]) -> Filter:
     subject = f"{tree.ATTRIBUTE}{name}"
-    if value is None:
-        asked, wanted = Comparison(subject, "exists", (), lambda _: True), name
+    if values:
+        asked, wanted = Comparison(subject, "in", values, values.__contains__), f"{name} = {' or '.join(values)}"
     else:
-        asked, wanted = Comparison(subject, "==", (value,), lambda found: found == value), f"{name} = {value}"
+        asked, wanted = Comparison(subject, "exists", (), lambda _: True), name
 
     def says(slot: int) -> str:
         found = board.instances[slot].attributes.get(name)
-        there = "does not have it" if found is None else "has it" if found in ("", value) else f"has {found}"
+        there = "does not have it" if found is None else f"has {found or 'it'}"
         return f"needs the attribute {wanted}, {there}"
 
     return Filter(ATTRIBUTE, False, lambda: board.select(asked), says)

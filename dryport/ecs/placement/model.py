@@ -83,13 +83,13 @@ SERVICE_DEFAULT = (Strategy("spread", "attribute:ecs.availability-zone"),)
 class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A task to place.
 
-    ``attributes`` are required: names, with values where those matter. ``constraints`` bind, in their order; ``None``
-    among them is ``distinctInstance``.
+    ``attributes`` are required: names, with the values of which it has to be one where that matters. ``constraints``
+    bind, in their order; ``None`` among them is ``distinctInstance``.
     """
 
     group: str
     needs: Needs
     launch_type: str = "EC2"
-    attributes: tuple[tuple[str, str | None], ...] = ()
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     constraints: tuple[Query | None, ...] = ()
     strategies: tuple[Strategy, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dryport.ecs.model import Json
-from dryport.ecs.taskdef import ports
+from dryport.ecs.taskdef import gpus, ports
 from dryport.ecs.taskdef.refusal import invalid_container, refusal
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -41,6 +41,7 @@ def normalize(definition: Json, mode: str) -> Json:
     if normal["portMappings"]:
         normal["portMappings"] = ports.normalize(name, normal["portMappings"], mode)
     _check_memory(name, definition)
+    gpus.check("RegisterTaskDefinition", name, definition.get("resourceRequirements", ()))
     _check_timeouts(name, definition)
     _check_environment(name, definition)
     if "healthCheck" in definition:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dryport.ecs.model import Json
+from dryport.ecs.placement.query import QueryError, parse
 from dryport.ecs.taskdef import attributes, containers, dependencies, fargate, ports, sizes, volumes
 from dryport.ecs.taskdef.refusal import refusal
 
@@ -150,8 +151,15 @@ def _check_log_router(definitions: list[Json]) -> None:
 def _check_constraints(constraints: list[Json]) -> None:
     if len(constraints) > _MAX_CONSTRAINTS:
         raise refusal(f"Maximum number of constraints is {_MAX_CONSTRAINTS}.")
-    if any(not constraint.get("expression") for constraint in constraints):
-        raise refusal("The expression of a memberOf constraint must be specified.")
+    for constraint in constraints:
+        if constraint.get("type") != "memberOf":
+            raise refusal(f"constraint.type '{constraint.get('type')}' is not supported.")
+        if not constraint.get("expression"):
+            raise refusal("memberOf expression should be specified.")
+        try:
+            parse(constraint["expression"])
+        except QueryError as error:
+            raise refusal(f"Invalid expression '{constraint['expression']}': {error}.") from None
 
 
 def _compatibilities(body: Json) -> list[str]:

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from dryport.ecs.model import CONTAINER_INSTANCES, ContainerInstance
 from dryport.ecs.placement.capacity import distribute
 from tests.ecs.api.conftest import Ecs
 from tests.served import refusal
@@ -135,7 +133,7 @@ def test_refusals(ecs: Ecs, change: dict[str, Any], refused: tuple[str, str]) ->
 
 def test_what_nothing_acts_on_is_refused_by_name(ecs: Ecs) -> None:
     ecs.define()
-    for change in ({"enableExecuteCommand": True}, {"placementStrategy": [{"type": "random"}]}):
+    for change in ({"enableExecuteCommand": True}, {"referenceId": "a"}):
         code, message = refusal(ecs.run, **change)
         assert code == "NotImplemented"
         assert next(iter(change)) in message
@@ -243,83 +241,3 @@ def test_a_strategy_gives_bases_first_and_then_each_its_share(count: int, first:
         assert abs(rest.count("b") - len(rest) * second / (first + second)) <= 1
     else:
         assert rest == []
-
-
-def register_instance(ecs: Ecs, name: str, **settings: Any) -> ContainerInstance:
-    instance = ContainerInstance(
-        arn=f"arn:aws:ecs:us-east-1:000000000000:container-instance/{ecs.name}/{name}",
-        cluster_arn=ecs.cluster_arn,
-        account="000000000000",
-        region="us-east-1",
-        agent_connected=True,
-        registered_resources=[
-            {"name": "CPU", "type": "INTEGER", "integerValue": 1024},
-            {"name": "MEMORY", "type": "INTEGER", "integerValue": 1000},
-            {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
-        ],
-    )
-    instance = replace(instance, **settings)
-    ecs.write(lambda tx: tx.put(CONTAINER_INSTANCES, instance))
-    return instance
-
-
-def define_for_instances(ecs: Ecs, **settings: Any) -> str:
-    container = {"name": "a", "image": "b", "memory": 400, **settings}
-    answer = ecs.client.register_task_definition(family=f"ec2-{ecs.number}", containerDefinitions=[container])
-    arn: str = answer["taskDefinition"]["taskDefinitionArn"]
-    return arn
-
-
-def test_tasks_on_instances_go_where_there_is_room(ecs: Ecs) -> None:
-    definition = define_for_instances(ecs)
-    one, two = register_instance(ecs, "one"), register_instance(ecs, "two")
-    answer = ecs.client.run_task(cluster=ecs.name, taskDefinition=definition, count=5)
-    places = [task["containerInstanceArn"] for task in answer["tasks"]]
-    assert (places.count(one.arn), places.count(two.arn)) == (2, 2)
-    assert answer["failures"] == [
-        {"arn": one.arn, "reason": "RESOURCE:MEMORY"},
-        {"arn": two.arn, "reason": "RESOURCE:MEMORY"},
-    ]
-    task = answer["tasks"][0]
-    assert (task["launchType"], task["lastStatus"], task["attachments"]) == ("EC2", "PENDING", [])
-    assert "platformVersion" not in task and "cpu" not in task
-    listed = ecs.client.list_tasks(cluster=ecs.name, containerInstance="one")["taskArns"]
-    assert len(listed) == 2
-
-
-@pytest.mark.parametrize(
-    ("definition", "instance", "reason"),
-    [
-        ({"portMappings": [{"containerPort": 80, "hostPort": 22}]}, {}, "RESOURCE:PORTS"),
-        ({"cpu": 1025}, {}, "RESOURCE:CPU"),
-        ({}, {"agent_connected": False}, "AGENT"),
-    ],
-)
-def test_why_a_task_finds_no_place(ecs: Ecs, definition: dict[str, Any], instance: dict[str, Any], reason: str) -> None:
-    arn = register_instance(ecs, "one", **instance).arn
-    answer = ecs.client.run_task(cluster=ecs.name, taskDefinition=define_for_instances(ecs, **definition))
-    assert (answer["tasks"], answer["failures"]) == ([], [{"arn": arn, "reason": reason}])
-
-
-def test_what_cannot_be_had_on_instances_yet_is_refused_by_name(ecs: Ecs) -> None:
-    register_instance(ecs, "one")
-    ecs.define()
-    assert refusal(ecs.run, launchType="EC2")[0] == "NotImplemented"
-    constraint = {"type": "memberOf", "expression": "attribute:a == b"}
-    bound = ecs.client.register_task_definition(
-        family=f"bound-{ecs.number}",
-        containerDefinitions=[{"name": "a", "image": "b", "memory": 4}],
-        placementConstraints=[constraint],
-    )["taskDefinition"]
-    assert bound["placementConstraints"] == [constraint]
-    code, message = refusal(ecs.client.run_task, cluster=ecs.name, taskDefinition=bound["taskDefinitionArn"])
-    assert code == "NotImplemented"
-    assert "placementConstraints" in message
-
-
-def test_two_tasks_never_get_one_host_port(ecs: Ecs) -> None:
-    register_instance(ecs, "one")
-    definition = define_for_instances(ecs, memory=10, portMappings=[{"containerPort": 80, "hostPort": 8080}])
-    answer = ecs.client.run_task(cluster=ecs.name, taskDefinition=definition, count=2)
-    assert len(answer["tasks"]) == 1
-    assert [failure["reason"] for failure in answer["failures"]] == ["RESOURCE:PORTS"]

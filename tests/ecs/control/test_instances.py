@@ -55,9 +55,9 @@ async def test_describe_and_list(plane: Plane, agent: MakeAgent) -> None:
     assert (instance["runningTasksCount"], instance["pendingTasksCount"], instance["tags"]) == (0, 0, [])
     missing = external.arn.replace(short, "missing")
     assert answer["failures"] == [{"arn": missing, "reason": "MISSING"}]
-    with pytest.raises(ClientError) as refused:
-        await plane.api("list_container_instances", cluster="demo", filter="agentConnected==true")
-    assert code(refused)[0] == "NotImplemented" and "filter" in code(refused)[1]
+    for expression, selected in (("agentConnected==true", [external.arn]), ("attribute:ecs.os-type != linux", [])):
+        listed = await plane.api("list_container_instances", cluster="demo", filter=expression)
+        assert listed == {"containerInstanceArns": selected}
 
 
 async def test_the_fargate_hosts_are_hidden(plane: Plane, agent: MakeAgent) -> None:

@@ -54,8 +54,8 @@ def reason(cluster: Cluster, request: Request, instance: Instance) -> str | None
         return "INACTIVE"
     if not instance.agent_connected:
         return "AGENT"
-    for name, value in request.attributes:
-        if name not in instance.attributes or value not in (None, instance.attributes[name]):
+    for name, values in request.attributes:
+        if name not in instance.attributes or (values and instance.attributes[name] not in values):
             return "ATTRIBUTE"
     if needs.cpu and needs.cpu > left(cluster, instance, "CPU"):
         return "RESOURCE:CPU"

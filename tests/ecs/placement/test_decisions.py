@@ -73,7 +73,7 @@ _REQUEST = st.builds(
     group=st.sampled_from(["g1", "g2", "g3"]),
     needs=_NEEDS,
     launch_type=st.sampled_from(["EC2", "EC2", "EC2", "EXTERNAL"]),
-    attributes=st.sampled_from([(), (), (), (("stack", None),), (("zone", "a"), ("stack", None))]),
+    attributes=st.sampled_from([(), (), (), (("stack", ()),), (("zone", ("a", "b")), ("stack", ()))]),
     constraints=st.lists(st.sampled_from([None, *map(parse, _EXPRESSIONS)]), max_size=2).map(tuple),
     strategies=st.lists(_STRATEGY, max_size=3).map(tuple),
 )

@@ -2,8 +2,8 @@
 
 A subject may have no value on an instance (an attribute that it lacks), one, or several (the groups of its tasks). A
 comparison holds where some value passes its test: so ``attribute:stack != prod`` asks for an instance that has the
-attribute, and ``task:group != web`` for one with a task of another group, as in ECS. ``not_exists`` holds where there is
-no value.
+attribute, and ``task:group != web`` for one with a task of another group, as in ECS. ``not_exists`` holds where there
+is no value.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MOVING = (TASK_GROUP, RUNNING_TASKS_COUNT)
 class Comparison:
     """``subject operator [argument]``.
 
-    ``operator`` is in its short form (``==``, ``!in``, ``exists``). ``test`` says whether a value of the subject passes: a
-    text, for ``registeredAt`` whole seconds since the epoch, for ``runningTasksCount`` a number.
+    ``operator`` is in its short form (``==``, ``!in``, ``exists``). ``test`` says whether a value of the subject passes
+    (a text, for ``registeredAt`` whole seconds since the epoch, for ``runningTasksCount`` a number).
     """
 
     subject: str
