@@ -9,7 +9,7 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, model
+from dryport.ec2 import addressing, defaults, instance_types, model
 from dryport.ec2.model import ElasticAddress, NetworkInterface, SecurityGroup, Subnet, Vpc
 from dryport.store import Reader, Transaction
 
@@ -235,3 +235,9 @@ def users_of_prefix_list(reader: Reader, prefix_list_id: str) -> set[str]:
     found = (reader.get(model.SECURITY_GROUPS, each) for each in groups)
     tables = reader.find(model.ROUTE_TABLES, "prefix_list", prefix_list_id)
     return {each.vpc_id for each in found if each is not None} | {table.vpc_id for table in tables}
+
+
+def max_interfaces(instance_type: str) -> int | None:
+    """How many network interfaces an instance of a type can have, its primary one included; ``None``: no such type."""
+    found = instance_types.get(instance_type)
+    return found.max_interfaces if found is not None else None

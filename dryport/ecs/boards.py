@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from dryport.ec2 import published as ec2
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Json, Task
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Port, Protocol
 from dryport.store import Change, View
 
 Boards = dict[str, Board]  # by the cluster's ARN
+_UNTOLD_INTERFACES = 1 << 10  # of a machine that has no type of AWS's
 _PORT_RESOURCES: dict[str, Protocol] = {"PORTS": "tcp", "PORTS_UDP": "udp"}
 
 
@@ -29,6 +31,8 @@ def instance_of(row: ContainerInstance) -> Instance:
     def amount(name: str) -> int:
         return int(resources.get(name, {}).get("integerValue", 0))
 
+    attributes = {each["name"]: each.get("value") or "" for each in row.attributes}
+    interfaces = ec2.max_interfaces(attributes.get("ecs.instance-type", ""))
     return Instance(
         arn=row.arn,
         launch_type=row.capacity,
@@ -37,10 +41,11 @@ def instance_of(row: ContainerInstance) -> Instance:
         agent_connected=row.agent_connected,
         agent_version=row.agent_version,
         registered_at=row.registered_at,
-        attributes={each["name"]: each.get("value") or "" for each in row.attributes},
+        attributes=attributes,
         cpu=amount("CPU"),
         memory=amount("MEMORY"),
         gpus=tuple(resources.get("GPU", {}).get("stringSetValue") or ()),
+        interfaces=_UNTOLD_INTERFACES if interfaces is None else interfaces - 1,  # its own is none of a task's
         ports=frozenset(
             (protocol, int(number))
             for name, protocol in _PORT_RESOURCES.items()
