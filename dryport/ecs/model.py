@@ -13,6 +13,8 @@ from dryport.store import Table
 
 Json = dict[str, Any]
 
+RESERVED_CLUSTER = "dryport-fargate"  # the platform's own, hidden: its serverless capacity
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what is stored: frozen, new members have defaults so that old rows still decode."""
@@ -143,9 +145,17 @@ class ContainerInstance(Record, frozen=True, kw_only=True):
     attributes: list[Json] = []
     capacity: str = "EC2"  # EC2, EXTERNAL, FARGATE
     registered_at: float = 0.0
+    deregistered_at: float | None = None
     client_token: str | None = None
     tags: list[Json] = []
     manifest_timeline: int = 0
+
+
+class InstanceHealth(Record, frozen=True, kw_only=True):
+    """What an instance's agent last said of the machine. ``results`` are AWS's ``InstanceHealthCheckResult``."""
+
+    instance_arn: str
+    results: list[Json]
 
 
 class AccountSetting(Record, frozen=True, kw_only=True):
@@ -199,6 +209,7 @@ TASKS = Table(
         "status": lambda t: t.last_status,
         "family": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.family}",
         "started_by": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.started_by}" if t.started_by else None,
+        "attachment": lambda t: [each.id for each in t.attachments] or None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },
@@ -210,9 +221,14 @@ CONTAINER_INSTANCES = Table(
     indexes={
         "cluster": lambda i: i.cluster_arn,
         "capacity": lambda i: f"{i.capacity}/{i.status}",
-        "ec2_instance": lambda i: i.ec2_instance_id,
+        "ec2_instance": lambda i: i.ec2_instance_id if i.status != "INACTIVE" else None,
+        # What a cluster's counts and lists need.
+        "status": lambda i: f"{i.cluster_arn}/{i.status}",
+        "token": lambda i: f"{i.cluster_arn}/{i.client_token}" if i.client_token else None,
+        "connected": lambda i: "yes" if i.agent_connected else None,
     },
 )
+INSTANCE_HEALTH = Table("ecs.instance_health", InstanceHealth, key=lambda h: h.instance_arn)
 ACCOUNT_SETTINGS = Table(
     "ecs.account_setting",
     AccountSetting,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
-from dryport.ecs.api import SERVICE, agents, instances
+from dryport.ecs.api import SERVICE
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
-
-__all__ = ["agents", "instances", "room"]  # the handlers register themselves on SERVICE
 
 
 def room(context: Context) -> Room:

@@ -8,9 +8,11 @@ SERVICE = Service("ecs")
 from dryport.ecs.api import (  # noqa: E402, F401
     account_settings,
     agents,
+    attributes,
     clusters,
     instances,
     protection,
+    registration,
     run_task,
     tags,
     task_definitions,

@@ -1,4 +1,4 @@
-"""What container agents call: registration, where to connect, and what became of their tasks.
+"""What container agents call: where to connect, and what became of their tasks.
 
 Source: the agent protocol page; Amazon ECS API reference. An agent goes on or gives up by an error's code: the codes
 are AWS's.
@@ -9,50 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-from msgspec.structs import replace
-
-from dryport.aws import arn
 from dryport.aws.errors import ServiceError
-from dryport.aws.identifiers import hexadecimal, uuid4
+from dryport.aws.identifiers import uuid4
 from dryport.ecs import lifecycle
 from dryport.ecs.acs.sources import interface_attachment
-from dryport.ecs.api import SERVICE, lookup, tags
-from dryport.ecs.api.instances import container_instance_json, existing_instance, registering_cluster
+from dryport.ecs.api import SERVICE
 from dryport.ecs.controllers import steps
-from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Task
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
 from dryport.gateway.service import Call, Output
 
 Json = dict[str, Any]
-
-# Attributes that say what the machine is: a registration may not change them.
-_INSTANCE_TYPE = "ecs.instance-type"
-
-
-@SERVICE.operation(
-    "RegisterContainerInstance", unsupported=("platformDevices", "attributes.targetType", "attributes.targetId")
-)
-def register_container_instance(call: Call, request: Json) -> Output:
-    """Add a machine to a cluster, or renew what is known of one that was there before."""
-    cluster = registering_cluster(call, request.get("cluster") or "")
-    if request.get("containerInstanceArn"):
-        instance = _register_again(call, cluster, request)
-    else:
-        instance = _registered_with_token(call, cluster, request) or _register(call, cluster, request)
-    call.tx.put(CONTAINER_INSTANCES, instance)
-    return {"containerInstance": container_instance_json(call.tx, instance, tags=True)}
-
-
-@SERVICE.operation("DeregisterContainerInstance")
-def deregister_container_instance(call: Call, request: Json) -> Output:
-    """Take a machine out of its cluster; with ``force`` its tasks are given up."""
-    cluster = lookup.cluster(call, request.get("cluster"), hidden=True)
-    instance = existing_instance(call, cluster, request["containerInstance"])
-    if steps.unstopped_tasks(call.tx, instance.arn) and not request.get("force"):
-        raise ServiceError("InvalidParameterException", "Found running tasks on the instance.")
-    instance = replace(instance, status="INACTIVE", agent_connected=False, version=instance.version + 1)
-    call.tx.put(CONTAINER_INSTANCES, instance)
-    return {"containerInstance": container_instance_json(call.tx, instance, tags=True)}
 
 
 @SERVICE.operation("DiscoverPollEndpoint")
@@ -93,90 +59,6 @@ def submit_attachment_state_changes(call: Call, request: Json) -> Output:
         for task in _tasks_with_attachment(call, change["attachmentArn"]):
             _apply_attachment(call, task, change)
     return {"acknowledgment": uuid4(call.random)}
-
-
-def _register(call: Call, cluster: Cluster, request: Mapping[str, Any]) -> ContainerInstance:
-    identity = _identity(request.get("instanceIdentityDocument") or "")
-    name = f"container-instance/{cluster.name}/{hexadecimal(call.random, 32)}"
-    capacity = "FARGATE" if cluster.hidden else "EC2" if identity.get("instanceId") else "EXTERNAL"
-    return ContainerInstance(
-        arn=arn.make("ecs", call.region, call.account, name),
-        cluster_arn=cluster.arn,
-        account=call.account,
-        region=call.region,
-        ec2_instance_id=identity.get("instanceId"),
-        registered_resources=[_resource(each) for each in request.get("totalResources") or ()],
-        attributes=_with_zone(_attributes(request), identity),
-        capacity=capacity,
-        registered_at=call.now,
-        client_token=request.get("clientToken"),
-        tags=tags.given(request),
-        **_versions(request),
-    )
-
-
-def _register_again(call: Call, cluster: Cluster, request: Mapping[str, Any]) -> ContainerInstance:
-    known = call.tx.get(CONTAINER_INSTANCES, request["containerInstanceArn"])
-    if known is None or known.account != call.account or known.cluster_arn != cluster.arn:
-        raise ServiceError("InvalidParameterException", "The referenced container instance was not found.")
-    sent = _attributes(request)
-    types = {each.get("value") for each in [*known.attributes, *sent] if each["name"] == _INSTANCE_TYPE}
-    if len(types) > 1:
-        raise ServiceError("InvalidParameterException", "Container instance type changes are not supported.")
-    # The agent leaves its custom attributes out, and those that were put by users it does not know.
-    names = {each["name"] for each in sent}
-    kept = [each for each in known.attributes if each["name"] not in names]
-    return replace(
-        known,
-        status="ACTIVE" if known.status == "INACTIVE" else known.status,
-        attributes=[*sent, *kept],
-        registered_resources=[_resource(each) for each in request.get("totalResources") or ()],
-        version=known.version + 1,
-        **_versions(request),
-    )
-
-
-def _registered_with_token(call: Call, cluster: Cluster, request: Mapping[str, Any]) -> ContainerInstance | None:
-    token = request.get("clientToken")
-    if not token:
-        return None
-    instances = call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
-    return next((each for each in instances if each.client_token == token), None)
-
-
-def _identity(document: str) -> dict[str, str]:
-    if not document:
-        return {}
-    try:
-        return msgspec.json.decode(document, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        raise ServiceError("ClientException", "The instance identity document is not valid.") from None
-
-
-def _versions(request: Mapping[str, Any]) -> dict[str, Any]:
-    members = {"agentVersion": "agent_version", "agentHash": "agent_hash", "dockerVersion": "docker_version"}
-    return {members[name]: value for name, value in (request.get("versionInfo") or {}).items()}
-
-
-def _attributes(request: Mapping[str, Any]) -> list[Json]:
-    return [dict(each) for each in request.get("attributes") or ()]
-
-
-def _with_zone(attributes: list[Json], identity: Mapping[str, str]) -> list[Json]:
-    names = {each["name"] for each in attributes}
-    built_in = {
-        "ecs.ami-id": identity.get("imageId"),
-        "ecs.availability-zone": identity.get("availabilityZone"),
-        "ecs.instance-type": identity.get("instanceType"),
-    }
-    added = [{"name": name, "value": value} for name, value in built_in.items() if value and name not in names]
-    return [*attributes, *added]
-
-
-def _resource(resource: Mapping[str, Any]) -> Json:
-    if not resource.get("name"):
-        raise ServiceError("InvalidParameterException", "Resource.name should not be null or empty.")
-    return {"doubleValue": 0.0, "longValue": 0, "integerValue": 0, **resource}
 
 
 def _reported_task(call: Call, task_arn: str) -> Task:

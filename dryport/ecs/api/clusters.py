@@ -13,7 +13,7 @@ from dryport.aws.errors import ServiceError
 from dryport.ecs import published
 from dryport.ecs.api import SERVICE, lookup, pages, shapes, tags
 from dryport.ecs.api.lookup import invalid
-from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, Json, scope
+from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, RESERVED_CLUSTER, TASKS, Cluster, Json, scope
 from dryport.ecs.settings import check
 from dryport.gateway.service import Call, Output
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
 
 CAPACITY_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
-RESERVED_NAME = "dryport-fargate"  # the platform's own, hidden
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _AFTER_CREATION = frozenset(("SETTINGS", "TAGS"))
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
@@ -37,8 +36,8 @@ def create_cluster(call: Call, request: types.CreateClusterRequestTypeDef) -> Ou
     name = request.get("clusterName") or lookup.DEFAULT_CLUSTER
     if not _NAME.fullmatch(name):
         raise invalid("Cluster name contains invalid characters.")
-    if name == RESERVED_NAME:
-        raise invalid(f"The cluster name {RESERVED_NAME} is reserved for Dryport's own capacity.")
+    if name == RESERVED_CLUSTER:
+        raise invalid(f"The cluster name {RESERVED_CLUSTER} is reserved for Dryport's own capacity.")
     wanted = Cluster(
         arn=arn.make("ecs", call.region, call.account, f"cluster/{name}"),
         name=name,
@@ -123,8 +122,7 @@ def put_cluster_capacity_providers(call: Call, request: types.PutClusterCapacity
 def delete_cluster(call: Call, request: types.DeleteClusterRequestTypeDef) -> Output:
     """Make a cluster inactive; it must be empty."""
     cluster = lookup.cluster(call, request["cluster"])
-    instances = call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
-    if any(instance.status in ("ACTIVE", "DRAINING") for instance in instances):
+    if _registered(call, cluster):
         raise ServiceError(
             "ClusterContainsContainerInstancesException",
             "The Cluster cannot be deleted while Container Instances are active or draining.",
@@ -166,9 +164,8 @@ def shape(call: Call, cluster: Cluster, include: frozenset[str]) -> Json:
 
 
 def _counts(call: Call, cluster: Cluster, statistics: bool) -> Json:
-    instances = call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
     counts: Json = {
-        "registeredContainerInstancesCount": sum(each.status in ("ACTIVE", "DRAINING") for each in instances),
+        "registeredContainerInstancesCount": _registered(call, cluster),
         "runningTasksCount": _count(call, cluster, *_LAUNCH_TYPES, statuses=("RUNNING",)),
         "pendingTasksCount": _count(call, cluster, *_LAUNCH_TYPES, statuses=_PENDING),
         "activeServicesCount": 0,  # there are no services yet
@@ -184,6 +181,12 @@ def _counts(call: Call, cluster: Cluster, statistics: bool) -> Json:
             for state in ("active", "draining")
         ]
     return counts
+
+
+def _registered(call: Call, cluster: Cluster) -> int:
+    return sum(
+        call.tx.count(CONTAINER_INSTANCES, "status", f"{cluster.arn}/{status}") for status in ("ACTIVE", "DRAINING")
+    )
 
 
 def _count(call: Call, cluster: Cluster, *launch_types: str, statuses: Sequence[str]) -> int:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dryport.aws import arn
 from dryport.aws.errors import unsupported_parameter
-from dryport.control.config import DEFAULT_ACCOUNT
 from dryport.ecs.api import SERVICE, launch, lookup, pages, placement, shapes
-from dryport.ecs.api.clusters import RESERVED_NAME
 from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.controllers import resources
-from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json, Task
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json, Task
 from dryport.ecs.placement import choice
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.filters import INACTIVE
@@ -45,13 +41,13 @@ def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
     started: list[Task] = []
     failures: list[Json] = []
     for identifier in identifiers:
-        instance = find_instance(call, cluster, identifier)
+        instance = lookup.container_instance(call, cluster, identifier)
         launch_type = "EXTERNAL" if instance is not None and instance.capacity == "EXTERNAL" else "EC2"
         prepared = launch.prepare(call, request, cluster, definition, launch_type)
         there = board(call.tx.view(BOARDS), cluster.arn)
         reason = _obstacle(call, prepared, instance, there)
         if instance is None or reason is not None:
-            failures.append({"arn": instance_arn(cluster, identifier), "reason": reason or "MISSING"})
+            failures.append({"arn": lookup.container_instance_arn(cluster, identifier), "reason": reason or "MISSING"})
             continue
         task = launch.task_on(call, prepared, instance.arn, there)
         call.tx.put(TASKS, task)
@@ -111,51 +107,6 @@ def update_container_instances_state(call: Call, request: types.UpdateContainerI
     return {"containerInstances": updated, "failures": failures}
 
 
-def registering_cluster(call: Call, identifier: str) -> Cluster:
-    """The cluster that an agent names. ``default`` and the platform's own one are made where they are missing."""
-    name = lookup.cluster_arn(call, identifier).rpartition("/")[2]
-    ours = name == RESERVED_NAME and call.account == DEFAULT_ACCOUNT
-    known = call.tx.get(CLUSTERS, lookup.cluster_arn(call, identifier))
-    if (known is None or known.status == "INACTIVE") and (ours or name == lookup.DEFAULT_CLUSTER):
-        cluster_arn = arn.make("ecs", call.region, call.account, f"cluster/{name}")
-        settings = [{"name": "containerInsights", "value": "disabled"}]
-        made = Cluster(
-            arn=cluster_arn, name=name, account=call.account, region=call.region, settings=settings, hidden=ours
-        )
-        call.tx.put(CLUSTERS, made)
-    return lookup.cluster(call, identifier, hidden=True)
-
-
-def find_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance | None:
-    """A cluster's instance by its id or ARN. Raises ServiceError where it is of another cluster."""
-    return call.tx.get(CONTAINER_INSTANCES, instance_arn(cluster, identifier))
-
-
-def existing_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance:
-    """A cluster's instance that is not inactive. Raises ServiceError where there is none."""
-    found = find_instance(call, cluster, identifier)
-    if found is None or found.status == "INACTIVE":
-        raise lookup.invalid("Referenced container instance {} not found.".format(identifier.rpartition("/")[2]))
-    return found
-
-
-def instance_arn(cluster: Cluster, identifier: str) -> str:
-    """The ARN of a cluster's instance that is called by its id or its ARN. Raises ServiceError where it is neither."""
-    if identifier.startswith("arn:"):
-        parsed = arn.parse(identifier)
-        parts = parsed.resource.split("/") if parsed is not None else []
-        if len(parts) != 3 or parts[0] != "container-instance":
-            raise lookup.invalid("Invalid identifier: Unexpected number of separators")
-        if parts[1] != cluster.name:
-            raise lookup.invalid(
-                f"Invalid identifier: Identifier is for cluster {parts[1]}. Your cluster is {cluster.name}"
-            )
-        return identifier
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,36}", identifier):
-        raise lookup.invalid("Invalid container instance id.")
-    return arn.make("ecs", cluster.region, cluster.account, f"container-instance/{cluster.name}/{identifier}")
-
-
 def container_instance_json(reader: Reader, instance: ContainerInstance, *, tags: bool) -> Json:
     """AWS's ``ContainerInstance``."""
     tasks = reader.find(TASKS, "unstopped", instance.arn)
@@ -208,9 +159,9 @@ def _find(
     found: list[ContainerInstance] = []
     failures: list[Json] = []
     for identifier in identifiers:
-        instance = find_instance(call, cluster, identifier)
+        instance = lookup.container_instance(call, cluster, identifier)
         if instance is None:
-            failures.append({"arn": instance_arn(cluster, identifier), "reason": "MISSING"})
+            failures.append({"arn": lookup.container_instance_arn(cluster, identifier), "reason": "MISSING"})
         else:
             found.append(instance)
     return found, failures

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 from dryport.aws import arn
 from dryport.aws.errors import ServiceError
-from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
+from dryport.ecs.model import (
+    CLUSTERS,
+    CONTAINER_INSTANCES,
+    TASK_DEFINITIONS,
+    TASKS,
+    Cluster,
+    ContainerInstance,
+    Task,
+    TaskDefinition,
+    scope,
+)
 from dryport.gateway.service import Call
 
 DEFAULT_CLUSTER = "default"
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 
 def invalid(message: str) -> ServiceError:
@@ -66,6 +79,35 @@ def task(call: Call, cluster: Cluster, identifier: str) -> Task | None:
     """A cluster's task, ``None`` where there is none of this id or ARN."""
     found = call.tx.get(TASKS, task_arn(cluster, identifier))
     return found if found is not None and found.cluster_arn == cluster.arn else None
+
+
+def container_instance_arn(cluster: Cluster, identifier: str) -> str:
+    """The ARN of a cluster's instance that is called by its id or its ARN. Raises ServiceError where it is neither."""
+    if identifier.startswith("arn:"):
+        parsed = arn.parse(identifier)
+        parts = parsed.resource.split("/") if parsed is not None else []
+        if len(parts) != 3 or parts[0] != "container-instance":
+            raise invalid("Invalid identifier: Unexpected number of separators")
+        if parts[1] != cluster.name:
+            raise invalid(f"Invalid identifier: Identifier is for cluster {parts[1]}. Your cluster is {cluster.name}")
+        return identifier
+    if not _INSTANCE_ID.fullmatch(identifier):
+        raise invalid("Invalid container instance id.")
+    return arn.make("ecs", cluster.region, cluster.account, f"container-instance/{cluster.name}/{identifier}")
+
+
+def container_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance | None:
+    """A cluster's instance by its id or ARN, inactive ones too. Raises ServiceError where it is of another cluster."""
+    found = call.tx.get(CONTAINER_INSTANCES, container_instance_arn(cluster, identifier))
+    return found if found is not None and found.cluster_arn == cluster.arn else None
+
+
+def existing_instance(call: Call, cluster: Cluster, identifier: str) -> ContainerInstance:
+    """A cluster's instance that is not inactive. Raises ServiceError where there is none."""
+    found = container_instance(call, cluster, identifier)
+    if found is None or found.status == "INACTIVE":
+        raise invalid("Referenced container instance {} not found.".format(identifier.rpartition("/")[2]))
+    return found
 
 
 def task_definition(call: Call, identifier: str) -> TaskDefinition | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lifecycle
 from dryport.ecs.api import SERVICE, lookup, pages, shapes
@@ -64,7 +63,7 @@ def list_tasks(call: Call, request: types.ListTasksRequestTypeDef) -> Output:
 def _listed(call: Call, request: Any, cluster: Cluster) -> list[str]:
     wanted: Json = {"desired_status": request.get("desiredStatus") or "RUNNING"}
     if request.get("containerInstance"):
-        wanted["instance_arn"] = instance_arn(cluster, request["containerInstance"])
+        wanted["instance_arn"] = lookup.container_instance_arn(cluster, request["containerInstance"])
     if request.get("serviceName"):
         wanted["group"] = f"service:{request['serviceName'].rpartition('/')[2]}"
     for member, name in (("startedBy", "started_by"), ("family", "family"), ("launchType", "launch_type")):
@@ -92,10 +91,3 @@ def _narrowest(call: Call, cluster: Cluster, wanted: Json) -> tuple[str, str, fr
             value = f"{cluster.arn}/{wanted['desired_status']}/{wanted[name]}"
             return name, value, frozenset((name, "desired_status"))
     return "desired", f"{cluster.arn}/{wanted['desired_status']}", frozenset(("desired_status",))
-
-
-def instance_arn(cluster: Cluster, identifier: str) -> str:
-    """The ARN of a cluster's container instance that is called by its id or its ARN."""
-    if identifier.startswith("arn:"):
-        return identifier
-    return arn.make("ecs", cluster.region, cluster.account, f"container-instance/{cluster.name}/{identifier}")
