@@ -20,6 +20,9 @@ _VALUE = re.compile(r"(?! )[A-Za-z0-9_\-.@/\\: ]{1,128}(?<! )")
 
 ZONE = "ecs.availability-zone"
 INSTANCE_TYPE = "ecs.instance-type"
+ARCHITECTURE = "ecs.cpu-architecture"
+VPC = "ecs.vpc-id"
+SUBNET = "ecs.subnet-id"
 
 
 def is_custom(name: str) -> bool:

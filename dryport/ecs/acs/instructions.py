@@ -10,8 +10,9 @@ from dryport.ecs.model import Task
 
 
 class Instruction(Enum):
-    """What a payload asks of the agent."""
+    """What a message asks of the agent."""
 
+    ATTACH = "attach"  # expect an interface
     START = "start"
     STOP = "stop"
 
@@ -30,7 +31,12 @@ def instruction(task: Task | None, instance_arn: str, told: Instruction | None) 
         return None
     if task.desired_status == "STOPPED":
         return None if told is Instruction.STOP else Instruction.STOP
-    return None if task.sent or told else Instruction.START
+    if task.sent or told is Instruction.START:
+        return None
+    if task.launch_type != "FARGATE" and any(each.status != "ATTACHED" for each in task.attachments):
+        # AWS's agent must have seen the device of an interface before it is handed the task that uses it.
+        return None if told else Instruction.ATTACH
+    return Instruction.START
 
 
 def confirmed_stops(

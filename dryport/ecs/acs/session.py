@@ -143,24 +143,30 @@ class Session:
         if what is None:
             return self._credentials(task) if task.sent else []
         now = self._clock.time()
-        frames: list[str] = []
-        if what is Instruction.START:
-            source = sources.source_of(reader, task, self._endpoint)
-            if source is None:
-                return []  # not prepared yet; the change that prepares it wakes us
-            if source.interface:
-                interface = payload.interface_json(source.interface)
-                frames.append(messages.attach_interface(instance, self._id(), now, task, interface))
-            body = payload.start(source)
-            self._remember_renewals(task_arn)
-        else:
+        if what is Instruction.STOP:
             definition = reader.get(TASK_DEFINITIONS, task.task_definition_arn)
             body = payload.stop(task, str(definition.revision) if definition else "0")
+            return [messages.payload(instance, self._tell(task_arn, what), self._next_sequence(now), now, body)]
+        source = sources.source_of(reader, task, self._endpoint)
+        if source is None:
+            return []  # not prepared yet; the change that prepares it wakes us
+        frames: list[str] = []
+        if source.interface and task_arn not in self._told:
+            interface = payload.interface_json(source.interface)
+            message_id = self._tell(task_arn, Instruction.ATTACH)
+            frames.append(messages.attach_interface(instance, message_id, now, task, interface))
+        if what is Instruction.START:
+            self._remember_renewals(task_arn)
+            body, message_id = payload.start(source), self._tell(task_arn, what)
+            frames.append(messages.payload(instance, message_id, self._next_sequence(now), now, body))
+        return frames
+
+    def _tell(self, task_arn: str, what: Instruction) -> str:
+        """Note what a message says of a task; the message's id."""
         message_id = self._id()
         self._told[task_arn] = what
         self._unacknowledged[message_id] = (task_arn, what, self._clock.monotonic())
-        frames.append(messages.payload(instance, message_id, self._next_sequence(now), now, body))
-        return frames
+        return message_id
 
     def _credentials(self, task: Task, *, everything: bool = False) -> list[str]:
         """The messages with keys that the agent does not know yet; with ``everything`` all of an accepted task's."""

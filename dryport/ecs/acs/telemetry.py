@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from dryport.control.context import Context
-from dryport.ecs import lifecycle
+from dryport.ecs import health, lifecycle
 from dryport.ecs.acs import messages
-from dryport.ecs.model import TASK_DEFINITIONS, TASKS
+from dryport.ecs.model import CONTAINER_INSTANCES, INSTANCE_HEALTH, TASK_DEFINITIONS, TASKS, InstanceHealth
 from dryport.gateway.http import WebSocket
 from dryport.store import StoreUnavailable, Transaction
 
@@ -50,15 +50,41 @@ class Telemetry:
                 if frame is None or acknowledgement is None:
                     log.warning("%s sent telemetry that is not understood", instance_arn)
                     continue
-                if frame.type == "PublishMetricsRequest":
-                    self._take_metrics(frame.message, instance_arn)
-                elif frame.type == "PublishHealthRequest" and not await self._take_health(frame.message, instance_arn):
+                if not await self._take(frame, instance_arn):
                     continue  # not kept, so not acknowledged
                 await socket.send(messages.encode(acknowledgement, {"message": "OK"}))
 
     def forget(self, task_arn: str) -> None:
         """The task is over."""
         self.metrics.pop(task_arn, None)
+
+    async def _take(self, frame: messages.Frame, instance_arn: str) -> bool:
+        """Take what a frame says; whether it is kept."""
+        match frame.type:
+            case "PublishMetricsRequest":
+                self._take_metrics(frame.message, instance_arn)
+                return True
+            case "PublishHealthRequest":
+                return await self._take_health(frame.message, instance_arn)
+            case _:
+                return await self._take_status(frame.message, instance_arn)
+
+    async def _take_status(self, message: Mapping[str, Any], instance_arn: str) -> bool:
+        found = InstanceHealth(instance_arn=instance_arn, results=health.results(_objects(message.get("statuses"))))
+
+        def note(tx: Transaction) -> None:
+            instance = tx.get(CONTAINER_INSTANCES, instance_arn)
+            if instance is not None and instance.status != "INACTIVE":
+                tx.put(INSTANCE_HEALTH, found)
+
+        return await self._kept(note)
+
+    async def _kept(self, work: Callable[[Transaction], None]) -> bool:
+        try:
+            await self._store.transact(work)
+        except StoreUnavailable:
+            return False
+        return True
 
     def _take_metrics(self, message: Mapping[str, Any], instance_arn: str) -> None:
         for each in _objects(message.get("taskMetrics")):
@@ -82,11 +108,7 @@ class Telemetry:
                 if changed is not task:
                     tx.put(TASKS, changed)
 
-        try:
-            await self._store.transact(note)
-        except StoreUnavailable:
-            return False
-        return True
+        return await self._kept(note)
 
 
 def _statuses(task: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dryport.ecs.api import (  # noqa: E402, F401
     protection,
     registration,
     run_task,
+    start_task,
     tags,
     task_definitions,
     tasks,

@@ -1,4 +1,4 @@
-"""Container instances: StartTask, Describe- and ListContainerInstances, UpdateContainerInstancesState."""
+"""Container instances as users see them: Describe- and ListContainerInstances, UpdateContainerInstancesState."""
 
 from __future__ import annotations
 
@@ -7,52 +7,20 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dryport.aws.errors import unsupported_parameter
-from dryport.ecs.api import SERVICE, launch, lookup, pages, placement, shapes
+from dryport.ecs import health
+from dryport.ecs.api import SERVICE, lookup, pages, placement, shapes
 from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.controllers import resources
-from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Cluster, ContainerInstance, Json, Task
-from dryport.ecs.placement import choice
-from dryport.ecs.placement.board import Board
-from dryport.ecs.placement.filters import INACTIVE
+from dryport.ecs.model import CONTAINER_INSTANCES, INSTANCE_HEALTH, TASKS, Cluster, ContainerInstance, Json
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
 
+STATUSES = ("REGISTERING", "REGISTRATION_FAILED", "ACTIVE", "DRAINING", "DEREGISTERING", "INACTIVE")
 _MOST_DESCRIBED = 100
 _MOST_UPDATED = 10
-
-
-@SERVICE.operation("StartTask", unsupported=launch.UNSUPPORTED)
-def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
-    """Start a task on each of the named instances that it fits on."""
-    cluster = lookup.cluster(call, request.get("cluster"))
-    identifiers = request["containerInstances"]
-    if not identifiers:
-        raise lookup.invalid("Container instances cannot be empty.")
-    if len(identifiers) > _MOST_UPDATED:
-        raise lookup.invalid(f"Container instances cannot have more than {_MOST_UPDATED} elements.")
-    definition = launch.runnable_definition(call, request["taskDefinition"])
-    if definition.body.get("networkMode") == "awsvpc":
-        # Interfaces on container instances come with the EC2 hosts.
-        raise unsupported_parameter("ecs", "StartTask", "networkConfiguration")
-    started: list[Task] = []
-    failures: list[Json] = []
-    for identifier in identifiers:
-        instance = lookup.container_instance(call, cluster, identifier)
-        launch_type = "EXTERNAL" if instance is not None and instance.capacity == "EXTERNAL" else "EC2"
-        prepared = launch.prepare(call, request, cluster, definition, launch_type)
-        there = board(call.tx.view(BOARDS), cluster.arn)
-        reason = _obstacle(call, prepared, instance, there)
-        if instance is None or reason is not None:
-            failures.append({"arn": lookup.container_instance_arn(cluster, identifier), "reason": reason or "MISSING"})
-            continue
-        task = launch.task_on(call, prepared, instance.arn, there)
-        call.tx.put(TASKS, task)
-        started.append(task)
-    return {"tasks": [shapes.new_task(task) for task in started], "failures": failures}
 
 
 @SERVICE.operation("DescribeContainerInstances")
@@ -60,14 +28,14 @@ def describe_container_instances(call: Call, request: types.DescribeContainerIns
     """What is known of instances, the inactive ones too."""
     cluster = lookup.cluster(call, request.get("cluster"))
     found, failures = _find(call, cluster, request["containerInstances"], _MOST_DESCRIBED)
-    tags = "TAGS" in (request.get("include") or ())
-    health = "CONTAINER_INSTANCE_HEALTH" in (request.get("include") or ())
-    if health:
-        raise lookup.invalid("CONTAINER_INSTANCE_HEALTH cannot be included: Dryport does not keep it.")
-    return {
-        "containerInstances": [container_instance_json(call.tx, each, tags=tags) for each in found],
-        "failures": failures,
-    }
+    include = request.get("include") or ()
+    shown = []
+    for instance in found:
+        shape = container_instance_json(call.tx, instance, tags="TAGS" in include)
+        if "CONTAINER_INSTANCE_HEALTH" in include:
+            shape["healthStatus"] = health.status(call.tx.get(INSTANCE_HEALTH, instance.arn))
+        shown.append(shape)
+    return {"containerInstances": shown, "failures": failures}
 
 
 @SERVICE.operation("ListContainerInstances")
@@ -75,11 +43,8 @@ def list_container_instances(call: Call, request: types.ListContainerInstancesRe
     """The ARNs of a cluster's instances that a query selects: those of a status, or all but the inactive ones."""
     cluster = lookup.cluster(call, request.get("cluster"))
     status = request.get("status")
-    arns = [
-        each.arn
-        for each in call.tx.find(CONTAINER_INSTANCES, "cluster", cluster.arn)
-        if each.status == status or (status is None and each.status != "INACTIVE")
-    ]
+    statuses = [status] if status else [each for each in STATUSES if each != "INACTIVE"]
+    arns = [arn for each in statuses for arn in call.tx.keys(CONTAINER_INSTANCES, "status", f"{cluster.arn}/{each}")]
     if request.get("filter"):
         there = board(call.tx.view(BOARDS), cluster.arn)
         selected = there.select(placement.query(request["filter"]).root)
@@ -135,18 +100,6 @@ def container_instance_json(reader: Reader, instance: ContainerInstance, *, tags
     if instance.status_reason:
         shape["statusReason"] = instance.status_reason
     return shape
-
-
-def _obstacle(call: Call, prepared: launch.Launch, instance: ContainerInstance | None, there: Board) -> str | None:
-    if instance is None:
-        return "MISSING"
-    if instance.arn not in there.slots:
-        return INACTIVE
-    # Constraints do not bind whoever names an instance.
-    wanted = replace(placement.request_of(call, prepared), constraints=())
-    obstacles = choice.obstacles(there, wanted, instance.arn)
-    # Those that drain take what they are told to by name.
-    return next((each for each in obstacles if each != INACTIVE or instance.status != "DRAINING"), None)
 
 
 def _find(

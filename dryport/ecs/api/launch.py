@@ -13,6 +13,7 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal, uuid4
 from dryport.ec2.model import Subnet
+from dryport.ecs import attributes
 from dryport.ecs.api import network, overrides, tags
 from dryport.ecs.api.lookup import client_error, invalid, task_definition
 from dryport.ecs.controllers import resources
@@ -41,7 +42,7 @@ UNSUPPORTED = (
 )
 _EPHEMERAL_GIB = 20  # Fargate's default
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
-_ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
+ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ def task(
     body, cluster = launch.definition.body, launch.cluster
     task_id = hexadecimal(call.random, 32)
     on_fargate = launch.launch_type == "FARGATE"
-    platform = body.get("runtimePlatform", {})
+    if instance is not None:
+        architecture = _architecture(instance)
+    else:
+        architecture = ARCHITECTURES[body.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64")]
     return Task(
         arn=arn.make("ecs", cluster.region, cluster.account, f"task/{cluster.name}/{task_id}"),
         cluster_arn=cluster.arn,
@@ -140,7 +144,7 @@ def task(
             for container in body["containerDefinitions"]
         ],
         attachments=[_interface(call, subnet)] if subnet is not None else [],
-        attributes=_attributes(platform, on_fargate),
+        attributes=[{"name": attributes.ARCHITECTURE, "value": architecture}],
         instance_arn=instance.arn if instance is not None else None,
         availability_zone=subnet.availability_zone if subnet is not None else _zone(instance),
         cpu=overrides.task_size(body, launch.overrides, "cpu"),
@@ -164,7 +168,11 @@ def task_on(call: Call, launch: Launch, instance_arn: str, board: Board) -> Task
     """A new task on a container instance, which has room for it. Not yet stored."""
     free = iter(board.free_gpus(instance_arn))
     gpus = {name: list(islice(free, count)) for name, count in launch.needs.get("gpus", {}).items()}
-    return task(call, launch, instance=call.tx.get(CONTAINER_INSTANCES, instance_arn), gpus=gpus)
+    instance = call.tx.get(CONTAINER_INSTANCES, instance_arn)
+    # Placement has seen to it that there is a subnet in the instance's zone.
+    near = [each for each in network.subnets(call, launch.network) if each.availability_zone == _zone(instance)]
+    subnet = call.random.choice(near) if near else None
+    return task(call, launch, subnet=subnet, instance=instance, gpus=gpus)
 
 
 def _container(call: Call, launch: Launch, task_id: str, definition: Json, gpus: Sequence[str]) -> Container:
@@ -190,17 +198,8 @@ def _interface(call: Call, subnet: Subnet) -> Attachment:
     return Attachment(id=uuid4(call.random), details=[{"name": "subnetId", "value": subnet.id}])
 
 
-def _attributes(platform: Json, on_fargate: bool) -> list[Json]:
-    if not on_fargate:
-        return []
-    return [{"name": "ecs.cpu-architecture", "value": _ARCHITECTURES[platform.get("cpuArchitecture", "X86_64")]}]
-
-
 def _zone(instance: ContainerInstance | None) -> str | None:
-    if instance is None:
-        return None
-    attributes = {attribute["name"]: attribute.get("value") for attribute in instance.attributes}
-    return attributes.get("ecs.availability-zone")
+    return attributes.value(instance.attributes, attributes.ZONE) if instance is not None else None
 
 
 def _ephemeral_storage(body: Json, override: Json) -> Json:
@@ -221,7 +220,7 @@ def _check_platform(call: Call, request: Any, definition: TaskDefinition) -> Non
         raise ServiceError("PlatformUnknownException", "The specified platform does not exist.")
     platform = definition.body.get("runtimePlatform", {})
     linux = platform.get("operatingSystemFamily", "LINUX") == "LINUX"
-    wanted = _ARCHITECTURES[platform.get("cpuArchitecture", "X86_64")]
+    wanted = ARCHITECTURES[platform.get("cpuArchitecture", "X86_64")]
     # Hosts that are not up yet may come; those that are up must fit.
     hosts = call.tx.find(CONTAINER_INSTANCES, "capacity", "FARGATE/ACTIVE")
     if not linux or (hosts and not any(_architecture(host) == wanted for host in hosts)):
@@ -230,6 +229,5 @@ def _check_platform(call: Call, request: Any, definition: TaskDefinition) -> Non
         )
 
 
-def _architecture(host: ContainerInstance) -> str | None:
-    attributes = {attribute["name"]: attribute.get("value") for attribute in host.attributes}
-    return attributes.get("ecs.cpu-architecture", "x86_64")
+def _architecture(host: ContainerInstance) -> str:
+    return attributes.value(host.attributes, attributes.ARCHITECTURE) or "x86_64"

@@ -42,9 +42,9 @@ def check(call: Call, request: Any, mode: str, launch_type: str) -> Json:
 
 
 def subnets(call: Call, configuration: Json) -> list[Subnet]:
-    """The subnets of a configuration. Raises ServiceError where one is not there."""
+    """The subnets of a configuration, none for an empty one. Raises ServiceError where one is not there."""
     found = []
-    for subnet_id in configuration["subnets"]:
+    for subnet_id in configuration.get("subnets", ()):
         subnet = ec2.subnet(call.tx, call.account, call.region, subnet_id)
         if subnet is None:
             raise _not_found("subnet", subnet_id, "subnet ID", "InvalidSubnetID.NotFound")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dryport.ecs import attributes
 from dryport.ecs.api import network
-from dryport.ecs.api.launch import Launch
+from dryport.ecs.api.launch import ARCHITECTURES, Launch
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.boards import needs_of
 from dryport.ecs.model import Json
@@ -31,9 +32,13 @@ def request_of(
         (each["name"], (each["value"],) if each.get("value") else ()) for each in body.get("requiresAttributes", ())
     ]
     if launch.network:
-        # The interface is in one of these subnets, and an instance has those of its own zone only.
-        zones = {subnet.availability_zone: None for subnet in network.subnets(call, launch.network)}
-        required.append(("ecs.availability-zone", tuple(zones)))
+        # The interface is in one of these subnets, and an instance has those of its own zone and VPC only.
+        subnets = network.subnets(call, launch.network)
+        required.append((attributes.ZONE, tuple({subnet.availability_zone: None for subnet in subnets})))
+        required.append((attributes.VPC, tuple({subnet.vpc_id: None for subnet in subnets})))
+    platform = body.get("runtimePlatform", {})
+    if "cpuArchitecture" in platform:
+        required.append((attributes.ARCHITECTURE, (ARCHITECTURES[platform["cpuArchitecture"]],)))
     return Request(
         group=launch.group,
         needs=needs_of(launch.needs),

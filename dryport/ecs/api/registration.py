@@ -162,7 +162,6 @@ def _described(host: Host, request: Mapping[str, Any], known: list[Json]) -> dic
     return {
         "attributes": merged,
         "registered_resources": _resources(request),
-        "interfaces": host.interfaces,
         **versions,
     }
 

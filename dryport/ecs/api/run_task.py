@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.aws.errors import ServiceError
 from dryport.ecs.api import SERVICE, clusters, launch, lookup, network, placement, shapes
 from dryport.ecs.api.launch import Launch
 from dryport.ecs.api.lookup import invalid
@@ -86,9 +86,6 @@ def _on_instances(call: Call, request: Any, prepared: Launch, count: int) -> tup
     there = board(call.tx.view(BOARDS), prepared.cluster.arn)
     if not there.active & choice.pool(there, wanted):
         raise invalid("No Container Instances were found in your cluster.")
-    if prepared.network:
-        # There are no interfaces on container instances yet.
-        raise unsupported_parameter("ecs", "RunTask", "networkConfiguration with launchType EC2")
     tasks: list[Task] = []
     while len(tasks) < count:
         chosen = choice.choose(there, wanted, call.random)

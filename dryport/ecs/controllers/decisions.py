@@ -19,7 +19,6 @@ RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 INTERFACE_TIMEOUT = "Timeout waiting for network interface provisioning to complete."
 INTERFACE_FAILED = "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: {error}"
-NO_INSTANCE_INTERFACES = "Dryport does not attach network interfaces to container instances yet."
 HOST_LOST = "The host that the task ran on is no longer available."
 DEREGISTERED = "The container instance was deregistered."
 
@@ -66,7 +65,7 @@ class Wait(Step, frozen=True):
 
 
 class Provision(Step, frozen=True):
-    """Make a Fargate task's interface, issue its credentials, choose its host."""
+    """Make a task's interface, issue its credentials, on Fargate choose its host."""
 
 
 class Grant(Step, frozen=True):
@@ -124,7 +123,7 @@ def next_step(snapshot: Snapshot) -> Step:
         return lost
     if not snapshot.granted:
         return _prepare(snapshot)
-    if task.launch_type == "FARGATE" and not _attached(task):
+    if not _attached(task):
         return _plug(snapshot)
     return _keep(snapshot)
 
@@ -132,9 +131,9 @@ def next_step(snapshot: Snapshot) -> Step:
 def _prepare(snapshot: Snapshot) -> Step:
     task = snapshot.task
     if task.launch_type != "FARGATE":
-        if task.attachments:
-            return Fail(lifecycle.TASK_FAILED_TO_START, NO_INSTANCE_INTERFACES)
-        return Grant() if task.instance_arn else Wait()
+        if task.instance_arn is None:
+            return Wait()
+        return Grant() if _attached(task) else Provision()
     if snapshot.capacity:
         return Provision()
     patience = CAPACITY_WAIT - (snapshot.now - task.created_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import uuid4
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES, NetworkInterface
-from dryport.ecs import lifecycle
+from dryport.ecs import attributes, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
 from dryport.ecs.acs.sources import detail, interface_attachment
 from dryport.ecs.controllers import decisions
@@ -42,9 +42,14 @@ def subnets_of(task: Task) -> list[str]:
     return [chosen] if chosen else list(_awsvpc(task).get("subnets") or ())
 
 
-def provision(tx: Transaction, random: Random, task: Task, subnet_id: str, now: float) -> Task:
-    """Make the interface, issue the credentials, choose the host. Raises ServiceError where there is no interface."""
-    host = connected_fargate_host(tx)
+def provision(
+    tx: Transaction, random: Random, task: Task, subnet_id: str, now: float, namespace_of: Callable[[str], str]
+) -> Task:
+    """Make the interface, issue the credentials, and on Fargate choose the host.
+
+    ``namespace_of`` gives the network namespace of an EC2 instance. Raises ServiceError where there is no interface.
+    """
+    host = tx.get(CONTAINER_INSTANCES, task.instance_arn) if task.instance_arn else connected_fargate_host(tx)
     if host is None:
         return task
     settings = _awsvpc(task)
@@ -60,6 +65,7 @@ def provision(tx: Transaction, random: Random, task: Task, subnet_id: str, now: 
         description=f"arn:aws:ecs:{task.region}:{task.account}:attachment/{attachment.id}",
         assign_public_ip=settings.get("assignPublicIp") == "ENABLED",
         owner=task.arn,
+        namespace=namespace_of(host.ec2_instance_id) if host.ec2_instance_id else "",
     )
     attachment = replace(attachment, status="ATTACHING", details=interface_details(interface))
     others = [each for each in task.attachments if each.id != attachment.id]
@@ -128,11 +134,10 @@ def connect(tx: Transaction, task: Task, now: float) -> None:
 def place(tx: Transaction, random: Random, task: Task, now: float) -> None:
     """Prepare a task that was placed on a container instance: credentials, zone, PENDING."""
     instance = tx.get(CONTAINER_INSTANCES, task.instance_arn or "")
-    attributes = instance.attributes if instance else []
-    zones = [each.get("value") for each in attributes if each["name"] == "ecs.availability-zone"]
+    zone = attributes.value(instance.attributes, attributes.ZONE) if instance else None
     task = replace(
         task,
-        availability_zone=task.availability_zone or next(iter(zones), None),
+        availability_zone=task.availability_zone or zone,
         connectivity="CONNECTED",
         connectivity_at=task.connectivity_at or now,
     )

@@ -46,6 +46,7 @@ class TaskController(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context.store, context.clock)
         self._random = context.random
+        self._config = context.config
         self._away_since: dict[str, float] = {}  # by instance; the clock's monotonic seconds
 
     def existing(self) -> Iterable[str]:
@@ -99,7 +100,10 @@ class TaskController(Controller):
     def _provision_in(self, tx: Transaction, key: str, subnet_id: str) -> None:
         task = tx.get(TASKS, key)
         if task is not None and isinstance(next_step(self._snapshot(tx, task)), Provision):
-            steps.provision(tx, self._random, task, subnet_id, self.clock.time())
+            steps.provision(tx, self._random, task, subnet_id, self.clock.time(), self._namespace_of)
+
+    def _namespace_of(self, instance_id: str) -> str:
+        return f"dp{self._config.id}-{instance_id}"
 
     def _fail(self, tx: Transaction, key: str, failure: Fail) -> None:
         task = tx.get(TASKS, key)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dryport.ec2 import published as ec2
 from dryport.ecs.model import CONTAINER_INSTANCES, ContainerInstance
 from tests.ecs.api.conftest import Ecs
 from tests.served import refusal
@@ -225,10 +226,68 @@ def test_gpus_are_given_to_containers_by_their_ids(ecs: Ecs) -> None:
     assert answer["tasks"][0]["containers"][0]["gpuIds"] == ["GPU-0", "GPU-2"]
 
 
+def test_an_interface_is_in_its_instance_s_zone(ecs: Ecs) -> None:
+    ecs.subnets()
+    subnets = {
+        each.id: each for each in ec2.default_subnets(ecs.served.context.store.reader, "000000000000", "us-east-1")
+    }
+    vpc = next(iter(subnets.values())).vpc_id
+    enabled = {"ecs.capability.task-eni": "", "com.amazonaws.ecs.capability.docker-remote-api.1.18": ""}
+
+    def instance(name: str, zone: str, **more: str) -> str:
+        attributes = {**enabled, "ecs.availability-zone": zone, "ecs.vpc-id": vpc, "ecs.instance-type": "t3.small"}
+        return register_instance(ecs, name, {**attributes, **more})
+
+    first, second = instance("first", "us-east-1a"), instance("second", "us-east-1b")
+    elsewhere = instance("elsewhere", "us-east-1a", **{"ecs.vpc-id": "vpc-of-another"})
+    register_instance(ecs, "old", {"ecs.availability-zone": "us-east-1a"})
+    definition = define(ecs, {"networkMode": "awsvpc"}, memory=10)
+    asked = {"subnets": [each for each in subnets if subnets[each].availability_zone in ("us-east-1a", "us-east-1c")]}
+    request: dict[str, Any] = {
+        "cluster": ecs.name,
+        "taskDefinition": definition,
+        "networkConfiguration": {"awsvpcConfiguration": asked},
+    }
+    answer = ecs.client.run_task(**request, count=5)
+    # A t3.small has three interfaces, one of them its own.
+    assert [task["containerInstanceArn"] for task in answer["tasks"]] == [first, first]
+    reasons = {each["arn"].rsplit("/")[-1]: each["reason"] for each in answer["failures"]}
+    assert reasons == {
+        "first": "RESOURCE:ENI",
+        "second": "ATTRIBUTE",
+        "elsewhere": "ATTRIBUTE",
+        "old": "ATTRIBUTE",
+    }
+    for task in answer["tasks"]:
+        assert (task["lastStatus"], task["launchType"], task["availabilityZone"]) == (
+            "PROVISIONING",
+            "EC2",
+            "us-east-1a",
+        )
+        (attachment,) = task["attachments"]
+        (subnet,) = [pair["value"] for pair in attachment["details"] if pair["name"] == "subnetId"]
+        assert subnets[subnet].availability_zone == "us-east-1a"
+        assert (attachment["type"], attachment["status"]) == ("ElasticNetworkInterface", "PRECREATED")
+    started = ecs.client.start_task(**request, containerInstances=["second", "elsewhere"])
+    assert started == {
+        "tasks": [],
+        "failures": [{"arn": second, "reason": "ATTRIBUTE"}, {"arn": elsewhere, "reason": "ATTRIBUTE"}],
+        "ResponseMetadata": started["ResponseMetadata"],
+    }
+    public = {"networkConfiguration": {"awsvpcConfiguration": {**asked, "assignPublicIp": "ENABLED"}}}
+    assert refusal(ecs.client.run_task, **{**request, **public}) == (
+        INVALID,
+        "Assign public IP is not supported for this launch type.",
+    )
+    external = register_instance(ecs, "external", enabled, capacity="EXTERNAL")
+    assert refusal(ecs.client.start_task, **request, containerInstances=[external]) == (
+        INVALID,
+        "Task definition does not support launch_type EXTERNAL.",
+    )
+
+
 def test_what_cannot_be_had_on_instances_yet_is_refused_by_name(ecs: Ecs) -> None:
     register_instance(ecs, "one")
-    ecs.define()
-    assert refusal(ecs.run, launchType="EC2")[0] == "NotImplemented"
     for requirement in ({"type": "InferenceAccelerator", "value": "a"}, {"type": "GPU", "value": "ALL"}):
         assert refusal(define, ecs=ecs, resourceRequirements=[requirement])[0] == "NotImplemented"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from dryport.store import StoreUnavailable
 from dryport.store.sqlite import SqliteStore
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
+EC2_INSTANCE = "i-0123456789abcdef0"
 ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
 
 
@@ -179,6 +181,21 @@ class Plane:
 
     def subnets(self) -> list[Any]:
         return ec2.default_subnets(self.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)
+
+    def ec2_instance(self, zone: str) -> dict[str, Any]:
+        """What the agent of an EC2 instance in this zone registers with."""
+        document = {
+            "instanceId": EC2_INSTANCE,
+            "instanceType": "t3.small",
+            "availabilityZone": zone,
+            "imageId": "ami-1",
+        }
+        names = ("ecs.capability.task-eni", "com.amazonaws.ecs.capability.docker-remote-api.1.18")
+        vpc = {"name": "ecs.vpc-id", "value": self.subnets()[0].vpc_id}
+        return {
+            "instanceIdentityDocument": json.dumps(document),
+            "attributes": [*({"name": each} for each in names), vpc],
+        }
 
     def definition(self, definition_arn: str) -> TaskDefinition | None:
         return self.store.reader.get(TASK_DEFINITIONS, definition_arn)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs.model import TASKS
 from tests.ecs.control.conftest import MakeAgent
-from tests.ecs.control.plane import Plane
+from tests.ecs.control.plane import EC2_INSTANCE, Plane
 
 BRIDGE: dict[str, Any] = {
     "family": "bridge",
@@ -121,14 +123,97 @@ async def test_drain_and_deregister(plane: Plane, agent: MakeAgent) -> None:
     ]
 
 
-async def test_an_awsvpc_task_on_an_instance_is_refused(plane: Plane, agent: MakeAgent) -> None:
+AWSVPC: dict[str, Any] = {
+    "family": "awsvpc",
+    "networkMode": "awsvpc",
+    "containerDefinitions": [
+        {"name": "main", "image": "busybox", "memory": 64, "portMappings": [{"containerPort": 80}]}
+    ],
+    "requiresCompatibilities": ["EC2"],
+}
+
+
+async def test_an_awsvpc_task_on_an_instance(plane: Plane, agent: MakeAgent) -> None:
+    plane.plugger.idle = True
+    host = await agent("demo", **plane.ec2_instance("us-east-1b"))
+    await plane.until(lambda: host.received, "connected")
+    await plane.api("register_task_definition", **AWSVPC)
+    configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
+    request = {"cluster": "demo", "taskDefinition": "awsvpc", "networkConfiguration": configuration}
+    run = await plane.api("run_task", **request)
+    (task,) = run["tasks"]
+    (attach,) = await plane.until(lambda: host.of_type("AttachTaskNetworkInterfacesMessage"), "the interface")
+    # The task itself is not told before its interface is there.
+    assert plane.task(task["taskArn"]).last_status == "PROVISIONING" and not host.of_type("PayloadMessage")
+    reader = plane.store.reader
+    (interface,) = reader.find(NETWORK_INTERFACES, "owner", task["taskArn"])
+    assert interface.namespace == f"dp{plane.config.id}-{EC2_INSTANCE}"
+    assert interface.availability_zone == "us-east-1b" and not interface.wants_public_ip
+    (sent,) = attach["elasticNetworkInterfaces"]
+    assert (sent["macAddress"], sent["ec2Id"]) == (interface.mac_address, interface.id)
+    plane.plugger.idle = False
+    await plane.store.transact(plane.plugger._work)
+    await plane.until_status(task["taskArn"], "RUNNING")
+    (payload,) = host.tasks[task["taskArn"]]["elasticNetworkInterfaces"]
+    assert payload == sent
+    described = (await plane.api("describe_tasks", cluster="demo", tasks=[task["taskArn"]]))["tasks"][0]
+    (attachment,) = described["attachments"]
+    assert attachment["status"] == "ATTACHED"
+    details = {pair["name"]: pair["value"] for pair in attachment["details"]}
+    assert details["privateIPv4Address"] == interface.private_ip
+    assert described["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] == interface.private_ip
+    assert described["containerInstanceArn"] == host.arn and described["availabilityZone"] == "us-east-1b"
+    await plane.api("stop_task", cluster="demo", task=task["taskArn"])
+    await plane.until_status(task["taskArn"], "STOPPED")
+    assert reader.find(NETWORK_INTERFACES, "owner", task["taskArn"]) == []
+
+
+async def test_the_agent_reports_its_interface(plane: Plane, agent: MakeAgent) -> None:
+    plane.plugger.idle = True
+    host = await agent("demo", obedient=False, **plane.ec2_instance("us-east-1a"))
+    await plane.until(lambda: host.received, "connected")
+    await plane.api("register_task_definition", **AWSVPC)
+    configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
+    start = {"cluster": "demo", "taskDefinition": "awsvpc", "networkConfiguration": configuration}
+    started = await plane.api("start_task", **start, containerInstances=[host.arn])
+    task_arn = started["tasks"][0]["taskArn"]
+    (attach,) = await plane.until(lambda: host.of_type("AttachTaskNetworkInterfacesMessage"), "the interface")
+    attachment_arn = attach["elasticNetworkInterfaces"][0]["attachmentArn"]
+    change = {"attachmentArn": attachment_arn, "status": "ATTACHED"}
+    await host.call("SubmitAttachmentStateChanges", cluster="demo", attachments=[change])
+    await plane.until(lambda: task_arn in host.tasks, "payload")
+    assert plane.task(task_arn).attachments[0].status == "ATTACHED"
+
+
+async def test_an_interface_that_does_not_come_fails_the_task(plane: Plane, agent: MakeAgent) -> None:
+    plane.plugger.broken = "no such VPC"
+    host = await agent("demo", **plane.ec2_instance("us-east-1a"))
+    await plane.until(lambda: host.received, "connected")
+    await plane.api("register_task_definition", **AWSVPC)
+    configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
+    start = {"cluster": "demo", "taskDefinition": "awsvpc", "networkConfiguration": configuration}
+    started = await plane.api("start_task", **start, containerInstances=[host.arn])
+    stopped = await plane.until_status(started["tasks"][0]["taskArn"], "STOPPED")
+    assert stopped.stop_code == "TaskFailedToStart" and "no such VPC" in (stopped.stopped_reason or "")
+    assert not host.of_type("PayloadMessage") or host.tasks[stopped.arn]["desiredStatus"] == "STOPPED"
+
+
+async def test_health_of_instances(plane: Plane, agent: MakeAgent) -> None:
     external = await agent("demo")
-    containers = [{"name": "main", "image": "busybox", "memory": 64}]
-    awsvpc = {"networkMode": "awsvpc", "containerDefinitions": containers, "requiresCompatibilities": ["EC2"]}
-    await plane.api("register_task_definition", **{**BRIDGE, **awsvpc})
-    with pytest.raises(ClientError) as refused:
-        await plane.api("start_task", cluster="demo", taskDefinition="bridge", containerInstances=[external.arn])
-    assert code(refused)[0] == "NotImplemented"
+    describe = {"cluster": "demo", "containerInstances": [external.arn], "include": ["CONTAINER_INSTANCE_HEALTH"]}
+    before = (await plane.api("describe_container_instances", **describe))["containerInstances"][0]
+    assert before["healthStatus"] == {"overallStatus": "INITIALIZING", "details": []}
+    socket = await external.telemetry()
+    for status in ("OK", "IMPAIRED"):
+        statuses = [{"type": "ContainerRuntime", "status": status, "lastUpdated": 2.0, "lastStatusChange": 1.0}]
+        message = {"type": "PublishInstanceStatusRequest", "message": {"statuses": statuses}}
+        await socket.send_str(f"Host: x\r\n\r\n{json.dumps(message)}")
+        assert json.loads((await socket.receive()).data)["type"] == "AckPublishInstanceStatus"
+        shown = (await plane.api("describe_container_instances", **describe))["containerInstances"][0]["healthStatus"]
+        (detail,) = shown["details"]
+        assert (shown["overallStatus"], detail["type"], detail["status"]) == (status, "CONTAINER_RUNTIME", status)
+        assert detail["lastUpdated"].timestamp() == 2.0 and detail["lastStatusChange"].timestamp() == 1.0
+    await socket.close()
 
 
 async def test_run_task_on_fargate(plane: Plane, agent: MakeAgent) -> None:
