@@ -25,6 +25,7 @@ from dryport.agent.engine.network import Network
 from dryport.agent.engine.submit import Submitter
 from dryport.agent.identity import Identity, NoCredentials
 from dryport.agent.logs.service import Logs
+from dryport.agent.managed import Keeper
 from dryport.agent.metadata.server import Metadata
 from dryport.agent.runtime import Runtime, RuntimeFailure, factory
 from dryport.agent.settings import Settings
@@ -51,7 +52,18 @@ def runtime_of(settings: Settings) -> Runtime:
 
 async def run(settings: Settings) -> None:
     """Be the agent until cancelled. Raises RegistrationRefused, NoCredentials, OSError."""
-    identity = Identity(settings.credentials_file)
+    if settings.managed_identity is None:
+        await _run_as(Identity(settings.credentials_file), settings)
+        return
+    credentials_file = settings.state_dir / "credentials.json"
+    keeper = Keeper(settings.managed_identity, credentials_file)
+    await keeper.renew()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(keeper.run())
+        group.create_task(_run_as(Identity(credentials_file), settings))
+
+
+async def _run_as(identity: Identity, settings: Settings) -> None:
     identity.credentials()
     state = State(settings.state_dir / "agent.db")
     runtime = runtime_of(settings)

@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_root: Path | None = None  # containerd's directory of registry hosts
     region: str = "us-east-1"
     credentials_file: Path | None = None
+    managed_identity: Path | None = None  # of a machine that joined by an activation
     task_endpoint: str = ""  # the control plane as tasks reach it; "": ``endpoint``
     attributes: dict[str, str] = {}
     instance_tags: dict[str, str] = {}
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime-root", help="containerd's directory of registry hosts")
     parser.add_argument("--region", help="AWS region (AWS_DEFAULT_REGION)")
     parser.add_argument("--credentials", dest="credentials_file", help="JSON file with the agent's access key")
+    parser.add_argument("--managed-identity", help="JSON file with the identity that an activation gave")
     parser.add_argument("--task-endpoint", help="URL at which tasks reach the control plane")
     parser.add_argument("--attributes", type=_object, help="attributes as a JSON object (ECS_INSTANCE_ATTRIBUTES)")
     parser.add_argument("--instance-tags", type=_object, help="tags (ECS_CONTAINER_INSTANCE_TAGS)")

@@ -16,6 +16,7 @@ _COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "env": ("environment", "environment"),
     "join": ("join", "join"),
+    "leave": ("join", "leave"),
 }
 
 

@@ -1,4 +1,5 @@
-"""AWS Systems Manager's Parameter Store: parameters, their versions and labels; public parameters of other services.
+"""AWS Systems Manager, two parts of it: Parameter Store, and hybrid activations with the machines that join by them.
 
-Owns: parameters and their versions, ``SecureString`` values sealed. Watches: nothing.
+Owns: parameters and their versions, ``SecureString`` values sealed; activations and managed
+instances. Watches: nothing.
 """

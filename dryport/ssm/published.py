@@ -1,10 +1,12 @@
-"""What other services may call: offering public parameters (under ``/aws/service/``)."""
+"""What other services may call: offering public parameters (under ``/aws/service/``), and finding managed machines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from dryport.ssm import machines
+from dryport.ssm.machines import ManagedInstance
 from dryport.store import Reader
 
 
@@ -43,3 +45,8 @@ def public_under(reader: Reader, region: str, path: str) -> list[PublicParameter
         if path.startswith(prefix) or prefix.startswith(path):
             found += [parameter for parameter in resolver(reader, region) if parameter.name.startswith(path)]
     return found
+
+
+def managed_instance(reader: Reader, account: str, region: str, instance_id: str) -> ManagedInstance | None:
+    """A machine that joined this account and region by an activation, and has not left."""
+    return machines.of(reader, account, region, instance_id)

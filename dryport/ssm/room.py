@@ -1,13 +1,14 @@
-"""How Parameter Store is plugged in."""
+"""How Systems Manager is plugged in."""
 
 from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ssm import api
+from dryport.ssm.door import PREFIX, Door
 from dryport.store.sealing import Sealer
 
 
 def room(context: Context) -> Room:
-    """The service; its secrets are sealed under ``<state>/sealing.key``."""
+    """The service, whose secrets are sealed under ``<state>/sealing.key``, and the door for machines that join."""
     sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
-    return Room(services=(api.service(sealer),))
+    return Room(services=(api.service(sealer),), routes={PREFIX: Door(context).handle})

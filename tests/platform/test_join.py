@@ -17,15 +17,19 @@ import pytest
 from tests.conftest import Platform
 from tests.platform.support import docker, eventually
 
+WITHOUT_KEYS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 pytestmark = pytest.mark.platform
 
 
 class Joined:
     """A ``dryport join`` of this machine."""
 
-    def __init__(self, platform: Platform, cluster: str) -> None:
+    def __init__(self, platform: Platform, cluster: str, *options: str) -> None:
         self.platform = platform
         self.cluster = cluster
+        self.options = options
+        # Whoever joins by an activation has no keys.
+        self.keys = {} if options else platform.aws_environment()
         self.state_dir = Path(tempfile.mkdtemp(prefix="dpj-", dir="/tmp"))
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -33,16 +37,22 @@ class Joined:
         command = [sys.executable, "-m", "dryport.cli.main", "join", self.platform.endpoint]
         with (self.state_dir / "log").open("ab") as output:
             self.process = subprocess.Popen(
-                [*command, "--cluster", self.cluster, "--state-dir", str(self.state_dir)],
-                env={**os.environ, **self.platform.aws_environment()},
+                [*command, "--cluster", self.cluster, "--state-dir", str(self.state_dir), *self.options],
+                env={**WITHOUT_KEYS, **self.keys},
                 stdout=output,
                 stderr=output,
             )
+
+    def leave(self) -> subprocess.CompletedProcess[str]:
+        """`dryport leave`."""
+        command = [sys.executable, "-m", "dryport.cli.main", "leave", "--state-dir", str(self.state_dir)]
+        return subprocess.run(command, env={**WITHOUT_KEYS, **self.keys}, capture_output=True, text=True, timeout=60)
 
     def end(self, signal_number: int = signal.SIGTERM) -> None:
         if self.process is not None:
             self.process.send_signal(signal_number)
             self.process.wait(30)
+            self.process = None
 
 
 @pytest.fixture
@@ -98,8 +108,46 @@ def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, join
         docker("rm", "-f", *found.split())
 
 
-def _instance(ecs: object, arn: str) -> dict[str, object]:
-    answer = ecs.describe_container_instances(cluster="edge", containerInstances=[arn])  # type: ignore[attr-defined]
+def test_a_machine_joins_by_an_activation_and_leaves(platform: Platform, busybox: str) -> None:
+    ecs, ssm = platform.client("ecs"), platform.client("ssm")
+    ecs.create_cluster(clusterName="far")
+    activation = ssm.create_activation(IamRole="ecsAnywhereRole")
+    given = ("--activation-id", activation["ActivationId"], "--activation-code", activation["ActivationCode"])
+    joined = Joined(platform, "far", *given)
+    joined.start()
+    try:
+        (arn,) = eventually(lambda: ecs.list_container_instances(cluster="far")["containerInstanceArns"])
+        eventually(lambda: _instance(ecs, arn, "far")["agentConnected"])
+        (machine,) = ssm.describe_instance_information()["InstanceInformationList"]
+        assert _instance(ecs, arn, "far")["ec2InstanceId"] == machine["InstanceId"]
+        assert machine["IamRole"] == "ecsAnywhereRole" and machine["PingStatus"] == "Online"
+        for name in ("identity.json", "credentials.json"):
+            assert (joined.state_dir / name).stat().st_mode & 0o777 == 0o600
+        # The same machine, with an activation that is used up and needed no more.
+        joined.end(signal.SIGKILL)
+        joined.start()
+        eventually(lambda: _instance(ecs, arn, "far")["agentConnected"])
+        container = {"name": "web", "image": busybox, "memory": 16, "command": ["sleep", "600"]}
+        ecs.register_task_definition(family="far", containerDefinitions=[container])
+        run = ecs.run_task(cluster="far", launchType="EXTERNAL", taskDefinition="far")
+        task = run["tasks"][0]["taskArn"]
+        described = {"cluster": "far", "tasks": [task]}
+        eventually(lambda: ecs.describe_tasks(**described)["tasks"][0]["lastStatus"] == "RUNNING")
+        assert joined.leave().returncode == 1  # the agent runs
+        joined.end()
+        left = joined.leave()
+        assert left.returncode == 0, left.stderr
+        assert not joined.state_dir.exists() and not _container(task)
+        eventually(lambda: ecs.describe_tasks(**described)["tasks"][0]["lastStatus"] == "STOPPED")
+        assert _instance(ecs, arn, "far")["status"] == "INACTIVE"
+        assert ssm.describe_instance_information()["InstanceInformationList"] == []
+    finally:
+        joined.end()
+        shutil.rmtree(joined.state_dir, ignore_errors=True)
+
+
+def _instance(ecs: object, arn: str, cluster: str = "edge") -> dict[str, object]:
+    answer = ecs.describe_container_instances(cluster=cluster, containerInstances=[arn])  # type: ignore[attr-defined]
     found: dict[str, object] = answer["containerInstances"][0]
     return found
 
@@ -110,11 +158,10 @@ def _container(task_arn: str) -> str:
 
 def test_join_says_what_is_missing(platform: Platform) -> None:
     command = [sys.executable, "-m", "dryport.cli.main", "join"]
-    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    done = subprocess.run([*command, platform.endpoint], capture_output=True, text=True, env=without)
+    done = subprocess.run([*command, platform.endpoint], capture_output=True, text=True, env=WITHOUT_KEYS)
     assert done.returncode == 1
     assert "AWS_ACCESS_KEY_ID" in done.stderr
-    with_keys = {**without, **platform.aws_environment()}
+    with_keys = {**WITHOUT_KEYS, **platform.aws_environment()}
     done = subprocess.run([*command, "http://127.0.0.1:9"], capture_output=True, text=True, env=with_keys)
     assert done.returncode == 1
     assert "does not answer" in done.stderr

@@ -14,6 +14,7 @@ from dryport.aws.errors import ServiceError
 from dryport.ecs import attributes
 from dryport.ecs.model import Json
 from dryport.gateway.service import Call
+from dryport.ssm import published as ssm
 
 
 class Host(NamedTuple):
@@ -30,8 +31,15 @@ def of_request(call: Call, request: Mapping[str, Any], *, hidden: bool) -> Host:
     if hidden:
         return Host("FARGATE")
     if not document:
-        return Host("EXTERNAL")
+        return Host("EXTERNAL", _managed_instance(call))
     return _ec2_instance(document)
+
+
+def _managed_instance(call: Call) -> str | None:
+    """The machine that calls with the credentials that its activation gave it: their session is named after it."""
+    name = call.principal.arn.rpartition("/")[2]
+    found = ssm.managed_instance(call.tx, call.account, call.region, name) if name.startswith("mi-") else None
+    return found.id if found is not None else None
 
 
 def _ec2_instance(document: str) -> Host:

@@ -1,9 +1,9 @@
-"""The API of Parameter Store: a module a purpose."""
+"""The API of Systems Manager: a module a purpose."""
 
 from __future__ import annotations
 
 from dryport.gateway.service import Service
-from dryport.ssm.api import labels, listing, reading, tags, writing
+from dryport.ssm.api import activations, labels, listing, machines, reading, tags, writing
 from dryport.store.sealing import Sealer
 
 
@@ -15,4 +15,6 @@ def service(sealer: Sealer) -> Service:
     listing.register(made)
     labels.register(made)
     tags.register(made)
+    activations.register(made)
+    machines.register(made)
     return made
