@@ -1,11 +1,11 @@
-"""What the network controllers ask of the machine: ``host.client.HostClient``, or something else in a simulation."""
+"""What the controllers ask of the machine: ``host.client.HostClient``, or something else in a simulation."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Protocol
 
-from dryport.host.messages import Names, Networks, Port, Ruleset, Vpc
+from dryport.host.messages import Disk, Names, Networks, Port, Ruleset, Vpc
 
 
 class NetworkDriver(Protocol):
@@ -51,4 +51,38 @@ class NetworkDriver(Protocol):
 
     async def close(self) -> None:
         """Let go of the other side."""
+        ...
+
+
+class StorageDriver(Protocol):
+    """Makes volumes and their snapshots real. Every verb is idempotent and raises ``host.client.HostError``."""
+
+    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
+        """Have a volume of so many GiB, of a snapshot where one is named; one that is there grows to that size."""
+        ...
+
+    async def delete_volume(self, volume_id: str) -> None:
+        """Remove a volume; refused while it is in use."""
+        ...
+
+    async def save_snapshot(self, volume_id: str, snapshot_id: str) -> None:
+        """Copy a volume as it is now; file systems on it are consistent. Done once the copy is durable."""
+        ...
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; volumes that were made of it stay."""
+        ...
+
+    async def attach_disk(self, instance_id: str, disk: Disk) -> None:
+        """Make a volume a block device of a running instance, now and whenever it boots again by itself.
+
+        Refused where the instance does not run, or has another volume by that device name.
+        """
+        ...
+
+    async def detach_disk(self, instance_id: str, disk: Disk, *, force: bool = False) -> None:
+        """Take a volume from an instance, running or not; refused while it is in use.
+
+        With ``force`` file systems on it are shut down: what was not yet written is lost.
+        """
         ...

@@ -14,6 +14,8 @@ from dryport.host import messages
 from dryport.host.messages import (
     Answer,
     Console,
+    Disk,
+    FileSystemSize,
     Instance,
     Instances,
     InstanceState,
@@ -40,7 +42,7 @@ class HostUnavailable(HostError):
 
 
 class HostClient:
-    """A ``NetworkDriver`` (see ``ec2.drivers``) over the daemon's socket.
+    """A ``NetworkDriver`` and a ``StorageDriver`` (see ``ec2.drivers``) over the daemon's socket.
 
     ``epoch`` grows with each new connection: a caller that sees it change tells again what there should be. Every
     verb raises HostError.
@@ -124,6 +126,51 @@ class HostClient:
     async def delete_image(self, image: str) -> None:
         """Remove a machine image; instances that were made of it stay."""
         await self._ask(messages.DeleteImage(image=image))
+
+    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
+        """Have a volume of so many GiB, of a snapshot where one is named; one that is there grows to that size."""
+        await self._ask(messages.EnsureVolume(volume_id=volume_id, gib=gib, snapshot_id=snapshot_id))
+
+    async def delete_volume(self, volume_id: str) -> None:
+        """Remove a volume that nothing uses."""
+        await self._ask(messages.DeleteVolume(volume_id=volume_id))
+
+    async def save_snapshot(self, volume_id: str, snapshot_id: str) -> None:
+        """Copy a volume as it is now."""
+        await self._ask(messages.SaveSnapshot(volume_id=volume_id, snapshot_id=snapshot_id))
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; volumes that were made of it stay."""
+        await self._ask(messages.DeleteSnapshot(snapshot_id=snapshot_id))
+
+    async def attach_disk(self, instance_id: str, disk: Disk) -> None:
+        """Make a volume a block device of a running instance, now and whenever it boots again by itself."""
+        await self._ask(messages.AttachDisk(instance_id=instance_id, disk=disk))
+
+    async def detach_disk(self, instance_id: str, disk: Disk, *, force: bool = False) -> None:
+        """Take a volume from an instance, running or not; refused while it is in use unless ``force``."""
+        await self._ask(messages.DetachDisk(instance_id=instance_id, disk=disk, force=force))
+
+    async def ensure_file_system(self, file_system_id: str) -> None:
+        """Have a file system on this machine."""
+        await self._ask(messages.EnsureFileSystem(file_system_id=file_system_id))
+
+    async def delete_file_system(self, file_system_id: str) -> None:
+        """Remove a file system with all that is in it, from the instances that have it too."""
+        await self._ask(messages.DeleteFileSystem(file_system_id=file_system_id))
+
+    async def mount_file_system(self, instance_id: str, file_system_id: str) -> None:
+        """Have a file system appear in a running instance."""
+        await self._ask(messages.MountFileSystem(instance_id=instance_id, file_system_id=file_system_id))
+
+    async def unmount_file_system(self, instance_id: str, file_system_id: str) -> None:
+        """Have it appear there no more."""
+        await self._ask(messages.UnmountFileSystem(instance_id=instance_id, file_system_id=file_system_id))
+
+    async def measure_file_system(self, file_system_id: str) -> int:
+        """How many bytes a file system holds, as of some minutes ago at most."""
+        result = await self._ask(messages.MeasureFileSystem(file_system_id=file_system_id))
+        return result.bytes if isinstance(result, FileSystemSize) else 0
 
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine."""
