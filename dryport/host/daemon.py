@@ -24,6 +24,8 @@ from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
 from dryport.host.machine import Machine
 from dryport.host.messages import Answer, Networks, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.storage.driver import Storage
+from dryport.host.storage.volumes import Volumes
 from dryport.host.vpc import VpcNetwork
 
 _UPLINKS = range(2, 255)
@@ -41,7 +43,9 @@ class Host:
         self._prefix = f"dp{config.id}-"
         self._vpcs: dict[str, VpcNetwork] = {}
         self._name_servers: dict[str, tuple[Vpc, NameServer]] = {}
-        self.instances = Provider(config)
+        volumes = Volumes(config.state_dir)
+        self.instances = Provider(config, volumes)
+        self.storage = Storage(config, self.instances, volumes)
         self._making = asyncio.Lock()  # numbers of uplinks are given one by one
 
     def _network(self, vpc_id: str) -> VpcNetwork:
@@ -92,7 +96,7 @@ class Host:
             case messages.ReadConsole(instance_id=instance_id):
                 return self.instances.console(instance_id)
             case _:
-                raise LookupError(f"this host driver does not know {type(verb).__name__}")
+                return await self.storage.do(verb)
         return None
 
     async def _ensure_vpc(self, vpc: Vpc) -> None:
@@ -134,6 +138,7 @@ class Host:
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine, and set up the machine's own side no more."""
         await self.instances.teardown()
+        await self.storage.teardown()
         for vpc_id in (await self.list()).vpcs:
             await self._delete_vpc(vpc_id)
         await self._machine.teardown()
@@ -145,6 +150,7 @@ class Host:
         for network in self._vpcs.values():
             await network.close()
         await self.instances.close()
+        await self.storage.close()
         await self._machine.close()
 
 
@@ -190,6 +196,7 @@ async def serve(config: settings.Config, upstreams: Upstreams = machine_resolver
     """Serve until SIGTERM or SIGINT."""
     config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     host = Host(config, await Machine.open(config), upstreams)
+    await host.storage.open()
     await host.instances.open()
     path = config.run_dir / "host.sock"
     path.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def _setns(descriptor: int) -> None:
     _check(_libc.setns(descriptor, _CLONE_NEWNET), "setns")
 
 
-def _in_thread(work: Callable[[], R]) -> R:
+def in_thread(work: Callable[[], R]) -> R:
     """Run ``work`` in a fresh thread and return what it returns, or raise what it raises."""
     results: list[R] = []
     failures: list[BaseException] = []
@@ -89,7 +89,7 @@ def create(name: str) -> str:
         _check(_libc.unshare(_CLONE_NEWNET), "unshare")
         _mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", target, _MS_BIND)
 
-    _in_thread(make)
+    in_thread(make)
     return target
 
 
@@ -130,7 +130,7 @@ def run_in(namespace: str, work: Callable[[], R]) -> R:
     ``asyncio.to_thread`` from a coroutine where ``work`` takes long. Raises FileNotFoundError where there is none.
     """
     if not namespace:
-        return _in_thread(work)  # pyroute2 brings its own event loop, and a thread can only have one
+        return in_thread(work)  # pyroute2 brings its own event loop, and a thread can only have one
     descriptor = os.open(path(namespace), os.O_RDONLY | os.O_CLOEXEC)
 
     def enter() -> R:
@@ -138,7 +138,7 @@ def run_in(namespace: str, work: Callable[[], R]) -> R:
         return work()
 
     try:
-        return _in_thread(enter)
+        return in_thread(enter)
     finally:
         os.close(descriptor)
 

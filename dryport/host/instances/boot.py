@@ -13,7 +13,7 @@ from pathlib import Path
 import dryport
 from dryport.host import mounts, namespaces
 from dryport.host.instances import groups, system
-from dryport.host.instances.devices import Device
+from dryport.host.instances.devices import Device, disk_name
 from dryport.host.instances.enter import Plan
 from dryport.host.instances.places import Place
 from dryport.host.messages import Instance
@@ -30,6 +30,7 @@ class BootFailed(Exception):
 def plan(place: Place, instance: Instance, group: str, base: str, devices: list[Device]) -> Plan:
     """What ``enter`` is to make."""
     python = os.path.realpath(sys.executable)
+    names = [disk_name(disk.device) for disk in instance.disks]
     return Plan(
         disk=str(place.disk),
         mount=str(place.directory / "mount"),
@@ -43,6 +44,7 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
         namespace=namespaces.path(instance.namespace),
         hostname=instance.hostname,
         devices=[(each.name, each.kind, each.major, each.minor, each.mode) for each in devices],
+        links={name.link: name.node for name in names if name.link},
         boot={
             "id": instance.id,
             "base": base,

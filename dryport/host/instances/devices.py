@@ -1,16 +1,19 @@
 """The devices that an instance has: those that every program expects, its volumes, its GPUs; none else.
 
-Reaching a running instance: its mount namespace is that of its init, so ``/proc/<pid>/root`` is its root and a node
-that is made in ``/proc/<pid>/root/dev`` appears in its ``/dev``; ``groups.allow`` lets it be opened.
+Reaching a running instance: its mount namespace is that of its init, so a node that is made in ``/dev`` there appears
+in it, and ``groups.allow`` lets it be opened. Never by ``/proc/<pid>/root``: links that the instance made lead astray.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import NamedTuple
+
+from dryport.host import mount_namespaces
 
 # Rules of devices cgroups: nodes may be made of anything, but only these be opened. 1:* are null, zero, full, random,
 # urandom; 5:* tty, console, ptmx; 136:* terminals; 10:200 tun; 10:229 fuse.
@@ -23,6 +26,9 @@ ALLOWED = (
     "c 10:200 rwm",
     "c 10:229 rwm",
 )
+
+
+_DISK = re.compile(r"(sd|xvd|hd)([a-z]{1,2}[0-9]{0,2})")
 
 
 class Device(NamedTuple):
@@ -38,6 +44,13 @@ class Device(NamedTuple):
     def rule(self) -> str:
         """The rule of a devices cgroup that lets it be used."""
         return f"{self.kind} {self.major}:{self.minor} rwm"
+
+
+class DiskName(NamedTuple):
+    """What an attached volume is called below ``/dev``: the node's name, and a link's, "" where there is none."""
+
+    node: str
+    link: str
 
 
 class NoDevice(Exception):
@@ -63,18 +76,43 @@ def gpus(count: int) -> list[Device]:
     return [like(str(path), path.name) for path in (*cards[:count], *sorted(shared))]
 
 
-def appear(pid: int, device: Device) -> None:
-    """Make a device's node in a running instance. Doing it again changes nothing. Raises OSError."""
-    node = f"/proc/{pid}/root/dev/{device.name}"
-    kind = stat.S_IFBLK if device.kind == "b" else stat.S_IFCHR
-    with contextlib.suppress(FileNotFoundError):
-        if os.stat(node).st_rdev == os.makedev(device.major, device.minor):
-            return
-        os.unlink(node)
-    os.mknod(node, kind | device.mode, os.makedev(device.major, device.minor))
+def disk_name(asked: str) -> DiskName:
+    """The names of a volume that is attached as ``/dev/sdf``: Linux calls it ``/dev/xvdf``. Raises ValueError.
+
+    As on AWS's Xen instances ("Device names for volumes", EC2 user guide), with the asked name as a link.
+    """
+    found = _DISK.fullmatch(asked.removeprefix("/dev/"))
+    if found is None:
+        raise ValueError(f"{asked!r} is no name of a volume's device")
+    node = f"xvd{found[2]}"
+    return DiskName(node, "" if found[1] == "xvd" else f"{found[1]}{found[2]}")
 
 
-def vanish(pid: int, name: str) -> None:
-    """Remove a device's node from a running instance; nothing where there is none. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"/proc/{pid}/root/dev/{name}")
+def appear(pid: int, device: Device, link: str = "") -> None:
+    """Make a device's node in a running instance, and a link to it. Doing it again changes nothing. Raises OSError."""
+
+    def make() -> None:
+        node, number = f"/dev/{device.name}", os.makedev(device.major, device.minor)
+        kind = stat.S_IFBLK if device.kind == "b" else stat.S_IFCHR
+        with contextlib.suppress(FileNotFoundError):
+            if os.lstat(node).st_rdev != number:
+                os.unlink(node)
+        with contextlib.suppress(FileExistsError):
+            os.mknod(node, kind | device.mode, number)
+            os.chmod(node, device.mode)
+        if link:
+            with contextlib.suppress(FileExistsError):
+                os.symlink(device.name, f"/dev/{link}")
+
+    mount_namespaces.run_in(pid, make)
+
+
+def vanish(pid: int, name: DiskName) -> None:
+    """Remove a volume's node and link from a running instance; nothing where there are none. Raises OSError."""
+
+    def remove() -> None:
+        for path in (f"/dev/{name.node}", f"/dev/{name.link}"):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+                os.unlink(path)
+
+    mount_namespaces.run_in(pid, remove)

@@ -46,6 +46,7 @@ class Plan(TypedDict):
     namespace: str
     hostname: str
     devices: list[tuple[str, str, int, int, int]]
+    links: dict[str, str]  # in /dev: what they lead to
     boot: dict[str, object]  # what ``dryport.instance`` is told, in /run/dryport/boot.json
     python: str
     package: str
@@ -123,7 +124,7 @@ def _become_init(plan: Plan, console: int, status: int) -> NoReturn:
     mounts.mount("proc", root / "proc", "proc", "", _PSEUDO)
     _mask(root / "proc")
     _mount_sys(root / "sys", plan["hierarchies"])
-    _make_dev(root / "dev", plan["devices"])
+    _make_dev(root / "dev", plan["devices"], plan["links"])
     mounts.mount("tmpfs", root / "run", "tmpfs", "mode=755", _TMPFS)
     _fill_run(root / "run/dryport", plan)
     _pivot(root)
@@ -178,12 +179,12 @@ def _leave_root_group(groups: Path) -> None:
         (groups / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
-def _make_dev(dev: Path, devices: list[tuple[str, str, int, int, int]]) -> None:
+def _make_dev(dev: Path, devices: list[tuple[str, str, int, int, int]], links: dict[str, str]) -> None:
     mounts.mount("tmpfs", dev, "tmpfs", "mode=755,size=1m", mounts.MS_NOSUID)
     os.umask(0)
     for name, (major, minor) in _NODES.items():
         os.mknod(dev / name, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-    for name, target in _LINKS.items():
+    for name, target in {**_LINKS, **links}.items():
         (dev / name).symlink_to(target)
     for name, kind, major, minor, mode in devices:
         (dev / name).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -200,7 +201,8 @@ def _make_dev(dev: Path, devices: list[tuple[str, str, int, int, int]]) -> None:
 
 def _fill_run(run: Path, plan: Plan) -> None:
     """What Dryport has inside: its Python, its programs, what the boot is told, the file systems that are mounted."""
-    (run / "filesystems").mkdir(mode=0o755, parents=True)
+    run.mkdir(mode=0o755)
+    (run / "filesystems").mkdir(mode=0o755)
     mounts.bind(Path(plan["filesystems"]), run / "filesystems", recursive=True)
     (run / "python").symlink_to(plan["python"])
     (run / "instance").symlink_to(plan["package"])

@@ -10,7 +10,7 @@ import select
 import shutil
 import signal
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from dryport.control.config import Config
@@ -18,6 +18,7 @@ from dryport.host import mounts
 from dryport.host.instances import boot, devices, disks, groups, network
 from dryport.host.instances.places import Place, Run, machine_boot, places
 from dryport.host.messages import Console, Instance, Instances, InstanceState
+from dryport.host.storage.volumes import Volumes
 
 BUILT_IN = ("ecs", "plain")
 _GRACE = 40.0  # seconds that an orderly shutdown may take
@@ -28,7 +29,8 @@ log = logging.getLogger("dryport.host")
 class Provider:
     """The driver's verbs about instances. Different instances at the same time, one instance in order."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, volumes: Volumes) -> None:
+        self._volumes = volumes
         self._root = config.state_dir / "instances"
         self._prefix = f"dryport/{config.id}"
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -62,6 +64,16 @@ class Provider:
             raise LookupError(f"instance {instance_id} does not run")
         return run.pid
 
+    @contextlib.asynccontextmanager
+    async def holding(self, instance_id: str) -> AsyncIterator[Place]:
+        """An instance's place, while no verb about it runs."""
+        async with self._locks[instance_id]:
+            yield Place(self._root, instance_id)
+
+    def places(self) -> list[Place]:
+        """Every instance that has a directory."""
+        return places(self._root)
+
     async def ensure(self, instance: Instance) -> None:
         """Have it run. Raises BootFailed, NoDevice, LookupError, ValueError, OSError."""
         place = Place(self._root, instance.id)
@@ -77,6 +89,7 @@ class Provider:
 
     async def _boot(self, place: Place, instance: Instance) -> None:
         wanted = devices.gpus(instance.gpus)
+        wanted += await asyncio.to_thread(self._disks, instance)
         base = await asyncio.to_thread(self._prepare, place, instance, wanted)
         pid = await boot.boot(boot.plan(place, instance, self.group(instance.id), base, wanted))
         run = Run(boot=instance.boot, pid=pid, started=_started(pid), machine_boot=machine_boot())
@@ -99,6 +112,11 @@ class Provider:
         disks.await_unused(place.disk)
         groups.create(self.group(place.id), instance.vcpus, instance.memory, wanted)
         return instance.image
+
+    def _disks(self, instance: Instance) -> list[devices.Device]:
+        """The block devices of its volumes."""
+        names = {disk.volume_id: devices.disk_name(disk.device).node for disk in instance.disks}
+        return [devices.Device(name, "b", *self._volumes.device(each)) for each, name in names.items()]
 
     async def stop(self, instance_id: str, force: bool) -> None:
         """Shut it down, at once if ``force``; its disk stays, its network namespace goes. Raises OSError."""
@@ -141,6 +159,8 @@ class Provider:
         if instance is not None and instance.namespace.startswith("dp"):
             network.remove(instance.namespace)
         mounts.unmount(place.filesystems)
+        for disk in instance.disks if instance is not None else ():
+            self._volumes.release(disk.volume_id)
 
     async def teardown(self) -> None:
         """End every instance at once and have no runs known; their disks stay."""
