@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dryport.ssm import machines
+from dryport.ssm import machines, model
 from dryport.ssm.machines import ManagedInstance
+from dryport.ssm.names import Reference, reference
 from dryport.store import Reader
 
 
@@ -36,6 +37,36 @@ def register_public(prefix: str, resolver: PublicResolver) -> None:
 def public(reader: Reader, region: str, name: str) -> PublicParameter | None:
     """The public parameter of this name in a region, or ``None``."""
     return next((parameter for parameter in public_under(reader, region, name) if parameter.name == name), None)
+
+
+def value(reader: Reader, account: str, region: str, text: str) -> str | None:
+    """The plain value of the parameter that ``name``, ``name:version``, ``name:label`` or an ARN means.
+
+    ``None`` where there is none, or where it is a ``SecureString``.
+    """
+    wanted = reference(text)
+    if wanted.name.startswith("/aws/service/"):
+        offered = public(reader, region, wanted.name)
+        return offered.value if offered is not None else None
+    if (wanted.owner or account, wanted.region or region) != (account, region):
+        return None
+    # An ARN has one slash between "parameter" and the name, whether or not the name begins with one.
+    names = [wanted.name] if wanted.owner is None else [wanted.name, wanted.name.removeprefix("/")]
+    for name in names:
+        parameter = reader.get(model.PARAMETERS, model.key(account, region, name))
+        if parameter is not None:
+            version = _version(reader, parameter, wanted)
+            return version.value if version is not None and version.type != "SecureString" else None
+    return None
+
+
+def _version(reader: Reader, parameter: model.Parameter, wanted: Reference) -> model.Version | None:
+    if not wanted.selector:
+        return model.latest(reader, parameter)
+    if wanted.selector.isdecimal():
+        return reader.get(model.VERSIONS, model.version_key(parameter.key, int(wanted.selector)))
+    found = reader.find(model.VERSIONS, "parameter", parameter.key)
+    return next((each for each in found if wanted.selector in each.labels), None)
 
 
 def public_under(reader: Reader, region: str, path: str) -> list[PublicParameter]:

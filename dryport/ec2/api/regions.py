@@ -53,7 +53,7 @@ _OPT_IN = [
 _OTHER_PARTITIONS = {"aws-cn": ["cn-north-1", "cn-northwest-1"], "aws-us-gov": ["us-gov-east-1", "us-gov-west-1"]}
 
 
-def _regions(region: str) -> list[dict[str, Any]]:
+def regions(region: str) -> list[dict[str, Any]]:
     """Every region of the partition. All are open here, as there is nothing to opt in to."""
     partition = partition_of(region)
     names = _OTHER_PARTITIONS.get(partition) or sorted([*_ALWAYS, *_OPT_IN])
@@ -77,7 +77,7 @@ _REGION_FILTERS: filters.Fields[dict[str, Any]] = {
 
 @operation("DescribeRegions")
 def describe_regions(call: Call, request: Request) -> Output:
-    found = _regions(call.region)
+    found = regions(call.region)
     wanted = request.get("RegionNames", [])
     known = {region["RegionName"] for region in found}
     wrong = [name for name in wanted if name not in known]

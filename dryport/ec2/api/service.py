@@ -95,6 +95,13 @@ KINDS = {
         "The Nat Gateway {} was not found",
         "NatGatewayMalformed",
     ),
+    "ami": Kind(
+        model.IMAGES,
+        "image",
+        "InvalidAMIID.NotFound",
+        "The image id '[{}]' does not exist",
+        "InvalidAMIID.Malformed",
+    ),
     "eni": Kind(
         model.NETWORK_INTERFACES,
         "network-interface",

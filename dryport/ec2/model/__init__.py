@@ -1,6 +1,7 @@
 """What is stored of EC2, a module a subject."""
 
 from dryport.ec2.model.base import Record, Resource, scope, scope_of, token
+from dryport.ec2.model.images import IMAGES, BlockDevice, Image
 from dryport.ec2.model.internet import (
     ADDRESSES,
     NAT_GATEWAYS,
@@ -38,6 +39,7 @@ from dryport.ec2.model.prefix_lists import PREFIX_LISTS, PrefixList, PrefixListE
 __all__ = [
     "ADDRESSES",
     "DHCP_OPTIONS",
+    "IMAGES",
     "INTERNET_GATEWAYS",
     "NAT_GATEWAYS",
     "NETWORK_ACLS",
@@ -50,8 +52,10 @@ __all__ = [
     "SECURITY_GROUP_RULES",
     "SUBNETS",
     "VPCS",
+    "BlockDevice",
     "DhcpOptions",
     "ElasticAddress",
+    "Image",
     "InternetGateway",
     "NatGateway",
     "NetworkAcl",
