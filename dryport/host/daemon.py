@@ -23,7 +23,10 @@ from dryport.host import messages, namespaces
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
 from dryport.host.machine import Machine
-from dryport.host.messages import Answer, Networks, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.messages import Answer, Metadata, Networks, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.metadata import tokens
+from dryport.host.metadata.server import MetadataServer
+from dryport.host.metadata.tokens import Tokens
 from dryport.host.storage.driver import Storage
 from dryport.host.storage.volumes import Volumes
 from dryport.host.vpc import VpcNetwork
@@ -46,6 +49,7 @@ class Host:
         volumes = Volumes(config.state_dir)
         self.instances = Provider(config, volumes)
         self.storage = Storage(config, self.instances, volumes)
+        self._metadata: dict[str, MetadataServer] = {}
         self._making = asyncio.Lock()  # numbers of uplinks are given one by one
 
     def _network(self, vpc_id: str) -> VpcNetwork:
@@ -93,6 +97,8 @@ class Host:
                 return self.instances.list()
             case messages.AwaitEnd(running=running):
                 return await self.instances.await_end(running)
+            case messages.SetMetadata(vpc_id=vpc_id, instances=instances):
+                await self._set_metadata(vpc_id, instances)
             case messages.ReadConsole(instance_id=instance_id):
                 return self.instances.console(instance_id)
             case _:
@@ -122,8 +128,22 @@ class Host:
         if vpc_id in self._name_servers:
             self._name_servers[vpc_id][1].zone.addresses = set(ruleset.members)
 
+    async def _set_metadata(self, vpc_id: str, instances: dict[str, Metadata]) -> None:
+        """Answer these instances. Raises FileNotFoundError where the VPC was not ensured."""
+        async with self._making:
+            server = self._metadata.get(vpc_id)
+            if server is None and instances:
+                server = MetadataServer(Tokens(tokens.key(self._config.run_dir / "metadata.key")))
+                await server.start(self._prefix + vpc_id)
+                self._metadata[vpc_id] = server
+            if server is not None:
+                server.know(instances)
+                await self._network(vpc_id).set_hosts(each.address for each in instances.values())
+
     async def _delete_vpc(self, vpc_id: str) -> None:
         async with self._making:
+            if vpc_id in self._metadata:
+                await self._metadata.pop(vpc_id).close()
             if vpc_id in self._name_servers:
                 await self._name_servers.pop(vpc_id)[1].close()
             await self._network(vpc_id).delete()
@@ -145,8 +165,10 @@ class Host:
 
     async def close(self) -> None:
         """Let go of everything; the networks stay."""
-        for _, server in self._name_servers.values():
-            await server.close()
+        for _, names in self._name_servers.values():
+            await names.close()
+        for metadata in self._metadata.values():
+            await metadata.close()
         for network in self._vpcs.values():
             await network.close()
         await self.instances.close()

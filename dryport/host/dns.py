@@ -26,7 +26,7 @@ import dns.rrset
 
 from dryport.host import sockets
 from dryport.host.messages import Vpc
-from dryport.host.ruleset import ENDPOINT, RESOLVER
+from dryport.host.ruleset import ENDPOINT, METADATA, RESOLVER
 
 _TTL = 60  # seconds
 _UPSTREAM_TIMEOUT = 2.0
@@ -66,6 +66,8 @@ class Zone:
             return [ENDPOINT]
         if name.endswith(_OWN_DOMAINS):
             label, _, domain = name.partition(".")
+            if (label, domain) == ("instance-data", self.domain):
+                return [METADATA]
             address = label.removeprefix("ip-").replace("-", ".")
             return [address] if domain == self.domain and address in self.addresses else []
         return None

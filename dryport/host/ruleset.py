@@ -7,6 +7,7 @@ meets only the rules of the groups concerned, however many there are in the VPC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -18,8 +19,10 @@ ENDPOINT = "169.254.171.1"
 HTTPS = 443
 RESOLVER = "169.254.169.253"  # the same in every VPC, beside the one at the VPC's base plus two
 
+METADATA = "169.254.169.254"  # the instance metadata service
+
 # The sets and maps that every table has.
-_FIXED = ("ingress", "egress", "callers", "public", "public_of", "private_of", "internet", "nat")
+_FIXED = ("ingress", "egress", "callers", "hosts", "public", "public_of", "private_of", "internet", "nat")
 
 Elements = dict[str, dict[str, str]]  # of each set or map: element to its value ("" in a set)
 
@@ -40,8 +43,8 @@ class Compiled(NamedTuple):
     elements: Elements
 
 
-def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
-    """The table for a VPC."""
+def compile_ruleset(ruleset: Ruleset, site: Site, hosts: Iterable[str] = ()) -> Compiled:
+    """The table for a VPC. ``hosts`` are the addresses that the metadata service answers, whatever their groups say."""
     used = sorted({group for groups in ruleset.members.values() for group in groups})
     referenced = sorted(
         {peer for group in used for rule in _all_rules(ruleset.groups.get(group, Group())) for peer in rule.groups}
@@ -53,9 +56,8 @@ def compile_ruleset(ruleset: Ruleset, site: Site) -> Compiled:
         *(_combination_chain(index, groups) for index, groups in enumerate(combinations) if len(groups) > 1),
     ]
     elements: Elements = {f"members_{_name(group)}": {} for group in referenced}
-    elements |= {
-        name: {} for name in ("ingress", "egress", "callers", "public", "public_of", "private_of", "internet", "nat")
-    }
+    elements |= {name: {} for name in _FIXED}
+    elements["hosts"] = dict.fromkeys(hosts, "")
     calling = {group for group in used if _reaches_endpoint(ruleset.groups.get(group, Group()), site.platform_port)}
     for address, groups in ruleset.members.items():
         if not calling.isdisjoint(groups):
@@ -87,6 +89,13 @@ def _reaches_endpoint(group: Group, port: int) -> bool:
         and any(IPv4Address(ENDPOINT) in IPv4Network(network) for network in rule.networks)
         for rule in group.egress
     )
+
+
+def hosts_known(hosts: Iterable[str]) -> str:
+    """The batch that has the metadata service answer these addresses, whatever else the table says."""
+    flush = f"flush set inet {TABLE} hosts"
+    listed = dict.fromkeys(hosts, "")
+    return f"{flush}\n{_command('add', 'hosts', listed)}" if listed else flush
 
 
 def replacement(new: Compiled) -> str:
@@ -176,6 +185,7 @@ def _site(site: Site) -> dict[str, str]:
         "platform": site.platform_address,
         "port": str(site.platform_port),
         "own": site.uplink_address,
+        "metadata": METADATA,
         "resolvers": f"{{ {site.resolver}, {RESOLVER} }}",
     }
 
@@ -186,6 +196,7 @@ table inet {table} {{
   map ingress {{ type ipv4_addr : verdict; }}
   map egress {{ type ipv4_addr : verdict; }}
   set callers {{ type ipv4_addr; }}
+  set hosts {{ type ipv4_addr; }}
   set public {{ type ipv4_addr; }}
   map public_of {{ type ipv4_addr : ipv4_addr; }}
   map private_of {{ type ipv4_addr : ipv4_addr; }}
@@ -222,6 +233,7 @@ table inet {table} {{
     iifname "lo" accept
     ct state established,related accept
     iifname != "{uplink}" ip daddr {resolvers} meta l4proto {{ tcp, udp }} th dport 53 accept
+    iifname != "{uplink}" ip daddr {metadata} tcp dport 80 ip saddr @hosts accept
   }}
   chain before_routing {{
     type nat hook prerouting priority dstnat;

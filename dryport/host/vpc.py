@@ -72,6 +72,8 @@ class VpcNetwork:
         self._applied: ruleset.Compiled | None = None
         self._leaving: dict[str, asyncio.Future[None]] = {}
         self._site: ruleset.Site | None = None
+        self._rules: Ruleset | None = None
+        self._hosts: list[str] = []
 
     async def worker(self) -> Worker:
         """The thread inside. Raises FileNotFoundError where the namespace is gone."""
@@ -102,7 +104,7 @@ class VpcNetwork:
         loopback = socket.if_nametoindex("lo")
         ip.link("set", index=loopback, state="up")
         addresses = [str(IPv4Network(subnet)[1]) for subnet in vpc.subnets]
-        wanted = {*addresses, vpc.resolver, ruleset.RESOLVER}
+        wanted = {*addresses, vpc.resolver, ruleset.RESOLVER, ruleset.METADATA}
         present = {a.get_attr("IFA_ADDRESS") for a in ip.get_addr(family=socket.AF_INET, index=loopback)} - {
             "127.0.0.1"
         }
@@ -201,10 +203,22 @@ class VpcNetwork:
         """Put rules in force in one transaction, and lead the public addresses here. Raises NftError, LookupError."""
         if self._site is None:
             raise LookupError(f"VPC {self.name} was not ensured")
-        new = ruleset.compile_ruleset(rules, self._site)
+        self._rules = rules
+        new = ruleset.compile_ruleset(rules, self._site, self._hosts)
         worker = await self.worker()
         await worker.run(lambda: self._apply(worker, new))
         await self._machine.set_public(self.uplink, set(rules.public.values()))
+
+    async def set_hosts(self, addresses: Iterable[str]) -> None:
+        """Have exactly these addresses reach the metadata service. Raises NftError, LookupError."""
+        self._hosts = sorted(addresses)
+        if self._rules is not None:
+            await self.set_firewall(self._rules)
+            return
+        # What the table says besides is not known yet to a driver that has just started.
+        worker = await self.worker()
+        batch = ruleset.hosts_known(self._hosts)
+        await worker.run(lambda: worker.nft.run(batch))
 
     def _apply(self, worker: Worker, new: ruleset.Compiled) -> None:
         old, self._applied = self._applied, None
@@ -235,7 +249,7 @@ class VpcNetwork:
             if number:
                 await self._machine.disconnect(number)
             await asyncio.to_thread(namespaces.delete, self.name)
-        self._applied = self._site = None
+        self._applied = self._site = self._rules = None
         self.uplink = 0
 
 

@@ -51,6 +51,7 @@ class Metadata(Message, frozen=True, kw_only=True):
 
     ``tree`` holds the leaves by their path below ``/latest/`` (``meta-data/instance-id``,
     ``dynamic/instance-identity/document``, ``meta-data/iam/security-credentials/ROLE``); directories follow from it.
+    A path that ends with a slash gives that directory's own listing (``meta-data/public-keys/``: ``0=my-key``).
     ``hop_limit`` is the IP TTL of answers to ``PUT /latest/api/token``.
     """
 
@@ -118,6 +119,8 @@ class DeleteImage(Message, frozen=True, kw_only=True, tag="delete_image"):
 class InstanceState(Message, frozen=True, kw_only=True):
     """``running`` is false for one whose disk is there but which has ended; ``ready`` once its boot is complete.
 
+    ``boot`` is 0 where nothing is known of a run since the machine's start or the last ``dryport down``: it may be
+    booted with its number again.
     ``ended_by``: ``shutdown`` where it ended by itself, ``killed`` where it was killed, "" while it runs.
     """
 
