@@ -14,7 +14,7 @@ from dryport.ec2.model import NatGateway, NetworkInterface, Route, RouteTable, S
 from dryport.host.messages import Group, Rule, Ruleset
 
 EMPTY: Mapping[str, Iterable[str]] = {}
-ABSENT = frozenset({"detached", "unplugging"})  # states of interfaces that no packet belongs to
+ABSENT = frozenset({"detached", "detaching", "unplugging"})  # states of interfaces that no packet belongs to
 
 
 PrefixLists = Mapping[str, Iterable[str]]  # each list's blocks

@@ -106,11 +106,13 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     """An interface with one private IPv4 address.
 
     ``device`` says how far the host is: ``detached`` (a user made it, nothing uses it), ``wanted``, ``plugged`` (its
-    rules are in force), ``unplugging`` (deleted for every client, its address not yet free), ``failed`` with
-    ``device_error``; or ``routed``, an address without a link, which the VPC's router itself stands for (NAT gateways,
-    mount targets). ``namespace`` is the network namespace that its near end goes to, "" being the built-in host's
-    own. ``owner`` is what it was made for (a task's ARN), "" for one that a user made. ``public_ip`` is given by the
-    controller before ``plugged``, where it is wanted.
+    rules are in force), ``detaching`` (still its instance's until it is unplugged), ``unplugging`` (deleted for every
+    client, its address not yet free), ``failed`` with ``device_error``; or ``routed``, an address without a link, which
+    the VPC's router itself stands for (NAT gateways, mount targets). ``namespace`` is the network namespace that its
+    near end goes to, "" being the built-in host's own. ``owner`` is what it was made for (a task's ARN), "" for one
+    that a user made. ``public_ip`` is given by the controller before ``plugged``, where it is wanted. One that is
+    attached to an instance has an ``instance_id``, also while that is stopped and it is ``detached`` from every
+    network; ``device_index`` 0 is the primary one.
     """
 
     mac_address: str
@@ -130,6 +132,9 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     interface_type: str = "interface"  # interface, nat_gateway
     source_dest_check: bool = True
     attachment_id: str | None = None
+    instance_id: str = ""
+    device_index: int = 1
+    delete_on_termination: bool = False
     namespace: str = ""
     device: str = "wanted"
     device_error: str = ""
@@ -191,6 +196,8 @@ NETWORK_INTERFACES = Table(
     indexes={
         "scope": scope_of,
         "owner": lambda i: i.owner or None,
+        "instance": lambda i: i.instance_id or None,
+        "attachment": lambda i: i.attachment_id,
         "vpc": lambda i: i.vpc_id,
         "subnet": lambda i: i.subnet_id,
         "group": lambda i: i.group_ids,
