@@ -12,7 +12,7 @@ from dryport.aws import sigv4
 from dryport.aws.errors import ServiceError
 from dryport.gateway import payload as payloads
 from dryport.gateway.auth import Signed
-from dryport.gateway.exchange import RsgiExchange
+from dryport.gateway.http1.exchange import HttpExchange
 from dryport.gateway.payload import BodyPayload, ChunkedPayload
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
@@ -49,7 +49,7 @@ def content(signed: Signed, body: bytes | None, *, unsigned: bool) -> Content:
 
 
 def payload(
-    content: Content, exchange: RsgiExchange, body: bytes | None, signature: sigv4.Signature | None, secret: str | None
+    content: Content, exchange: HttpExchange, body: bytes | None, signature: sigv4.Signature | None, secret: str | None
 ) -> BodyPayload | ChunkedPayload | None:
     """The body as a stream; ``None`` where ``body`` holds it as it is and it needs no further check."""
     stated = content.stated

@@ -17,7 +17,7 @@ from dryport.control.context import Context
 from dryport.gateway import answers, bodies, fallback, policies, protocols
 from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
 from dryport.gateway.constraints import Constraints
-from dryport.gateway.exchange import BodyTooLarge, Disconnected, RsgiExchange
+from dryport.gateway.http1.exchange import BodyTooLarge, Disconnected, HttpExchange
 from dryport.gateway.json_types import quick_reader
 from dryport.gateway.models import Models, OperationModel, ServiceModel
 from dryport.gateway.request_log import Entry, RequestLog
@@ -111,7 +111,7 @@ class Dispatcher:
         self._authenticator = Authenticator(context.config)
         self._nobody = Principal(context.config.account, "", "", "")
 
-    async def handle(self, exchange: RsgiExchange) -> None:
+    async def handle(self, exchange: HttpExchange) -> None:
         """Answer one request."""
         began = self._context.clock.time()
         entry = Entry(
@@ -131,13 +131,13 @@ class Dispatcher:
         self._requests.write(entry)
 
     @staticmethod
-    def _send(exchange: RsgiExchange, answer: Answer) -> None:
+    def _send(exchange: HttpExchange, answer: Answer) -> None:
         if answer.file is not None:
             exchange.respond_file(answer.status, answer.headers, answer.file, answer.start, answer.end)
         else:
             exchange.respond(answer.status, answer.headers, answer.body)
 
-    async def _answer(self, exchange: RsgiExchange, entry: Entry) -> Answer:
+    async def _answer(self, exchange: HttpExchange, entry: Entry) -> Answer:
         endpoint: Endpoint | None = None
         protocol = ""  # once it is known
         try:
@@ -182,7 +182,7 @@ class Dispatcher:
             return fallback.error(protocol, error, request_id)
         return endpoint.protocol(protocol).error(error, request_id)
 
-    async def _read(self, exchange: RsgiExchange, entry: Entry) -> _Request:
+    async def _read(self, exchange: HttpExchange, entry: Entry) -> _Request:
         """Route a request, its body read where it is not a stream. Raises ServiceError, Problem, BodyTooLarge."""
         header = exchange.header
         content_type = header("content-type") or ""
@@ -214,7 +214,7 @@ class Dispatcher:
                 signed = Signed(exchange.method, route.paths, exchange.query, header, exchange.source_ip)
         return _Request(route, signed, body)
 
-    async def _run(self, request: _Request, endpoint: Endpoint, exchange: RsgiExchange, entry: Entry) -> Answer:
+    async def _run(self, request: _Request, endpoint: Endpoint, exchange: HttpExchange, entry: Entry) -> Answer:
         route = request.route
         compiled = endpoint.compiled(route.protocol, route.operation)
         signature = stated_signature(request.signed)

@@ -1,6 +1,6 @@
 """HTTP and websockets as raw routes see them: what is not an AWS protocol (the OCI registry, the agent's sockets).
 
-The server behind it (Granian's RSGI) is known to ``server`` alone.
+The server behind it is in ``http1``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Exchange(Protocol):
 
     @property
     def path(self) -> str:
-        """Percent-encoded. A slash that came encoded is a plain one (the server decodes paths before we see them)."""
+        """As it came, percent-encoded."""
         ...
 
     @property
@@ -73,11 +73,7 @@ class WebSocket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A websocket handshake before it is answered. Call ``accept`` or ``reject``, once.
-
-    ``reject`` takes a status and a body; the body goes no further than here. RSGI's websocket protocol has ``accept``
-    and ``close(status)`` only, and Granian takes every upgrade request for one, so a refusal is a status alone.
-    """
+    """A websocket handshake before it is answered. Call ``accept`` or ``reject`` (with a status and a body), once."""
 
     path: str
     query: str

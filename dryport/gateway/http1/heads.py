@@ -1,0 +1,53 @@
+"""Heads of answers as bytes (RFC 9112)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from wsgiref.handlers import format_date_time
+
+_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_UNSAFE = str.maketrans("", "", "\r\n\0")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Date:
+    """The Date header, made once a second."""
+
+    second = 0
+    line = ""
+
+
+def _date() -> str:
+    now = int(time.time())
+    if now != _Date.second:
+        _Date.second, _Date.line = now, f"date: {format_date_time(now)}\r\n"
+    return _Date.line
+
+
+def phrase(status: int) -> str:
+    """What a status is called."""
+    return HTTPStatus(status).phrase
+
+
+def has_body(status: int) -> bool:
+    """Whether an answer of this status may have one (RFC 9110 section 6.4.1)."""
+    return status >= 200 and status not in (204, 304)
+
+
+def head(status: int, headers: Iterable[tuple[str, str]], length: int, keep_alive: bool) -> bytes:
+    """The head of an answer; ``length`` is the content's, where ``headers`` have none."""
+    text = _LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+    stated = False
+    for name, value in headers:
+        if name == "content-length":
+            stated = True
+        if "\r" in value or "\n" in value or "\0" in value:
+            value = value.translate(_UNSAFE)  # a value from outside must not become a header of its own
+        text += f"{name}: {value}\r\n"
+    if not stated and has_body(status):
+        text += f"content-length: {length}\r\n"
+    text += _date()
+    text += "\r\n" if keep_alive else "connection: close\r\n\r\n"
+    return text.encode("utf-8")
