@@ -80,7 +80,7 @@ class Signed(msgspec.Struct, frozen=True):
     """What a signature covers besides the body."""
 
     method: str
-    paths: tuple[str, ...]  # percent-encoded: as it came, or the spellings that it may have come in
+    path: str  # percent-encoded, as it came
     query: str
     header: Callable[[str], str | None]
     source_ip: str
@@ -168,19 +168,17 @@ class Authenticator:
             raise Problem("mismatch", f"Credential should be scoped to correct service: '{service}'. ")
         if not _REGION.match(signature.region):
             raise Problem("mismatch", "Credential should be scoped to a valid region. ")
-        for path in signed.paths:
-            calculated = sigv4.calculate(
-                signature,
-                claim.credential.secret_access_key,
-                signed.method,
-                path,
-                signed.query,
-                signed.header,
-                payload_hash,
-            )
-            if sigv4.matches(calculated, signature.signature):
-                return
-        raise Problem("mismatch", _MISMATCH)
+        calculated = sigv4.calculate(
+            signature,
+            claim.credential.secret_access_key,
+            signed.method,
+            signed.path,
+            signed.query,
+            signed.header,
+            payload_hash,
+        )
+        if not sigv4.matches(calculated, signature.signature):
+            raise Problem("mismatch", _MISMATCH)
 
 
 def _same(expected: str | None, given: str | None) -> bool:

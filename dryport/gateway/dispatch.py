@@ -118,7 +118,7 @@ class Dispatcher:
             time=began,
             id=identifiers.uuid4(self._context.random),
             method=exchange.method,
-            path=exchange.decoded_path[:256],
+            path=exchange.path[:256],
             ip=exchange.source_ip,
         )
         answer = await self._answer(exchange, entry)
@@ -188,8 +188,7 @@ class Dispatcher:
         content_type = header("content-type") or ""
         target = header("x-amz-target")
         route = self._router.target(target, content_type) if target is not None else None
-        path = exchange.path
-        signed = Signed(exchange.method, (path,), exchange.query, header, exchange.source_ip)
+        signed = Signed(exchange.method, exchange.path, exchange.query, header, exchange.source_ip)
         body = None
         if route is None:
             signature = stated_signature(signed)
@@ -200,7 +199,7 @@ class Dispatcher:
             route = self._router.route(
                 Outline(
                     exchange.method,
-                    exchange.decoded_path,
+                    exchange.path,
                     exchange.query,
                     target,
                     content_type,
@@ -210,8 +209,6 @@ class Dispatcher:
                     header,
                 )
             )
-            if route.paths:
-                signed = Signed(exchange.method, route.paths, exchange.query, header, exchange.source_ip)
         return _Request(route, signed, body)
 
     async def _run(self, request: _Request, endpoint: Endpoint, exchange: HttpExchange, entry: Entry) -> Answer:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, unquote
 
 from dryport.gateway.models import ServiceModel, Shape
 
 _LABEL = re.compile(r"\{([A-Za-z0-9_-]+)(\+?)\}")
-_LABEL_SAFE = "-_.~"
-_GREEDY_SAFE = "-_.~/"
 # Virtual hosting: the bucket is in the host's name. Source: "Virtual hosting of general purpose buckets", S3 guide.
 _S3_HOST = re.compile(
     r"(?!s3[.-])(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}?[a-z0-9])\.(?:s3[.-]|localhost(?::|\Z))", re.ASCII
@@ -20,21 +18,17 @@ _S3_HOST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The operation that a path means, with the parts that its template names.
-
-    ``paths`` are the percent-encoded spellings that the path may have had: a signature covers one of them.
-    """
+    """The operation that a path means, with the parts that its template names, decoded."""
 
     operation: str
     labels: Mapping[str, str]
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Template:
     operation: str
     pattern: re.Pattern[str]
-    labels: tuple[tuple[str, bool], ...]  # name, greedy
+    labels: tuple[str, ...]
     literals: tuple[str, ...]  # what stands around the labels
     query: tuple[tuple[str, str | None], ...]  # parameters that must be there, with their value or any
     names: frozenset[str]  # parameters that members of the input are read from
@@ -47,12 +41,9 @@ def _compile(model: ServiceModel, operation: str, uri: str) -> _Template:
     path, _, query = uri.partition("?")
     parts = _LABEL.split(path)
     literals = tuple(parts[0::3])
-    labels = tuple((name, bool(plus)) for name, plus in zip(parts[1::3], parts[2::3], strict=True))
-    # A label's own slashes come encoded, but the server decodes the path before we see it: so any label may hold
-    # some, and takes as little as it can.
     source = re.escape(literals[0])
-    for (_, greedy), literal in zip(labels, literals[1:], strict=True):
-        source += ("(.+)" if greedy else "(.+?)") + re.escape(literal)
+    for greedy, literal in zip(parts[2::3], literals[1:], strict=True):
+        source += ("(.+)" if greedy else "([^/]+)") + re.escape(literal)
     required = tuple((name, value or None) for name, value in parse_qsl(query, keep_blank_values=True))
     found = model.operation(operation)
     shape = model.shape(found.input.shape) if found is not None and found.input is not None else Shape(type="structure")
@@ -67,7 +58,7 @@ def _compile(model: ServiceModel, operation: str, uri: str) -> _Template:
     return _Template(
         operation,
         re.compile(source + r"/?\Z", re.DOTALL),
-        labels,
+        tuple(parts[1::3]),
         literals,
         required,
         frozenset(names),
@@ -77,25 +68,14 @@ def _compile(model: ServiceModel, operation: str, uri: str) -> _Template:
     )
 
 
-def _encoded(template: _Template, values: tuple[str, ...]) -> str:
-    path = template.literals[0]
-    for (_, greedy), value, literal in zip(template.labels, values, template.literals[1:], strict=True):
-        path += quote(value, safe=_GREEDY_SAFE if greedy else _LABEL_SAFE) + literal
-    return path
-
-
-def _rank(
-    template: _Template, values: tuple[str, ...], given: Mapping[str, str], header: Callable[[str], str | None]
-) -> tuple[int, ...]:
+def _rank(template: _Template, given: Mapping[str, str], header: Callable[[str], str | None]) -> tuple[int, ...]:
     """How well a template that matches fits, the best first.
 
     Several operations may share a path: the headers that they require and the parameters that they read tell which
     one is meant (PutObject or CopyObject, GetObject or ListParts).
     """
-    stray = sum("/" in value and not greedy for (_, greedy), value in zip(template.labels, values, strict=True))
     missing = any(header(name) is None for name in template.headers) or not template.parameters <= given.keys()
     return (
-        stray,
         -len(template.query),
         missing,
         -len(template.headers) - len(template.parameters),
@@ -116,8 +96,7 @@ class PathTable:
             templates.sort(key=lambda t: (-len(t.query), -len("".join(t.literals)), len(t.labels)))
 
     def find(self, method: str, path: str, query: str, host: str, header: Callable[[str], str | None]) -> Found | None:
-        """The operation of a decoded path, or ``None``."""
-        plain = quote(path, safe=_GREEDY_SAFE)
+        """The operation of a percent-encoded path, or ``None``."""
         if self._s3:
             match = _S3_HOST.match(host)
             if match:
@@ -130,14 +109,11 @@ class PathTable:
             match = template.pattern.match(path)
             if match is None:
                 continue
-            rank = _rank(template, match.groups(), given, header)
+            rank = _rank(template, given, header)
             if best is None or rank < best[0]:
                 best = (rank, template, match.groups())
-        if best is None or (self._s3 and best[0][0]):
+        if best is None:
             return None
         _, template, values = best
-        labels = {name: value for (name, _), value in zip(template.labels, values, strict=True)}
-        spellings = (
-            (plain,) if self._s3 else (plain, _encoded(template, values), quote(path, safe="/-_.~:@!$&'()*+,;="))
-        )
-        return Found(template.operation, labels, tuple(dict.fromkeys(spellings)))
+        labels = {name: unquote(value) for name, value in zip(template.labels, values, strict=True)}
+        return Found(template.operation, labels)

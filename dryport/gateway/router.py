@@ -22,21 +22,20 @@ MAX_FORM_FIELDS = 10_000
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where a request goes. ``service`` is botocore's name; ``paths`` are the spellings its path may have come in."""
+    """Where a request goes. ``service`` is botocore's name."""
 
     service: str
     protocol: str
     operation: str
     labels: Mapping[str, str] = {}
     form: Mapping[str, str] = {}
-    paths: tuple[str, ...] = ()
 
 
 class Outline(msgspec.Struct, frozen=True):
     """What routing looks at. ``form`` is the decoded body of a form, empty for others."""
 
     method: str
-    decoded_path: str
+    path: str  # percent-encoded
     query: str
     target: str | None
     content_type: str
@@ -105,7 +104,7 @@ class Router:
         return self._rest(candidates, request)
 
     def _cbor(self, request: Outline) -> Route:
-        match = _CBOR_PATH.match(request.decoded_path)
+        match = _CBOR_PATH.match(request.path)
         if match is None:
             raise ServiceError("UnknownOperationException", "", 404)
         prefix = match[1].rpartition(".")[2]
@@ -139,11 +138,11 @@ class Router:
             if table is None:
                 table = self._tables[model.name] = PathTable(model)
             found = table.find(
-                request.method, request.decoded_path, request.query, request.header("host") or "", request.header
+                request.method, request.path, request.query, request.header("host") or "", request.header
             )
             if found is not None:
-                return Route(model.name, protocol, found.operation, found.labels, paths=found.paths)
+                return Route(model.name, protocol, found.operation, found.labels)
         if request.scope is not None and not candidates:
-            raise not_implemented(request.scope, f"{request.method} {request.decoded_path}"[:200])
+            raise not_implemented(request.scope, f"{request.method} {request.path}"[:200])
         status = 404 if known else 403
         raise ServiceError("UnknownOperationException", "", status)

@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from dryport.gateway.http1.body import Body, Disconnected
 
@@ -23,7 +22,7 @@ class BodyTooLarge(Exception):
 
 
 class HttpExchange:
-    """``path`` is as it came, percent-encoded; ``decoded_path`` is for people and for plain comparisons."""
+    """``path`` is as it came, percent-encoded."""
 
     __slots__ = (
         "_connection", "content", "continued", "header", "headers", "keep_alive", "method", "path", "query", "refusal",
@@ -47,11 +46,6 @@ class HttpExchange:
         self.refusal = 0  # the status that the connection answers in the handler's place
         self.status = 0  # of the answer, once there is one
         self.sent = 0
-
-    @property
-    def decoded_path(self) -> str:
-        """The path without percent-encoding."""
-        return unquote(self.path) if "%" in self.path else self.path
 
     def _want(self) -> None:
         self._connection.body_wanted(self)
