@@ -11,13 +11,13 @@ import json
 import signal
 import sys
 from pathlib import Path
-from random import SystemRandom
 
 import uvloop
 
 from dryport.control.clock import SystemClock
 from dryport.control.config import Config
 from dryport.control.context import Context
+from dryport.control.entropy import Entropy
 from dryport.gateway.server import Gateway
 from dryport.iam.credentials import create_root_key
 from dryport.platform.rooms import furnish
@@ -30,7 +30,7 @@ async def serve(state: Path, port: int, ready: Path) -> None:
     config.log_dir.mkdir()
     config.run_dir.mkdir()
     store = SqliteStore.open(state / "control.db")
-    context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
+    context = Context(store=store, clock=SystemClock(), random=Entropy(), config=config)
     key = await store.transact(lambda tx: create_root_key(tx, context.random, config.account))
     ready.write_text(json.dumps([key.access_key_id, key.secret_access_key]))
     gateway = Gateway(context, furnish(context))

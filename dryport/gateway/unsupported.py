@@ -31,9 +31,9 @@ def _find(tree: _Tree, value: Any, path: str) -> str | None:
         return next((found for item in value if (found := _find(tree, item, path)) is not None), None)
     if not isinstance(value, dict) or tree.keys().isdisjoint(value):
         return None
-    for name, below in tree.items():
-        item = value.get(name)
-        if item is None or item is False or item in ([], {}):
+    for name, item in value.items():
+        below = tree.get(name)
+        if below is None or item is None or item is False or item in ([], {}):
             continue
         here = f"{path}.{name}" if path else name
         found = _find(below, item, here) if below else here

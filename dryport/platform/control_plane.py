@@ -11,13 +11,13 @@ import gc
 import logging
 import signal
 from pathlib import Path
-from random import SystemRandom
 
 import uvloop
 
 from dryport.control.clock import SystemClock
 from dryport.control.config import load
 from dryport.control.context import Context
+from dryport.control.entropy import Entropy
 from dryport.ecs.published import stop_tasks_of_this_machine, tasks_of_this_machine
 from dryport.gateway.server import Gateway
 from dryport.platform import credentials, rooms
@@ -48,7 +48,7 @@ async def serve(state_dir: Path) -> None:
     """Run until SIGTERM or SIGUSR1."""
     config = load(state_dir)
     store = SqliteStore.open(state_dir / "control.db")
-    context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
+    context = Context(store=store, clock=SystemClock(), random=Entropy(), config=config)
     await credentials.ensure(context)
     furnished = rooms.furnish(context)
 
