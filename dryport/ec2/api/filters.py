@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -68,6 +69,12 @@ def tags(resource: Resource) -> Values:
     return resource.tags
 
 
+def iso(seconds: float) -> str:
+    """A time as text, in milliseconds, as filters and DescribeImages have it."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
 def page(
     request: Request,
     name: str,
@@ -75,6 +82,7 @@ def page(
     describe: Callable[[T], Any],
     ids: str | None = None,
     *,
+    smallest: int = _SMALLEST_PAGE,
     largest: int = _LIMIT,
     usual: int | None = None,
 ) -> dict[str, Any]:
@@ -89,11 +97,11 @@ def page(
             "InvalidParameterCombination",
             f"The parameter {ids[0].lower() + ids[1:]} cannot be used with the parameter maxResults",
         )
-    if limit is not None and not _SMALLEST_PAGE <= limit <= largest:
+    if limit is not None and not smallest <= limit <= largest:
         raise ServiceError(
             "InvalidParameterValue",
             f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value between "
-            f"{_SMALLEST_PAGE} and {largest}.",
+            f"{smallest} and {largest}.",
         )
     start = _position(token) if token else 0
     size = limit or usual or (largest if token else None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,12 +14,6 @@ from dryport.ec2.api import filters
 from dryport.ec2.api.service import DONE, Request, operation, with_tags
 from dryport.ec2.model import BlockDevice, Image
 from dryport.gateway.service import Call, Output
-
-
-def iso(seconds: float) -> str:
-    """A time as DescribeImages has it: text, in milliseconds."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def describe_device(device: BlockDevice) -> dict[str, Any]:
@@ -55,7 +48,7 @@ def describe(image: Image, account: str) -> dict[str, Any]:
         "ImageLocation": f"{image.owner_alias or image.account}/{image.name}",
         "State": image.state,
         "OwnerId": image.account,
-        "CreationDate": iso(image.created_at),
+        "CreationDate": filters.iso(image.created_at),
         "Public": image.public,
         "Architecture": image.architecture,
         "ImageType": "machine",
@@ -72,7 +65,7 @@ def describe(image: Image, account: str) -> dict[str, Any]:
     }
     described |= {name: value for name, value in optional.items() if value}
     if image.deprecated_at is not None:
-        described["DeprecationTime"] = iso(image.deprecated_at)
+        described["DeprecationTime"] = filters.iso(image.deprecated_at)
     if image.state_reason:
         described["StateReason"] = {"Code": "Client.InvalidImage", "Message": image.state_reason}
     return with_tags(described, image) if image.account == account else described
@@ -87,7 +80,7 @@ _FILTERS: filters.Fields[Image] = {
     "block-device-mapping.volume-type": lambda i: [d.volume_type for d in i.block_devices],
     "block-device-mapping.encrypted": lambda i: [False for _ in i.block_devices],
     "boot-mode": lambda i: [i.boot_mode or None],
-    "creation-date": lambda i: [iso(i.created_at)],
+    "creation-date": lambda i: [filters.iso(i.created_at)],
     "description": lambda i: [i.description or None],
     "ena-support": lambda i: [True],
     "free-tier-eligible": lambda i: [True],
@@ -289,7 +282,7 @@ def reset_image_attribute(call: Call, request: Request) -> Output:
 def enable_image_deprecation(call: Call, request: Request) -> Output:
     image, at = own(call, request["ImageId"]), request["DeprecateAt"]
     if at <= call.now:
-        raise ServiceError("InvalidParameterValue", f"The deprecation date {iso(at)} is in the past.")
+        raise ServiceError("InvalidParameterValue", f"The deprecation date {filters.iso(at)} is in the past.")
     call.tx.put(model.IMAGES, replace(image, deprecated_at=at // 60 * 60))
     return DONE
 

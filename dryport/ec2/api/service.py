@@ -102,6 +102,13 @@ KINDS = {
         "The image id '[{}]' does not exist",
         "InvalidAMIID.Malformed",
     ),
+    "lt": Kind(
+        model.LAUNCH_TEMPLATES,
+        "launch-template",
+        "InvalidLaunchTemplateId.NotFound",
+        "The specified launch template, with template ID {}, does not exist.",
+        "InvalidLaunchTemplateId.Malformed",
+    ),
     "eni": Kind(
         model.NETWORK_INTERFACES,
         "network-interface",

@@ -27,6 +27,13 @@ from dryport.ec2.model.internet import (
     NatGateway,
     PublicNetwork,
 )
+from dryport.ec2.model.launch_templates import (
+    LAUNCH_TEMPLATE_VERSIONS,
+    LAUNCH_TEMPLATES,
+    LaunchTemplate,
+    LaunchTemplateVersion,
+    version_key,
+)
 from dryport.ec2.model.networks import (
     DHCP_OPTIONS,
     INTERNET_GATEWAYS,
@@ -62,6 +69,8 @@ __all__ = [
     "INSTANCES",
     "INTERNET_GATEWAYS",
     "KEY_PAIRS",
+    "LAUNCH_TEMPLATES",
+    "LAUNCH_TEMPLATE_VERSIONS",
     "METADATA_DEFAULTS",
     "NAT_GATEWAYS",
     "NETWORK_ACLS",
@@ -86,6 +95,8 @@ __all__ = [
     "Instance",
     "InternetGateway",
     "KeyPair",
+    "LaunchTemplate",
+    "LaunchTemplateVersion",
     "MetadataDefaults",
     "MetadataOptions",
     "NatGateway",
@@ -112,4 +123,5 @@ __all__ = [
     "scope",
     "scope_of",
     "token",
+    "version_key",
 ]

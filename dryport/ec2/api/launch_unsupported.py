@@ -1,0 +1,57 @@
+"""What of a launch Dryport does not act on, refused by name in RunInstances and in launch templates alike."""
+
+LAUNCH = (
+    "AdditionalInfo",
+    "BlockDeviceMappings.Ebs.AvailabilityZone",
+    "BlockDeviceMappings.Ebs.AvailabilityZoneId",
+    "BlockDeviceMappings.Ebs.EbsCardIndex",
+    "BlockDeviceMappings.Ebs.Encrypted",
+    "BlockDeviceMappings.Ebs.KmsKeyId",
+    "BlockDeviceMappings.Ebs.OutpostArn",
+    "BlockDeviceMappings.Ebs.VolumeInitializationRate",
+    "BlockDeviceMappings.VirtualName",
+    "CapacityReservationSpecification.CapacityReservationTarget",
+    "CpuOptions.AmdSevSnp",
+    "CpuOptions.NestedVirtualization",
+    "ElasticInferenceAccelerators",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "InstanceMarketOptions",
+    "KernelId",
+    "LicenseSpecifications",
+    "MetadataOptions.HttpProtocolIpv6",
+    "NetworkInterfaces.AssociateCarrierIpAddress",
+    "NetworkInterfaces.ConnectionTrackingSpecification",
+    "NetworkInterfaces.EnaQueueCount",
+    "NetworkInterfaces.EnaSrdSpecification",
+    "NetworkInterfaces.InterfaceType",
+    "NetworkInterfaces.Ipv4PrefixCount",
+    "NetworkInterfaces.Ipv4Prefixes",
+    "NetworkInterfaces.Ipv6AddressCount",
+    "NetworkInterfaces.Ipv6Addresses",
+    "NetworkInterfaces.Ipv6PrefixCount",
+    "NetworkInterfaces.Ipv6Prefixes",
+    "NetworkInterfaces.PrimaryIpv6",
+    "NetworkInterfaces.SecondaryPrivateIpAddressCount",
+    "NetworkPerformanceOptions",
+    "Operator",
+    "Placement.Affinity",
+    "Placement.GroupId",
+    "Placement.GroupName",
+    "Placement.HostId",
+    "Placement.HostResourceGroupArn",
+    "Placement.PartitionNumber",
+    "Placement.SpreadDomain",
+    "PrivateDnsNameOptions",
+    "SecondaryInterfaces",
+)
+_NOT_IN_TEMPLATES = {
+    "AdditionalInfo",
+    "BlockDeviceMappings.Ebs.AvailabilityZone",
+    "BlockDeviceMappings.Ebs.AvailabilityZoneId",
+    "BlockDeviceMappings.Ebs.OutpostArn",
+}
+_ONLY_IN_TEMPLATES = ("ElasticGpuSpecifications", "InstanceRequirements", "RamDiskId")
+TEMPLATE = tuple(
+    f"LaunchTemplateData.{name}" for name in (*LAUNCH, *_ONLY_IN_TEMPLATES) if name not in _NOT_IN_TEMPLATES
+)
