@@ -139,8 +139,9 @@ class History:
 
     def _observe(self) -> None:
         watch = self.plane.store.watch(TASKS)
+        # The loops may be ahead of the disk already, and the watch tells of what is on it: only compare.
         for task in self.plane.store.reader.all(TASKS):
-            self._see(task)
+            self._compare(task)
         self._observer = asyncio.create_task(self._follow(watch))
 
     async def _follow(self, watch: Any) -> None:
@@ -149,11 +150,14 @@ class History:
                 if change.new is not None:
                     self._see(change.new)
 
-    def _see(self, task: Any) -> None:
+    def _compare(self, task: Any) -> int:
         position = lifecycle.STATUSES.index(task.last_status)
         if position < self.seen.get(task.arn, 0):
             self.faults.append(f"{task.arn} went back to {task.last_status}")
-        self.seen[task.arn] = position
+        return position
+
+    def _see(self, task: Any) -> None:
+        self.seen[task.arn] = self._compare(task)
 
     def _converged(self) -> bool:
         return all(
