@@ -9,7 +9,7 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, instance_types, model
+from dryport.ec2 import addressing, defaults, instance_types, model, reachability
 from dryport.ec2.model import ElasticAddress, NetworkInterface, SecurityGroup, Subnet, Vpc
 from dryport.store import Reader, Transaction
 
@@ -93,6 +93,7 @@ def create_network_interface(
     tags: dict[str, str] | None = None,
     routed: bool = False,
     interface_type: str = "interface",
+    names: list[str] | None = None,
 ) -> NetworkInterface:
     """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
 
@@ -127,6 +128,7 @@ def create_network_interface(
         owner=owner,
         requester_id=requester_id,
         interface_type=interface_type,
+        names=names or [],
         attachment_id=resource_id(random, "eni-attach") if owner else None,
         namespace=namespace,
         device="routed" if routed else "wanted" if owner else "detached",
@@ -135,6 +137,45 @@ def create_network_interface(
     )
     tx.put(model.NETWORK_INTERFACES, made)
     return made
+
+
+def network_interface(reader: Reader, interface_id: str) -> NetworkInterface | None:
+    """An interface, unless it was deleted."""
+    found = reader.get(model.NETWORK_INTERFACES, interface_id)
+    return found if found is not None and found.device != "unplugging" else None
+
+
+def set_groups(tx: Transaction, interface_id: str, group_ids: list[str]) -> None:
+    """Give an interface other groups. Raises LookupError where there is none, and what ``check_groups`` raises."""
+    found = network_interface(tx, interface_id)
+    if found is None:
+        raise LookupError(interface_id)
+    groups = check_groups(tx, found.account, found.region, found.vpc_id, found.subnet_id, group_ids)
+    tx.put(model.NETWORK_INTERFACES, msgspec.structs.replace(found, group_ids=groups))
+
+
+def reaches(reader: Reader, source_id: str, target_id: str, protocol: str, port: int) -> bool:
+    """Whether the groups of two interfaces, by their ids, let the one open connections to a port of the other."""
+    source, target = network_interface(reader, source_id), network_interface(reader, target_id)
+    if source is None or target is None or source.vpc_id != target.vpc_id:
+        return False
+    groups = {*source.group_ids, *target.group_ids}
+    rules = {each: reader.find(model.SECURITY_GROUP_RULES, "group", each) for each in groups}
+    lists = {rule.prefix_list_id for each in rules.values() for rule in each if rule.prefix_list_id is not None}
+    found = (reader.get(model.PREFIX_LISTS, each) for each in lists)
+    blocks = {each.id: [entry.cidr for entry in each.entries] for each in found if each is not None}
+    ends = [reachability.End(each.private_ip, frozenset(each.group_ids)) for each in (source, target)]
+    return reachability.reaches(rules, ends[0], ends[1], protocol, port, blocks)
+
+
+def zones(region: str) -> list[str]:
+    """The availability zones of a region."""
+    return addressing.zones(region)
+
+
+def zone_id(zone: str) -> str:
+    """The id of an availability zone (``use1-az1``)."""
+    return addressing.zone_id(zone)
 
 
 def check_groups(

@@ -76,7 +76,7 @@ class Host:
                 await self._set_firewall(vpc_id, ruleset)
             case messages.SetNames(vpc_id=vpc_id, names=names):
                 if vpc_id in self._name_servers:
-                    self._name_servers[vpc_id][1].zone.records = names.records
+                    self._name_servers[vpc_id][1].zone.names = names
             case messages.ListNetworks():
                 return await self.list()
             case messages.Teardown():

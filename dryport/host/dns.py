@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +26,7 @@ import dns.reversename
 import dns.rrset
 
 from dryport.host import sockets
-from dryport.host.messages import Vpc
+from dryport.host.messages import Names, Vpc
 from dryport.host.ruleset import ENDPOINT, METADATA, RESOLVER
 
 _TTL = 60  # seconds
@@ -54,12 +55,17 @@ class Zone:
     def __init__(self, domain: str) -> None:
         self.domain = domain
         self.addresses: set[str] = set()  # private addresses of interfaces
-        self.records: dict[str, list[str]] = {}
+        self.names = Names()
 
-    def lookup(self, name: str) -> list[str] | None:
-        """The addresses of a name (lower case, no final dot); ``None``: not ours, []: ours, and there is none."""
-        if name in self.records:
-            return self.records[name]
+    def lookup(self, name: str, source: str = "") -> list[str] | None:
+        """The addresses of a name (lower case, no final dot), as an address is told that asks for it.
+
+        ``None``: not ours, []: ours, and there is none.
+        """
+        if name in self.names.records:
+            return self.names.records[name]
+        if name in self.names.nearest:
+            return _nearest(self.names.nearest[name], source)
         if name == "localhost":
             return ["127.0.0.1"]
         if name.endswith(".localhost"):
@@ -76,8 +82,8 @@ class Zone:
         """The private name of an interface's address."""
         return f"ip-{address.replace('.', '-')}.{self.domain}" if address in self.addresses else None
 
-    def answer(self, query: dns.message.Message) -> dns.message.Message | None:
-        """The answer to a well-formed query; ``None`` where others must be asked."""
+    def answer(self, query: dns.message.Message, source: str = "") -> dns.message.Message | None:
+        """The answer to a well-formed query from an address; ``None`` where others must be asked."""
         response = dns.message.make_response(query, recursion_available=True)
         if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
             response.set_rcode(dns.rcode.NOTIMP if query.question else dns.rcode.FORMERR)
@@ -85,7 +91,7 @@ class Zone:
         question = query.question[0]
         if question.rdtype == dns.rdatatype.PTR:
             return self._answer_pointer(question, response)
-        addresses = self.lookup(question.name.to_text(omit_final_dot=True).lower())
+        addresses = self.lookup(question.name.to_text(omit_final_dot=True).lower(), source)
         if addresses is None:
             return None
         if not addresses:
@@ -103,6 +109,14 @@ class Zone:
             return None
         response.answer.append(dns.rrset.from_text(question.name, _TTL, "IN", "PTR", f"{name}."))
         return response
+
+
+def _nearest(places: dict[str, list[str]], source: str) -> list[str]:
+    """The addresses of the block that an address lies in."""
+    for block, addresses in places.items():
+        if source and IPv4Address(source) in IPv4Network(block):
+            return addresses
+    return []
 
 
 class NameServer:
@@ -136,15 +150,15 @@ class NameServer:
             task.cancel()
         self._transports, self._servers = [], []
 
-    async def respond(self, data: bytes, limit: int) -> bytes | None:
-        """The answer to what came in, at most ``limit`` bytes; ``None`` where it deserves none."""
+    async def respond(self, data: bytes, limit: int, source: str = "") -> bytes | None:
+        """The answer to what came in from an address, at most ``limit`` bytes; ``None`` where it deserves none."""
         try:
             query = dns.message.from_wire(data)
         except dns.exception.DNSException:
             return _format_error(data)
         if query.flags & dns.flags.QR:
             return None
-        response = self.zone.answer(query)
+        response = self.zone.answer(query, source)
         if response is None:
             response = await self._forward(query)
         if query.edns >= 0:
@@ -173,7 +187,7 @@ class NameServer:
         """Answer a datagram without waiting."""
 
         async def reply() -> None:
-            answer = await self.respond(data, 512)
+            answer = await self.respond(data, 512, source[0])
             if answer is not None and not transport.is_closing():
                 transport.sendto(answer, source)
 
@@ -183,12 +197,13 @@ class NameServer:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Queries over one TCP connection, each with its length before it (RFC 1035, 4.2.2)."""
+        source = str(writer.get_extra_info("peername")[0])
         with contextlib.suppress(asyncio.IncompleteReadError, TimeoutError, ConnectionError):
             while True:
                 async with asyncio.timeout(_TCP_IDLE):
                     length = int.from_bytes(await reader.readexactly(2))
                     data = await reader.readexactly(length)
-                answer = await self.respond(data, 65_535)
+                answer = await self.respond(data, 65_535, source)
                 if answer is None:
                     break
                 writer.write(len(answer).to_bytes(2) + answer)

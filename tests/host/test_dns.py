@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dryport.host.dns import NameServer, Zone
+from dryport.host.messages import Names
 
 
 class Upstream(asyncio.DatagramProtocol):
@@ -87,7 +88,7 @@ async def test_the_next_resolver_is_asked_where_one_is_away(upstream: Any) -> No
 
 async def test_what_is_too_long_for_a_datagram_is_cut_and_says_so(upstream: Any) -> None:
     big = zone()
-    big.records = {"big.local": [f"10.0.{number // 250}.{number % 250}" for number in range(300)]}
+    big.names = Names(records={"big.local": [f"10.0.{number // 250}.{number % 250}" for number in range(300)]})
     server = NameServer(big, lambda: [upstream.at])
     short = await ask(server, "big.local.", limit=512)
     assert short.flags & dns.flags.TC and not short.answer
@@ -114,3 +115,11 @@ def test_garbage_neither_breaks_it_nor_is_forwarded(data: bytes) -> None:
 
     answer = asyncio.run(NameServer(zone(), upstreams).respond(data, 512))
     assert answer is None or answer[:2] == data[:2]
+
+
+def test_a_name_leads_to_what_is_nearest_to_the_asker() -> None:
+    made = zone()
+    made.names = Names(nearest={"fs.example": {"172.31.0.0/20": ["172.31.0.7"], "172.31.16.0/20": ["172.31.16.7"]}})
+    assert made.lookup("fs.example", "172.31.0.9") == ["172.31.0.7"]
+    assert made.lookup("fs.example", "172.31.20.9") == ["172.31.16.7"]
+    assert made.lookup("fs.example", "172.31.32.9") == [] and made.lookup("fs.example") == []

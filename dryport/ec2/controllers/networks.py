@@ -129,7 +129,7 @@ class Networks(Controller):
         reader = self.store.reader
         interfaces = reader.find(model.NETWORK_INTERFACES, "vpc", vpc.id)
         ruleset = rules_of(reader, vpc.id, interfaces)
-        names = names_of(vpc, interfaces)
+        names = names_of(vpc, interfaces, reader.find(model.SUBNETS, "vpc", vpc.id))
         present = [each for each in interfaces if each.device in ("wanted", "plugged")]
         told.plugged.intersection_update(each.id for each in interfaces)
         # A link that is there may be half made: only what was reported as plugged is taken as such.
@@ -248,12 +248,22 @@ def _prefix_lists(
     return {each.id: [entry.cidr for entry in each.entries] for each in found if each is not None}
 
 
-def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface]) -> Names:
-    """The names of public addresses, which lead to the private ones inside their VPC."""
+def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface], subnets: list[model.Subnet]) -> Names:
+    """The names of public addresses, which lead to the private ones inside their VPC, and those that interfaces have.
+
+    An interface's own names are known in its availability zone.
+    """
     if not vpc.enable_dns_hostnames:
         return Names()
     public = {each.public_ip: each.private_ip for each in interfaces if each.public_ip}
-    return Names(records={addressing.public_dns_name(key, vpc.region): [value] for key, value in public.items()})
+    nearest: dict[str, dict[str, list[str]]] = {}
+    for each in interfaces:
+        blocks = [net.cidr_block for net in subnets if net.availability_zone == each.availability_zone]
+        for name in each.names if each.device != "unplugging" else ():
+            for block in blocks:
+                nearest.setdefault(name, {}).setdefault(block, []).append(each.private_ip)
+    records = {addressing.public_dns_name(key, vpc.region): [value] for key, value in public.items()}
+    return Names(records=records, nearest=nearest)
 
 
 class Departures(Controller):

@@ -130,6 +130,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     requester_id: str = ""
     client_token: str = ""
     interface_type: str = "interface"  # interface, nat_gateway
+    names: list[str] = []  # by which the VPC's name server knows it in its zone, beside its private name
     source_dest_check: bool = True
     attachment_id: str | None = None
     instance_id: str = ""

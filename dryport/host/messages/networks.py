@@ -65,9 +65,13 @@ class Ruleset(Message, frozen=True, kw_only=True):
 
 
 class Names(Message, frozen=True, kw_only=True):
-    """A VPC's own names, lower case without a final dot, each with its IPv4 addresses."""
+    """A VPC's own names, lower case without a final dot, each with its IPv4 addresses.
+
+    A name of ``nearest`` has addresses by the blocks that are asked from (a subnet's); elsewhere it is not known.
+    """
 
     records: dict[str, list[str]] = {}
+    nearest: dict[str, dict[str, list[str]]] = {}
 
 
 class EnsureVpc(Message, frozen=True, kw_only=True, tag="ensure_vpc"):
