@@ -10,7 +10,7 @@ import contextlib
 import json
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from dryport.aws import arn
 from dryport.control.clock import SystemClock
 from dryport.control.config import DEFAULT_ACCOUNT, DEFAULT_REGION, Config
-from dryport.control.context import Context
+from dryport.control.context import Context, RoomMaker
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs import lifecycle
@@ -72,8 +72,11 @@ class Plugger:
 class Plane:
     """A control plane that can be ended at any instant and started again on what it left."""
 
-    def __init__(self, directory: Path, clock: Any = None, seed: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, clock: Any = None, seed: int | None = None, rooms: Sequence[RoomMaker] = ()
+    ) -> None:
         self.directory = directory
+        self._rooms = rooms  # besides ECS's
         self.port = free_port()
         self.config = Config(state_dir=directory, port=self.port)
         self.clock = clock or SystemClock()
@@ -90,16 +93,16 @@ class Plane:
     async def start(self) -> Plane:
         self.store = SqliteStore.open(self.directory / "control.db")
         context = Context(self.store, self.clock, self.random, self.config)
-        ecs = room(context)
+        rooms = [make(context) for make in (room, *self._rooms)]
         self.plugger = Plugger(self.store)
         key = next(iter(self.store.reader.find(CREDENTIALS, "account", DEFAULT_ACCOUNT)), None)
         self.key = key or await self.store.transact(
             lambda tx: credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT)
         )
         await self.store.transact(self._world)
-        loops: list[Any] = [*ecs.loops, self.plugger]
+        loops: list[Any] = [*(loop for each in rooms for loop in each.loops), self.plugger]
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
-        gateway = asyncio.create_task(Gateway(context, [ecs]).serve(["127.0.0.1"], self.port))
+        gateway = asyncio.create_task(Gateway(context, rooms).serve(["127.0.0.1"], self.port))
         self._tasks.append(gateway)
         await self._listening(gateway)
         return self
