@@ -7,12 +7,13 @@ is now and does the next right thing. Events only wake it: a lost, doubled or re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
+from dryport.control.agenda import Agenda
 from dryport.control.clock import Clock
 from dryport.store import Change, Store, Table
 
@@ -36,7 +37,7 @@ class Controller(ABC):
         self.clock = clock
         self._wanted: dict[str, None] = {}
         self._running: set[str] = set()
-        self._timers: dict[str, asyncio.Task[None]] = {}
+        self._agenda = Agenda(clock, self.enqueue)
         self._failures: dict[str, int] = {}
         self._wake = asyncio.Event()
 
@@ -57,9 +58,7 @@ class Controller(ABC):
 
     def enqueue(self, key: str) -> None:
         """Have a key looked at soon."""
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        self._agenda.drop(key)
         self._wanted[key] = None
         self._wake.set()
 
@@ -69,14 +68,15 @@ class Controller(ABC):
             for key in self.existing():
                 self.enqueue(key)
             group.create_task(self._follow(watch))
+            group.create_task(self._agenda.run())
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                ready = [key for key in self._wanted if key not in self._running]
-                for key in ready[: max(0, self.concurrency - len(self._running))]:
+                room = max(0, self.concurrency - len(self._running))
+                for key in list(islice((key for key in self._wanted if key not in self._running), room)):
                     del self._wanted[key]
                     self._running.add(key)
-                    group.create_task(self._attend(group, key))
+                    group.create_task(self._attend(key))
 
     async def _follow(self, watch: Any) -> None:
         async for changes in watch:
@@ -84,7 +84,7 @@ class Controller(ABC):
                 for key in self.keys(change):
                     self.enqueue(key)
 
-    async def _attend(self, group: asyncio.TaskGroup, key: str) -> None:
+    async def _attend(self, key: str) -> None:
         try:
             again = await self.reconcile(key)
             self._failures.pop(key, None)
@@ -96,10 +96,4 @@ class Controller(ABC):
             self._running.discard(key)
             self._wake.set()
         if again is not None and key not in self._wanted:
-            self._timers[key] = group.create_task(self._later(key, again))
-
-    async def _later(self, key: str, seconds: float) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.clock.sleep(seconds)
-            self._timers.pop(key, None)
-            self.enqueue(key)
+            self._agenda.set(key, again)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import string
 from random import Random
 
 from dryport.aws import arn
 from dryport.iam.model import CREDENTIALS, Credential
 from dryport.store import Reader, Transaction
 
-_KEY_ALPHABET = string.ascii_uppercase + "234567"
 SESSION_SECONDS = 6 * 3600.0  # what ECS gives the credentials of a task
 
 
 def _key_id(random: Random, prefix: str) -> str:
-    return prefix + "".join(random.choice(_KEY_ALPHABET) for _ in range(16))
+    return prefix + base64.b32encode(random.randbytes(10)).decode()
 
 
 def _secret(random: Random, octets: int) -> str:

@@ -27,10 +27,15 @@ log = logging.getLogger("dryport.ecs.tcs")
 
 
 class TaskMetrics(msgspec.Struct, frozen=True):
-    """A task's last metrics as its agent sent them (``containerMetrics``), and when, in seconds."""
+    """A task's last metrics, and when they came, in seconds. Kept as JSON, which is a fraction of its objects."""
 
     at: float
-    containers: list[Json]
+    encoded: bytes
+
+    @property
+    def containers(self) -> list[Json]:
+        """``containerMetrics`` as the agent sent them."""
+        return msgspec.json.decode(self.encoded, type=list[Json])
 
 
 class Telemetry:
@@ -90,8 +95,8 @@ class Telemetry:
         for each in _objects(message.get("taskMetrics")):
             task = self._store.reader.get(TASKS, str(each.get("taskArn")))
             if task and task.instance_arn == instance_arn and task.last_status != lifecycle.STOPPED:
-                containers = list(_objects(each.get("containerMetrics")))
-                self.metrics[task.arn] = TaskMetrics(self._clock.time(), containers)
+                encoded = msgspec.json.encode(list(_objects(each.get("containerMetrics"))))
+                self.metrics[task.arn] = TaskMetrics(self._clock.time(), encoded)
 
     async def _take_health(self, message: Mapping[str, Any], instance_arn: str) -> bool:
         reports = {str(each.get("taskArn")): _statuses(each) for each in _objects(message.get("tasks"))}

@@ -58,7 +58,7 @@ class TaskController(Controller):
             return (interface.owner,) if interface and interface.owner else ()
         if change.table.name == CONTAINER_INSTANCES.name:
             return self._tasks_concerned(change)
-        return (change.key,)
+        return (change.key,) if _decisive(change.old) != _decisive(change.new) else ()
 
     async def reconcile(self, key: str) -> float | None:
         task = self.store.reader.get(TASKS, key)
@@ -174,3 +174,11 @@ class TaskController(Controller):
         return HostView(
             registered=instance.status != "INACTIVE", ec2_instance_id=instance.ec2_instance_id, away_for=away_for
         )
+
+
+def _decisive(task: Task | None) -> tuple[object, ...] | None:
+    """What of a task a decision depends on and changes in its life: most changes are the agent's reports."""
+    if task is None:
+        return None
+    attachments = [(each.status, len(each.details)) for each in task.attachments]
+    return task.last_status, task.desired_status, task.instance_arn, attachments

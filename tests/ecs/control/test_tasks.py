@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs.acs.model import TASK_GRANTS
-from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
+from dryport.ecs.model import CONTAINER_INSTANCES
 from dryport.iam.model import CREDENTIALS
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
@@ -208,9 +208,10 @@ async def test_credentials_are_sent_to_an_agent_that_starts_and_renewed(plane: P
     def age(tx: Any) -> None:
         grant = tx.get(TASK_GRANTS, task_arn)
         tx.put(TASK_GRANTS, replace(grant, task=replace(grant.task, expires=plane.clock.time() + 60)))
-        tx.put(TASKS, replace(tx.get(TASKS, task_arn), version=99))
 
     await plane.store.transact(age)
+    await plane.restart()  # it looks at every task then
+    await fargate.connect()
     renewed = await plane.until(
         lambda: len(m := fargate.of_type("IAMRoleCredentialsMessage")) == 4 and m[2:], "renewed credentials"
     )
