@@ -50,6 +50,7 @@ STOPPED_BY_USER: Final = "Task stopped by user"
 ESSENTIAL_EXITED: Final = "Essential container in task exited"
 FAILED_TO_START: Final = "Task failed to start"
 FAILED_HEALTH_CHECKS: Final = "Task failed container health checks"
+HOST_STOPPED: Final = "Host EC2 (instance {instance}) stopped."
 HOST_TERMINATED: Final = "Host EC2 (instance {instance}) terminated."
 SPOT_INTERRUPTED: Final = "Your Spot Task was interrupted."
 

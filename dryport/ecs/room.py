@@ -5,6 +5,7 @@ from __future__ import annotations
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.api import SERVICE
+from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 
@@ -14,6 +15,11 @@ def room(context: Context) -> Room:
     hub = Hub(context)
     return Room(
         services=[SERVICE],
-        loops=[hub, TaskController(context), TaskDefinitionController(context.store, context.clock)],
+        loops=[
+            hub,
+            TaskController(context),
+            InstanceController(context.store, context.clock),
+            TaskDefinitionController(context.store, context.clock),
+        ],
         sockets={"/acs/ws": hub.acs, "/tcs/ws": hub.tcs},
     )

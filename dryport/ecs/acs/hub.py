@@ -109,8 +109,9 @@ class Hub:
         item = change.new if change.new is not None else change.old
         if change.table.name == CONTAINER_INSTANCES.name:
             session = self._sessions.get(change.key)
-            if session and (change.new is None or change.new.status == "INACTIVE"):
-                session.end()
+            instance = self._store.reader.get(CONTAINER_INSTANCES, change.key)
+            if session and session.connected and (instance is None or not instance.agent_connected):
+                session.end()  # somebody knows that the machine is gone, or wants it gone
             return
         task = item if change.table.name == TASKS.name else self._store.reader.get(TASKS, change.key)
         if task is None:

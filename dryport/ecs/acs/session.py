@@ -47,6 +47,7 @@ class Session:
         send_credentials: bool,
     ) -> None:
         self.instance_arn = instance_arn
+        self.connected = False  # noted in the store
         self._store = context.store
         self._clock = context.clock
         self._random = context.random
@@ -73,6 +74,7 @@ class Session:
         instance = await self._store.transact(self._connect)
         if instance is None:
             return
+        self.connected = True
         with contextlib.suppress(ConnectionError):
             await self._greet(instance)
             work = (self._listen(), self._speak(instance), self._beat(), self._ended.wait())
@@ -120,6 +122,8 @@ class Session:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._ended.is_set():
+                return  # what is wanted of an instance that was given up is no longer told
             dirty, self._dirty = self._dirty, {}
             frames: list[str] = []
             for task_arn in dirty:

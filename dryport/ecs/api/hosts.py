@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dryport.aws.errors import ServiceError
+from dryport.ec2.model import INSTANCES
 from dryport.ecs import attributes
+from dryport.ecs.controllers.instances import TERMINATED
 from dryport.ecs.model import Json
 from dryport.gateway.service import Call
 from dryport.ssm import published as ssm
@@ -32,7 +34,7 @@ def of_request(call: Call, request: Mapping[str, Any], *, hidden: bool) -> Host:
         return Host("FARGATE")
     if not document:
         return Host("EXTERNAL", _managed_instance(call))
-    return _ec2_instance(document)
+    return _ec2_instance(call, document)
 
 
 def _managed_instance(call: Call) -> str | None:
@@ -42,18 +44,24 @@ def _managed_instance(call: Call) -> str | None:
     return found.id if found is not None else None
 
 
-def _ec2_instance(document: str) -> Host:
+def _ec2_instance(call: Call, document: str) -> Host:
     try:
         identity = msgspec.json.decode(document, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError):
         raise not_valid() from None
+    instance = call.tx.get(INSTANCES, str(identity.get("instanceId")))
+    if instance is None or (instance.account, instance.region) != (call.account, call.region):
+        raise not_valid()
+    if instance.state == TERMINATED:
+        raise not_valid()
     built_in = {
-        "ecs.ami-id": identity.get("imageId"),
-        attributes.ZONE: identity.get("availabilityZone"),
-        attributes.INSTANCE_TYPE: identity.get("instanceType"),
+        "ecs.ami-id": instance.image_id,
+        attributes.ZONE: instance.availability_zone,
+        attributes.INSTANCE_TYPE: instance.instance_type,
+        attributes.VPC: instance.vpc_id,
+        attributes.SUBNET: instance.subnet_id,
     }
-    known = [{"name": name, "value": value} for name, value in built_in.items() if value]
-    return Host("EC2", identity.get("instanceId"), known)
+    return Host("EC2", instance.id, [{"name": name, "value": value} for name, value in built_in.items()])
 
 
 def not_valid() -> ServiceError:

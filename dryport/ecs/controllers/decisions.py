@@ -20,7 +20,7 @@ NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or i
 INTERFACE_TIMEOUT = "Timeout waiting for network interface provisioning to complete."
 INTERFACE_FAILED = "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: {error}"
 HOST_LOST = "The host that the task ran on is no longer available."
-DEREGISTERED = "The container instance was deregistered."
+DEREGISTERED = "Container instance deregistration forced by user"
 
 
 class InterfaceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,10 +31,15 @@ class InterfaceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
-    """The container instance of a task. ``away_for``: seconds without its agent, 0 while it is connected."""
+    """The container instance of a task.
+
+    ``away_for``: seconds without its agent, 0 while it is connected. ``ended``: how the EC2 instance under it has ended
+    (``stopped``, ``terminated``), ``None`` while it has not or where there is none.
+    """
 
     registered: bool
     ec2_instance_id: str | None = None
+    ended: str | None = None
     away_for: float = 0.0
 
 
@@ -164,7 +169,7 @@ def _keep(snapshot: Snapshot) -> Step:
 
 def _stop(snapshot: Snapshot) -> Step:
     task, host = snapshot.task, snapshot.host
-    if host is None or not host.registered or _given_up(task, host):
+    if host is None or not host.registered or host.ended or _given_up(task, host):
         return Abandon()
     if task.last_status == lifecycle.RUNNING:
         return Advance(lifecycle.DEACTIVATING)
@@ -194,9 +199,11 @@ def _host_lost(snapshot: Snapshot) -> Step | None:
         return None
     failed_to_start = lifecycle.is_before(task.last_status, lifecycle.RUNNING)
     code = lifecycle.TASK_FAILED_TO_START if failed_to_start else lifecycle.TERMINATION_NOTICE
+    if host is not None and host.ended:
+        reason = lifecycle.HOST_STOPPED if host.ended == "stopped" else lifecycle.HOST_TERMINATED
+        return Fail(code, reason.format(instance=host.ec2_instance_id))
     if host is None or not host.registered:
-        instance = host.ec2_instance_id if host else None
-        return Fail(code, lifecycle.HOST_TERMINATED.format(instance=instance) if instance else DEREGISTERED)
+        return Fail(code, DEREGISTERED)
     return Fail(code, HOST_LOST) if _given_up(task, host) else None
 
 

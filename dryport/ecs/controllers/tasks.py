@@ -8,7 +8,7 @@ from typing import Any
 from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2.model import NETWORK_INTERFACES
+from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
 from dryport.ecs import lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.controllers import steps
@@ -30,6 +30,7 @@ from dryport.ecs.controllers.decisions import (
     Wait,
     next_step,
 )
+from dryport.ecs.controllers.instances import ended
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.store import Change, Reader, Transaction
 
@@ -40,7 +41,7 @@ _MAX_STEPS = 16
 class TaskController(Controller):
     """Level-triggered: takes as many steps at once as the present state allows, in one transaction."""
 
-    tables = (TASKS, NETWORK_INTERFACES, CONTAINER_INSTANCES)
+    tables = (TASKS, NETWORK_INTERFACES, CONTAINER_INSTANCES, INSTANCES)
     concurrency = 256
 
     def __init__(self, context: Context) -> None:
@@ -58,6 +59,8 @@ class TaskController(Controller):
             return (interface.owner,) if interface and interface.owner else ()
         if change.table.name == CONTAINER_INSTANCES.name:
             return self._tasks_concerned(change)
+        if change.table.name == INSTANCES.name:
+            return self._tasks_of_machine(change)
         return (change.key,) if _decisive(change.old) != _decisive(change.new) else ()
 
     async def reconcile(self, key: str) -> float | None:
@@ -79,6 +82,12 @@ class TaskController(Controller):
         if new and new.capacity == "FARGATE" and new.agent_connected:
             keys += self.store.reader.keys(TASKS, "status", lifecycle.PROVISIONING)
         return keys
+
+    def _tasks_of_machine(self, change: Change[Instance]) -> Iterable[str]:
+        if change.old and change.new and change.old.state == change.new.state:
+            return ()
+        instances = self.store.reader.keys(CONTAINER_INSTANCES, "ec2_instance", change.key)
+        return [task for instance in instances for task in steps.unstopped_tasks(self.store.reader, instance)]
 
     async def _provision(self, key: str) -> None:
         """Try each of the task's subnets, in any order; where none has an interface to give, the task fails."""
@@ -172,7 +181,10 @@ class TaskController(Controller):
             # At least a moment, so that whoever is away is not taken for connected.
             away_for = max(0.001, now - self._away_since.setdefault(instance.arn, now))
         return HostView(
-            registered=instance.status != "INACTIVE", ec2_instance_id=instance.ec2_instance_id, away_for=away_for
+            registered=instance.status != "INACTIVE",
+            ec2_instance_id=instance.ec2_instance_id,
+            ended=ended(reader, instance),
+            away_for=away_for,
         )
 
 

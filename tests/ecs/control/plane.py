@@ -23,7 +23,7 @@ from dryport.control.clock import SystemClock
 from dryport.control.config import DEFAULT_ACCOUNT, DEFAULT_REGION, Config
 from dryport.control.context import Context, RoomMaker
 from dryport.ec2 import published as ec2
-from dryport.ec2.model import NETWORK_INTERFACES
+from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Attachment, Cluster, Container, Task, TaskDefinition
 from dryport.ecs.room import room
@@ -34,7 +34,6 @@ from dryport.store import StoreUnavailable
 from dryport.store.sqlite import SqliteStore
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
-EC2_INSTANCE = "i-0123456789abcdef0"
 ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
 
 
@@ -185,20 +184,44 @@ class Plane:
     def subnets(self) -> list[Any]:
         return ec2.default_subnets(self.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)
 
-    def ec2_instance(self, zone: str) -> dict[str, Any]:
-        """What the agent of an EC2 instance in this zone registers with."""
-        document = {
-            "instanceId": EC2_INSTANCE,
-            "instanceType": "t3.small",
-            "availabilityZone": zone,
-            "imageId": "ami-1",
-        }
+    async def ec2_instance(self, zone: str = "us-east-1a", **members: Any) -> dict[str, Any]:
+        """Have EC2 run an instance; what its agent registers with."""
+        subnet = next(each for each in self.subnets() if each.availability_zone == zone)
+        instance = Instance(
+            id=f"i-{self.random.getrandbits(68):017x}",
+            account=DEFAULT_ACCOUNT,
+            region=DEFAULT_REGION,
+            reservation_id="r-0",
+            launch_index=0,
+            image_id="ami-1",
+            source="",
+            architecture="x86_64",
+            root_device_name="/dev/xvda",
+            instance_type="t3.small",
+            core_count=1,
+            threads_per_core=2,
+            subnet_id=subnet.id,
+            vpc_id=subnet.vpc_id,
+            availability_zone=zone,
+            private_ip="172.31.0.9",
+            state="running",
+        )
+        instance = replace(instance, **members)
+        await self.store.transact(lambda tx: tx.put(INSTANCES, instance))
         names = ("ecs.capability.task-eni", "com.amazonaws.ecs.capability.docker-remote-api.1.18")
-        vpc = {"name": "ecs.vpc-id", "value": self.subnets()[0].vpc_id}
+        document = {"instanceId": instance.id, "accountId": instance.account, "region": instance.region}
         return {
             "instanceIdentityDocument": json.dumps(document),
-            "attributes": [*({"name": each} for each in names), vpc],
+            "attributes": [{"name": each} for each in names],
         }
+
+    async def ec2_state(self, instance_id: str, state: str) -> None:
+        """Have EC2 bring an instance into a state."""
+
+        def work(tx: Any) -> None:
+            tx.put(INSTANCES, replace(tx.get(INSTANCES, instance_id), state=state))
+
+        await self.store.transact(work)
 
     def definition(self, definition_arn: str) -> TaskDefinition | None:
         return self.store.reader.get(TASK_DEFINITIONS, definition_arn)

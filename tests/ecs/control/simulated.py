@@ -41,6 +41,8 @@ class SimulatedAgent:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.status: dict[str, str] = {}
         self.acknowledge = True
+        self.deaf = False  # nothing comes through, in or out
+        self._registration: dict[str, Any] = {}
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -56,6 +58,8 @@ class SimulatedAgent:
         return await self.client.call("ecs", operation, request, self.credentials)
 
     async def register(self, **more: Any) -> dict[str, Any]:
+        # The machine stays the same, whatever the agent forgets.
+        self._registration = more = more or self._registration
         request = {"cluster": self.cluster, "attributes": ATTRIBUTES, "totalResources": RESOURCES, **more}
         if self.arn:
             request["containerInstanceArn"] = self.arn
@@ -149,6 +153,8 @@ class SimulatedAgent:
         async for frame in socket:
             if frame.type != aiohttp.WSMsgType.TEXT:
                 break
+            if self.deaf:
+                continue
             received = json.loads(frame.data)
             self.received.append(received)
             await self._answer(received["type"], received["message"])

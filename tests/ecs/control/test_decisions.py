@@ -68,9 +68,14 @@ def test_next_step(task: Task, view: dict[str, Any], expected: str) -> None:
     assert type(step(task, **view)).__name__ == expected
 
 
-def test_a_terminated_instance_is_named() -> None:
-    gone = step(replace(RUNNING, launch_type="EC2"), host=HostView(registered=False, ec2_instance_id="i-1"))
-    assert gone == decisions.Fail("TerminationNotice", "Host EC2 (instance i-1) terminated.")
+@pytest.mark.parametrize("how", ["stopped", "terminated"])
+def test_an_instance_that_ended_is_named(how: str) -> None:
+    host = HostView(registered=True, ec2_instance_id="i-1", ended=how, away_for=1.0)
+    on_ec2 = replace(RUNNING, launch_type="EC2")
+    assert step(on_ec2, host=host) == decisions.Fail("TerminationNotice", f"Host EC2 (instance i-1) {how}.")
+    assert step(replace(on_ec2, desired_status="STOPPED"), host=host) == decisions.Abandon()
+    away = HostView(registered=True, ec2_instance_id="i-1", away_for=3600.0)
+    assert isinstance(step(on_ec2, host=away), decisions.Wait)  # it may come back
 
 
 def test_instructions() -> None:

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dryport.ec2.model import NETWORK_INTERFACES
-from dryport.ecs.model import TASKS
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
 from tests.ecs.control.conftest import MakeAgent
-from tests.ecs.control.plane import EC2_INSTANCE, Plane
+from tests.ecs.control.plane import Plane
 
 BRIDGE: dict[str, Any] = {
     "family": "bridge",
@@ -135,7 +135,7 @@ AWSVPC: dict[str, Any] = {
 
 async def test_an_awsvpc_task_on_an_instance(plane: Plane, agent: MakeAgent) -> None:
     plane.plugger.idle = True
-    host = await agent("demo", **plane.ec2_instance("us-east-1b"))
+    host = await agent("demo", **await plane.ec2_instance("us-east-1b"))
     await plane.until(lambda: host.received, "connected")
     await plane.api("register_task_definition", **AWSVPC)
     configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
@@ -147,7 +147,9 @@ async def test_an_awsvpc_task_on_an_instance(plane: Plane, agent: MakeAgent) -> 
     assert plane.task(task["taskArn"]).last_status == "PROVISIONING" and not host.of_type("PayloadMessage")
     reader = plane.store.reader
     (interface,) = reader.find(NETWORK_INTERFACES, "owner", task["taskArn"])
-    assert interface.namespace == f"dp{plane.config.id}-{EC2_INSTANCE}"
+    instance = reader.get(CONTAINER_INSTANCES, host.arn)
+    assert instance is not None
+    assert interface.namespace == f"dp{plane.config.id}-{instance.ec2_instance_id}"
     assert interface.availability_zone == "us-east-1b" and not interface.wants_public_ip
     (sent,) = attach["elasticNetworkInterfaces"]
     assert (sent["macAddress"], sent["ec2Id"]) == (interface.mac_address, interface.id)
@@ -170,7 +172,7 @@ async def test_an_awsvpc_task_on_an_instance(plane: Plane, agent: MakeAgent) -> 
 
 async def test_the_agent_reports_its_interface(plane: Plane, agent: MakeAgent) -> None:
     plane.plugger.idle = True
-    host = await agent("demo", obedient=False, **plane.ec2_instance("us-east-1a"))
+    host = await agent("demo", obedient=False, **await plane.ec2_instance("us-east-1a"))
     await plane.until(lambda: host.received, "connected")
     await plane.api("register_task_definition", **AWSVPC)
     configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
@@ -187,7 +189,7 @@ async def test_the_agent_reports_its_interface(plane: Plane, agent: MakeAgent) -
 
 async def test_an_interface_that_does_not_come_fails_the_task(plane: Plane, agent: MakeAgent) -> None:
     plane.plugger.broken = "no such VPC"
-    host = await agent("demo", **plane.ec2_instance("us-east-1a"))
+    host = await agent("demo", **await plane.ec2_instance("us-east-1a"))
     await plane.until(lambda: host.received, "connected")
     await plane.api("register_task_definition", **AWSVPC)
     configuration = {"awsvpcConfiguration": {"subnets": [each.id for each in plane.subnets()]}}
