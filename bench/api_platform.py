@@ -20,6 +20,7 @@ from dryport.control.context import Context
 from dryport.control.entropy import Entropy
 from dryport.gateway.server import Gateway
 from dryport.iam.credentials import create_root_key
+from dryport.platform.control_plane import GARBAGE
 from dryport.platform.rooms import furnish
 from dryport.store.sqlite import SqliteStore
 
@@ -36,6 +37,7 @@ async def serve(state: Path, port: int, ready: Path) -> None:
     gateway = Gateway(context, furnish(context))
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE)
     task = asyncio.create_task(gateway.serve(["127.0.0.1"], port))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await asyncio.gather(task, return_exceptions=True)
