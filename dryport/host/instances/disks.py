@@ -31,11 +31,9 @@ def make_from(file: Path, gib: int, image: Path) -> None:
     had = image.stat().st_size
     if size < had:
         raise ValueError(f"a root volume of {gib} GiB is smaller than its image, which has {had // GIB}")
-    unfinished = file.with_suffix(".copy")
-    blocks.copy(image, unfinished, size)
+    blocks.copy(image, file, size)
     if size > had:
-        blocks.run(["resize2fs", "-f", str(unfinished)])
-    unfinished.rename(file)
+        blocks.run(["resize2fs", "-f", str(file)])
 
 
 def await_unused(file: Path, timeout: float = 10.0) -> None:

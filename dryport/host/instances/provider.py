@@ -16,11 +16,11 @@ from pathlib import Path
 from dryport.control.config import Config
 from dryport.host import mounts
 from dryport.host.instances import boot, devices, disks, groups, network
+from dryport.host.instances.images import Images
 from dryport.host.instances.places import Place, Run, machine_boot, places
 from dryport.host.messages import Console, Instance, Instances, InstanceState
 from dryport.host.storage.volumes import Volumes
 
-BUILT_IN = ("ecs", "plain")
 _GRACE = 40.0  # seconds that an orderly shutdown may take
 _CONSOLE = 64 << 10  # bytes that are read of a console
 log = logging.getLogger("dryport.host")
@@ -32,6 +32,7 @@ class Provider:
     def __init__(self, config: Config, volumes: Volumes) -> None:
         self._volumes = volumes
         self._root = config.state_dir / "instances"
+        self._images = Images(config.state_dir / "images")
         self._prefix = f"dryport/{config.id}"
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watched: dict[str, int] = {}  # by instance: the pidfd of its init
@@ -41,6 +42,7 @@ class Provider:
 
     async def open(self) -> None:
         """Find what runs, and what ended while nobody looked."""
+        await asyncio.to_thread(self._images.open, self._root)
         for place in places(self._root):
             run = place.run()
             if run is not None and not run.ended_by and not self._watch(place, run):
@@ -103,15 +105,18 @@ class Provider:
         if place.run() is not None:
             network.clean(instance.namespace)
         network.set_up(instance.namespace, instance.interface)
-        if instance.image not in BUILT_IN:
-            raise LookupError(f"the machine image {instance.image} is not on this machine")
         if not place.disk.exists():
+            image, base = self._images.find(instance.image)
+            place.set_base(base)
             unfinished = place.disk.with_suffix(".new")
-            disks.make(unfinished, instance.root_gib, self._root / "templates")
+            if image is None:
+                disks.make(unfinished, instance.root_gib, self._root / "templates")
+            else:
+                disks.make_from(unfinished, instance.root_gib, image)
             unfinished.rename(place.disk)
         disks.await_unused(place.disk)
         groups.create(self.group(place.id), instance.vcpus, instance.memory, wanted)
-        return instance.image
+        return place.base()
 
     def _disks(self, instance: Instance) -> list[devices.Device]:
         """The block devices of its volumes."""
@@ -169,6 +174,15 @@ class Provider:
         for place in here:
             place.forget_run()
         await asyncio.to_thread(groups.delete_empty, self._prefix)
+
+    async def save_image(self, instance_id: str, image: str) -> None:
+        """Make a machine image of an instance. Raises LookupError, ValueError, OSError."""
+        async with self._locks[instance_id]:
+            await asyncio.to_thread(self._images.save, Place(self._root, instance_id), image)
+
+    async def delete_image(self, image: str) -> None:
+        """Remove a machine image. Raises ValueError, OSError."""
+        await asyncio.to_thread(self._images.delete, image)
 
     def list(self) -> Instances:
         """Every instance that there is."""

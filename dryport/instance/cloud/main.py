@@ -11,7 +11,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-from dryport.instance.cloud import identity, ssh, userdata
+from dryport.instance.cloud import forget, identity, ssh, userdata
 
 BOOT = "/run/dryport/boot.json"
 _SOCKET = "/run/dryport/init.sock"
@@ -24,6 +24,8 @@ def main() -> int:
     sys.path += boot["site"]
     home = _CLOUD / "instances" / boot["id"]
     first = not home.exists()
+    if first:
+        forget.forget()
     home.mkdir(parents=True, exist_ok=True)
     identity.write(boot)
     parts = userdata.read(boot["user_data"], home)

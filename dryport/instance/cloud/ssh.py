@@ -22,7 +22,9 @@ X11Forwarding no
 PrintMotd no
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
+Include /etc/ssh/sshd_config.d/*.conf
 """
+_ENVIRONMENT = Path("/etc/ssh/sshd_config.d/10-dryport.conf")
 
 
 def prepare(first: bool) -> bool:
@@ -32,7 +34,9 @@ def prepare(first: bool) -> bool:
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
     environment = " ".join(f'"{name}={value}"' for name, value in variables("/etc/environment").items())
     if not _SETTINGS.exists():
-        _SETTINGS.write_text(_TEXT + (f"SetEnv {environment}\n" if environment else ""))
+        _SETTINGS.write_text(_TEXT)
+    _ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
+    _ENVIRONMENT.write_text(f"SetEnv {environment}\n" if environment else "")
     if first or not _KEY.exists():
         for old in Path("/etc/ssh").glob("ssh_host_*"):
             old.unlink()
