@@ -11,7 +11,7 @@ _REMOVED = ("/var/log/cloud-init-output.log", "/etc/machine-id")
 
 
 def forget() -> None:
-    """Remove the state of cloud-init and of the agent, temporary files, the SSH server's keys. Doing it twice is fine."""
+    """Remove the state of cloud-init and of the agent, temporary files, the SSH server's keys. May be done again."""
     for directory in _EMPTIED:
         for entry in os.scandir(directory) if os.path.isdir(directory) else ():
             if entry.is_dir(follow_symlinks=False):
