@@ -38,7 +38,7 @@ def describe(reader: Reader, address: ElasticAddress) -> dict[str, Any]:
         "NetworkInterfaceOwnerId": interface.account,
         "PrivateIpAddress": interface.private_ip,
     }
-    return described
+    return described | ({"InstanceId": interface.instance_id} if interface.instance_id else {})
 
 
 @operation(
@@ -114,7 +114,7 @@ def release_address(call: Call, request: Request) -> Output:
     return None
 
 
-@operation("AssociateAddress", unsupported=("InstanceId",))
+@operation("AssociateAddress")
 def associate_address(call: Call, request: Request) -> Output:
     address = _find(call, request)
     interface = _target(call, request)
@@ -149,11 +149,17 @@ def associate_address(call: Call, request: Request) -> Output:
 
 
 def _target(call: Call, request: Request) -> NetworkInterface:
-    """The interface that is meant. Raises ServiceError."""
-    if "NetworkInterfaceId" not in request:
+    """The interface that is meant: the named one, or the instance's primary one. Raises ServiceError."""
+    if "NetworkInterfaceId" in request:
+        interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+        return interface
+    if "InstanceId" not in request:
         raise ServiceError("MissingParameter", "Either instance ID or network interface id must be specified")
-    interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
-    return interface
+    found = call.tx.find(model.NETWORK_INTERFACES, "instance", request["InstanceId"])
+    primary = next((each for each in found if each.device_index == 0 and each.account == call.account), None)
+    if primary is None:
+        raise ServiceError("InvalidInstanceID.NotFound", f"The instance ID '{request['InstanceId']}' does not exist")
+    return primary
 
 
 def _associate(call: Call, address: ElasticAddress, interface_id: str) -> str:
