@@ -122,8 +122,6 @@ class Session:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._ended.is_set():
-                return  # what is wanted of an instance that was given up is no longer told
             dirty, self._dirty = self._dirty, {}
             frames: list[str] = []
             for task_arn in dirty:
@@ -148,6 +146,9 @@ class Session:
             return self._credentials(task) if task.sent else []
         now = self._clock.time()
         if what is Instruction.STOP:
+            known = reader.get(CONTAINER_INSTANCES, self.instance_arn)
+            if known is None or known.status == "INACTIVE":
+                return []  # given up with its tasks; once it returns, the manifest ends what it runs
             definition = reader.get(TASK_DEFINITIONS, task.task_definition_arn)
             body = payload.stop(task, str(definition.revision) if definition else "0")
             return [messages.payload(instance, self._tell(task_arn, what), self._next_sequence(now), now, body)]

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import WSServerHandshakeError
+from yarl import URL
 
+from dryport.client.client import signature
 from dryport.ecs.model import CONTAINER_INSTANCES
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
@@ -217,6 +220,14 @@ async def test_who_may_open_a_socket(plane: Plane) -> None:
     with pytest.raises(WSServerHandshakeError) as refused:
         await real.connect()
     assert refused.value.status == 400
+    # AWS's agent waits an hour where it reads this.
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    url = URL(f"{plane.endpoint}/acs/ws?{urlencode(query)}", encoded=True)
+    signed = signature("GET", url, {"host": url.authority}, b"", real.credentials, "ecs", "us-east-1")
+    headers = {**upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **signed}
+    async with real.client.session.get(url, headers=headers) as answer:
+        assert answer.status == 400
+        assert "InactiveInstanceException" in await answer.json(content_type=None)
     await real.register()
     await real.connect()
     await plane.until(lambda: real.received, "heartbeat")
