@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
-
-from pyroute2 import NetlinkError
 
 from dryport.host import namespaces
 from dryport.host.rtnetlink import Rtnetlink
@@ -111,16 +108,6 @@ def set_up(mac: str, name: str, address_cidr: str, gateway: str, own: str = "") 
         netlink.add_address(link.number, address, int(length or "32"))
         netlink.set_link(link.number, up=True)
         netlink.set_default_route(link.number, gateway)
-
-
-@contextlib.contextmanager
-def already_there() -> Iterator[None]:
-    """Let pass that what was to be added exists."""
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
 
 
 def _netlink(groups: int = 0) -> socket.socket:

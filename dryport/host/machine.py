@@ -18,8 +18,7 @@ from typing import Any
 from pyroute2 import NetlinkError
 
 from dryport.control.config import Config
-from dryport.host.links import already_there
-from dryport.host.worker import Worker
+from dryport.host.worker import Worker, already_there
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _MACHINE_MAC = "02:64:70:00:00:01"

@@ -19,11 +19,10 @@ from pathlib import Path
 from pyroute2 import NetlinkError
 
 from dryport.host import namespaces, ruleset
-from dryport.host.links import already_there
 from dryport.host.machine import VPC_MAC, Machine
 from dryport.host.messages import Port, Ruleset, Vpc
 from dryport.host.nft import NftError
-from dryport.host.worker import Worker
+from dryport.host.worker import Worker, already_there
 
 _ROUTER_MAC = "02:64:70:00:00:03"  # of every far end: a gateway looks the same from each interface
 _MACHINE_MAC = "02:64:70:00:00:01"

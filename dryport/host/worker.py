@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, NetlinkError
 
 from dryport.host import namespaces
 from dryport.host.nft import Nft
@@ -57,3 +59,13 @@ class Worker:
 
         await self.run(leave)
         self._executor.shutdown(wait=True)
+
+
+@contextlib.contextmanager
+def already_there() -> Iterator[None]:
+    """Let pass that what was to be added exists."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dryport
 from dryport.host import mounts, namespaces
-from dryport.host.instances import groups, system
+from dryport.host.instances import bytecode, groups, system
 from dryport.host.instances.devices import Device, disk_name
 from dryport.host.instances.enter import Plan
 from dryport.host.instances.places import Place
@@ -20,22 +20,23 @@ from dryport.host.messages import Instance
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTER = Path(__file__).with_name("enter.py")
-_PACKAGE = Path(dryport.__file__).parent.resolve()
+PACKAGE = Path(dryport.__file__).parent.resolve()
 
 
 class BootFailed(Exception):
     """An instance's init did not come to run."""
 
 
-def plan(place: Place, instance: Instance, group: str, base: str, devices: list[Device]) -> Plan:
-    """What ``enter`` is to make."""
+def plan(place: Place, instance: Instance, group: str, base: str, devices: list[Device], compiled: Path) -> Plan:
+    """What ``enter`` is to make. ``compiled`` is where modules may be compiled to. Blocks."""
+    over = [str(compiled)] if bytecode.layer(PACKAGE, compiled) else []
     python = os.path.realpath(sys.executable)
     names = [disk_name(disk.device) for disk in instance.disks]
     return Plan(
         disk=str(place.disk),
         mount=str(place.directory / "mount"),
         layers={layer: system.layer_name(layer) for layer in system.layers()},
-        shared=system.dryport_paths(),
+        shared={path: over if path == str(PACKAGE) else [] for path in system.dryport_paths()},
         filesystems=str(place.filesystems),
         console=str(place.console),
         status=str(place.status),
@@ -58,8 +59,8 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
             "site": [path for path in sys.path if path.endswith("-packages")],
         },
         python=python,
-        package=str(_PACKAGE / "instance"),
-        argv=[python, "-I", "-S", str(_PACKAGE / "instance" / "init.py")],
+        package=str(PACKAGE / "instance"),
+        argv=[python, "-I", "-S", str(PACKAGE / "instance" / "init.py")],
         environment={
             "PATH": _PATH,
             "HOME": "/root",
@@ -67,7 +68,7 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
             "container": "dryport",
             "DRYPORT_BASE": base,
             "DRYPORT_PYTHON": str(_python()),
-            "DRYPORT_PACKAGES": str(_PACKAGE.parent),
+            "DRYPORT_PACKAGES": str(PACKAGE.parent),
             **instance.environment,
         },
     )

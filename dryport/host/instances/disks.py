@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -56,14 +55,18 @@ def _template(size: int, directory: Path) -> Path:
         if made.exists():
             return made
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for stale in directory.glob("*.ext4"):
-            if mark not in stale.name:
-                stale.unlink()
-        content = Path(tempfile.mkdtemp(prefix="root-", dir=directory))
-        try:
-            content.chmod(0o755)
-            system.lay_out(content)
-            blocks.ext4(made, size, *_FEATURES, "-d", str(content))
-        finally:
-            shutil.rmtree(content)
+        blocks.ext4(made, size, *_FEATURES, "-d", str(_content(mark, directory)))
     return made
+
+
+def _content(mark: str, directory: Path) -> Path:
+    """What a fresh root volume holds, laid out once; what is left of another one goes, with the volumes made of it."""
+    content = directory / f"root-{mark}"
+    if not content.exists():
+        for stale in (*directory.glob("*.ext4"), *directory.glob("root-*")):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+        unfinished = directory / "root-new"
+        unfinished.mkdir(mode=0o755)
+        system.lay_out(unfinished)
+        unfinished.rename(content)
+    return content

@@ -37,7 +37,7 @@ class Plan(TypedDict):
     disk: str
     mount: str
     layers: dict[str, str]  # the machine's directories, and where on the disk lies what is written over them
-    shared: list[str]  # directories that appear at the same path, to read
+    shared: dict[str, list[str]]  # directories that appear at the same path, to read, and what lies over them
     filesystems: str
     console: str
     status: str
@@ -103,17 +103,17 @@ def _mount_disk(plan: Plan) -> None:
     root = disk / "root"
     mounts.bind(root, root)
     for layer, name in plan["layers"].items():
-        over = disk / "layers" / name
-        for directory in (over / "upper", over / "work", root / layer.lstrip("/")):
+        written = disk / "layers" / name
+        for directory in (written / "upper", written / "work", root / layer.lstrip("/")):
             directory.mkdir(parents=True, exist_ok=True)
-        mounts.overlay([layer], over / "upper", over / "work", root / layer.lstrip("/"))
+        mounts.overlay([layer], written / "upper", written / "work", root / layer.lstrip("/"))
     # Not bound, but below an overlay that has no upper layer: nobody inside can make that writable.
     empty = disk / "empty"
     empty.mkdir(mode=0o755, exist_ok=True)
-    for path in plan["shared"]:
+    for path, over in plan["shared"].items():
         target = root / path.lstrip("/")
         target.mkdir(parents=True, exist_ok=True)
-        mounts.mount("dryport", target, "overlay", f"lowerdir={path}:{empty}")
+        mounts.mount("dryport", target, "overlay", f"lowerdir={':'.join([*over, path, str(empty)])}")
 
 
 def _become_init(plan: Plan, console: int, status: int) -> NoReturn:

@@ -93,7 +93,9 @@ class Provider:
         wanted = devices.gpus(instance.gpus)
         wanted += await asyncio.to_thread(self._disks, instance)
         base = await asyncio.to_thread(self._prepare, place, instance, wanted)
-        pid = await boot.boot(boot.plan(place, instance, self.group(instance.id), base, wanted))
+        compiled = self._root / "templates" / "compiled"
+        plan = await asyncio.to_thread(boot.plan, place, instance, self.group(instance.id), base, wanted, compiled)
+        pid = await boot.boot(plan)
         run = Run(boot=instance.boot, pid=pid, started=_started(pid), machine_boot=machine_boot())
         place.note(run)
         if not self._watch(place, run):

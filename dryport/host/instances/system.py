@@ -180,8 +180,14 @@ def _copy_settings(source: Path, target: Path, below: str = "") -> None:
         elif entry.is_dir():
             _copy_settings(source / entry.name, target / entry.name, f"{name}/")
         elif entry.is_file():
-            shutil.copy2(entry.path, target / entry.name)
+            _copy_file(entry.path, target / entry.name, status)
         os.chown(target / entry.name, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def _copy_file(source: str, target: Path, status: os.stat_result) -> None:
+    shutil.copyfile(source, target)
+    os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _write_accounts(root: Path) -> None:
