@@ -116,6 +116,9 @@ def start(source: Source) -> Json:
         found["availabilityZone"] = task.availability_zone  # what a container instance knows by itself
     if task.ephemeral_storage:
         found["ephemeralStorage"] = task.ephemeral_storage
+    gpus = [_gpu(gpu, container.name) for container in task.containers for gpu in container.gpu_ids]
+    if gpus:
+        found["associations"] = gpus
     if source.interface:
         found["elasticNetworkInterfaces"] = [interface_json(source.interface)]
     if source.task_role:
@@ -245,6 +248,10 @@ def _volume(volume: Mapping[str, Any]) -> Json:
         return {"name": volume["name"], "type": "efs", "efsVolumeConfiguration": volume["efsVolumeConfiguration"]}
     source = (volume.get("host") or {}).get("sourcePath") or ""
     return {"name": volume["name"], "type": "host", "host": {"sourcePath": source}}
+
+
+def _gpu(gpu_id: str, container: str) -> Json:
+    return {"type": "gpu", "name": gpu_id, "containers": [container], "content": {"encoding": "base64", "value": ""}}
 
 
 def _secrets(region: str, definition: Mapping[str, Any]) -> list[Json]:

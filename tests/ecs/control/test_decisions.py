@@ -12,7 +12,7 @@ from dryport.ecs.acs import docker_config, payload
 from dryport.ecs.acs.instructions import Instruction, confirmed_stops, instruction
 from dryport.ecs.controllers import decisions
 from dryport.ecs.controllers.decisions import HostView, InterfaceView, Snapshot, next_step
-from dryport.ecs.model import Attachment, Task, TaskDefinition
+from dryport.ecs.model import Attachment, Container, Task, TaskDefinition
 
 CONNECTED = HostView(registered=True)
 TASK = Task(
@@ -195,3 +195,20 @@ def test_the_log_mode_of_the_account_holds_where_a_container_says_nothing(
     message = payload.start(payload.Source(task, definition, "http://e"))
     host_config = json.loads(message["containers"][0]["dockerConfig"]["hostConfig"])
     assert host_config["LogConfig"]["Config"].get("mode") == sent
+
+
+def test_gpus_are_associated_with_their_containers() -> None:
+    containers = [{"name": name, "image": "busybox"} for name in ("one", "two")]
+    definition = TaskDefinition(
+        arn="d", family="f", revision=1, account="0", region="us-east-1", body={"containerDefinitions": containers}
+    )
+    given = {"one": ["GPU-1"], "two": ["GPU-2", "GPU-3"]}
+    task = replace(
+        TASK, containers=[Container(arn=n, name=n, image="busybox", gpu_ids=ids) for n, ids in given.items()]
+    )
+    sent = payload.start(payload.Source(task, definition, "http://e"))["associations"]
+    assert [(each["type"], each["name"], each["containers"]) for each in sent] == [
+        ("gpu", "GPU-1", ["one"]),
+        ("gpu", "GPU-2", ["two"]),
+        ("gpu", "GPU-3", ["two"]),
+    ]
