@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from dryport.agent import ec2
 from dryport.client import Credentials
 
 
 class NoCredentials(Exception):
-    """Neither the file nor the environment holds an access key."""
+    """Neither the file nor the environment holds an access key, and this is no EC2 instance with a role."""
 
 
 class _KeyFile(msgspec.Struct):
@@ -26,6 +27,7 @@ class Identity:
 
     def __init__(self, credentials_file: Path | None) -> None:
         self._file = credentials_file
+        self.instance = ec2.Instance() if credentials_file is None and not _in_environment() else None
         self._stamp: tuple[float, int] | None = None
         self._key: Credentials | None = None
         self.cluster = ""
@@ -34,6 +36,11 @@ class Identity:
 
     def credentials(self) -> Credentials:
         """The agent's access key now. Raises NoCredentials."""
+        if self.instance is not None:
+            try:
+                return self.instance.credentials()
+            except ec2.NotThere as error:
+                raise NoCredentials(f"no --credentials, no key in the environment, no role: {error}") from error
         if self._file is None:
             return _from_environment()
         try:
@@ -63,8 +70,10 @@ def _read(file: Path) -> Credentials:
     return Credentials(key.access_key_id, key.secret_access_key, key.session_token)
 
 
+def _in_environment() -> bool:
+    return bool(os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"))
+
+
 def _from_environment() -> Credentials:
-    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
-    if not key or not secret:
-        raise NoCredentials("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, nor --credentials")
+    key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     return Credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN") or None)

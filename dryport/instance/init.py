@@ -110,7 +110,7 @@ class Init:
 
     def _is_ready(self) -> bool:
         agent = self._services.get("ecs")
-        return not self._cloud and self._docker_answers and (agent is None or bool(agent.pid) or not agent.wanted)
+        return not self._cloud and self._docker_answers and (agent is None or bool(agent.began) or not agent.wanted)
 
     def _rest(self) -> float:
         """How long nothing is due."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _FIRST_DELAY, _LAST_DELAY, _STEADY = 0.1, 10.0, 30.0  # seconds
 _ENVIRONMENT = ("/etc/environment",)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-REFUSED = 5  # the agent's exit status where the control plane will not have it: again would be of no use
+REFUSED = 5  # the agent's exit status where it has no role or the control plane will not have it
+_REFUSED_DELAY = 60.0  # seconds: a role may come yet
 
 
 class Service:
@@ -46,7 +47,7 @@ class Service:
         self._environment = environment or {}
         self._settings = settings
         self._delay = _FIRST_DELAY
-        self._began = 0.0
+        self.began = 0.0  # when it was last started, 0 if never
         self._restarting = False
 
     @property
@@ -78,19 +79,19 @@ class Service:
             setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
         )
         os.close(null)
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         return ""
 
     def ended(self, status: int) -> None:
         """Note that it has ended; it starts again after a while if it is wanted."""
-        if time.monotonic() - self._began > _STEADY or self._restarting:
+        if time.monotonic() - self.began > _STEADY or self._restarting:
             self._delay = _FIRST_DELAY
         self.pid, self.status = 0, status
         self.due = 0.0 if self._restarting else time.monotonic() + self._delay
         self._restarting = False
         self._delay = min(_LAST_DELAY, self._delay * 2)
         if status == REFUSED:
-            self.wanted = False
+            self.due = time.monotonic() + _REFUSED_DELAY
 
     def command(self, verb: str) -> None:
         """Do what ``systemctl start``, ``stop`` or ``restart`` ask for."""
@@ -119,6 +120,7 @@ def services(base: str) -> dict[str, Service]:
                 [
                     *(os.environ["DRYPORT_PYTHON"], "-m", "dryport.agent.main"),
                     *("--runtime", "docker", "--state-dir", "/var/lib/ecs/data"),
+                    *("--cpu", os.environ["DRYPORT_CPU"], "--memory", os.environ["DRYPORT_MEMORY"]),
                 ],
                 environment={"PYTHONPATH": os.environ["DRYPORT_PACKAGES"], "PYTHONUNBUFFERED": "1"},
                 settings=(*_ENVIRONMENT, "/etc/ecs/ecs.config"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dryport.agent.ec2 import NotThere
 from dryport.agent.identity import Identity
 from dryport.agent.settings import Settings
 from dryport.agent.state import State
@@ -137,6 +138,13 @@ class Registration:
             "instanceIdentityDocument": "",
             "instanceIdentityDocumentSignature": "",
         }
+        if self._identity.instance is not None:
+            try:
+                document, signature = self._identity.instance.identity()
+            except NotThere as error:
+                raise Unreachable(str(error)) from error
+            request["instanceIdentityDocument"] = document
+            request["instanceIdentityDocumentSignature"] = signature
         if self._arn and self._cluster in ("", settings.cluster):
             request["containerInstanceArn"] = self._arn
         else:

@@ -19,6 +19,8 @@ from dryport.host.instances.places import Place
 from dryport.host.messages import Instance
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What Linux says that it has of an instance type's memory: about so much, as its kernel needs some itself.
+_OFFERED = 0.95
 _ENTER = Path(__file__).with_name("enter.py")
 PACKAGE = Path(dryport.__file__).parent.resolve()
 
@@ -67,6 +69,8 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
             "LANG": "C.UTF-8",
             "container": "dryport",
             "DRYPORT_BASE": base,
+            "DRYPORT_CPU": str(round(instance.vcpus * 1024)),
+            "DRYPORT_MEMORY": str(round(instance.memory * _OFFERED)),
             "DRYPORT_PYTHON": str(_python()),
             "DRYPORT_PACKAGES": str(PACKAGE.parent),
             **instance.environment,
