@@ -14,6 +14,7 @@ import pytest
 from dryport.host import blocks, namespaces
 from dryport.host.client import HostClient, HostError
 from dryport.host.messages import Group, Metadata, Ruleset
+from dryport.platform import leftovers
 from tests.host.conftest import Daemon
 from tests.host.machines import VPC, Machine, make_vpc
 
@@ -48,6 +49,14 @@ def traces(daemon: Daemon, machine: Machine) -> str:
     found += [str(each) for each in Path("/sys/fs/cgroup").glob(f"**/dryport/{daemon.config.id}/{machine.id}")]
     directory = daemon.config.state_dir / "instances" / machine.id
     return "\n".join(found + ([str(directory)] if directory.exists() else []))
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended may not have been reaped yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 async def test_an_instance_is_a_host_of_its_own(make: Callable[..., Machine], daemon: Daemon) -> None:
@@ -206,6 +215,23 @@ async def test_instances_outlive_the_driver(make: Callable[..., Machine], daemon
         assert not (await ended)[stays.id].running
     finally:
         await make_vpc(client)
+
+
+async def test_the_end_of_a_dryport_leaves_nothing_but_disks(
+    make: Callable[..., Machine], daemon: Daemon, client: HostClient
+) -> None:
+    machine = make()
+    state = await machine.boot()
+    daemon.kill()
+    await client.lost.wait()
+    await asyncio.to_thread(leftovers.clear, daemon.config)
+    assert not lives(state.pid)
+    disk = daemon.config.state_dir / "instances" / machine.id / "root.ext4"
+    assert traces(daemon, machine) == str(disk.parent) and disk.exists()
+    daemon.start()
+    await make_vpc(client)
+    assert (await machine.state()).boot == 0
+    assert (await machine.boot()).boot == 1
 
 
 async def test_an_image_is_made_of_an_instance(make: Callable[..., Machine], client: HostClient) -> None:
