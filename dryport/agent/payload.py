@@ -182,12 +182,61 @@ class HostVolume(Wire, frozen=True, kw_only=True):
     source_path: str | None = ""
 
 
+class PosixUser(Wire, frozen=True, kw_only=True):
+    """Who everything through an access point is done as."""
+
+    uid: int
+    gid: int
+    secondary_gids: list[int] = []
+
+
+class CreationInfo(Wire, frozen=True, kw_only=True):
+    """What an access point's root directory is made with; ``permissions`` is octal."""
+
+    owner_uid: int
+    owner_gid: int
+    permissions: str
+
+
+class AccessPoint(Wire, frozen=True, kw_only=True):
+    """Dryport's own member: what AWS's file servers know of an access point, this agent has to be told."""
+
+    path: str = "/"
+    posix_user: PosixUser | None = None
+    creation_info: CreationInfo | None = None
+
+
+class EfsAuthorization(Wire, frozen=True, kw_only=True):
+    access_point_id: str = ""
+    iam: str = ""
+
+
+class EfsVolume(Wire, frozen=True, kw_only=True):
+    """A file system, or its directory ``root_directory``, or what an access point shows of it."""
+
+    file_system_id: str
+    root_directory: str = "/"
+    authorization_config: EfsAuthorization | None = None
+    access_point: AccessPoint | None = msgspec.field(default=None, name="dryportAccessPoint")
+
+    @property
+    def path(self) -> str:
+        """The directory that is mounted."""
+        return self.access_point.path if self.access_point else self.root_directory
+
+    @property
+    def user(self) -> PosixUser | None:
+        """Who everything is done as, where that is not who does it."""
+        return self.access_point.posix_user if self.access_point else None
+
+
 class Volume(Wire, frozen=True, kw_only=True):
     """A volume of the task; an empty ``source_path`` is a new directory that lives as long as the task."""
 
     name: str
     type: str | None = "host"
     host: HostVolume | None = None
+    efs_volume_configuration: EfsVolume | None = None
 
 
 class EphemeralStorage(Wire, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str = "docker"  # containerd, docker
     runtime_address: Path | None = None  # the daemon's socket; None: Docker's usual one
     runtime_root: Path | None = None  # containerd's directory of registry hosts
+    file_systems: Path = Path("/run/dryport/filesystems")  # where the control plane has EFS file systems mounted
     region: str = "us-east-1"
     credentials_file: Path | None = None
     managed_identity: Path | None = None  # of a machine that joined by an activation
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", choices=["containerd", "docker"])
     parser.add_argument("--runtime-address", help="the runtime's socket")
     parser.add_argument("--runtime-root", help="containerd's directory of registry hosts")
+    parser.add_argument("--file-systems", help="where EFS file systems are, by their ids")
     parser.add_argument("--region", help="AWS region (AWS_DEFAULT_REGION)")
     parser.add_argument("--credentials", dest="credentials_file", help="JSON file with the agent's access key")
     parser.add_argument("--managed-identity", help="JSON file with the identity that an activation gave")

@@ -145,6 +145,12 @@ def network_interface(reader: Reader, interface_id: str) -> NetworkInterface | N
     return found if found is not None and found.device != "unplugging" else None
 
 
+def primary_interface(reader: Reader, instance_id: str) -> NetworkInterface | None:
+    """The primary interface of an instance that is there."""
+    found = reader.find(model.NETWORK_INTERFACES, "instance", instance_id)
+    return next((each for each in found if each.device_index == 0 and each.device != "unplugging"), None)
+
+
 def set_groups(tx: Transaction, interface_id: str, group_ids: list[str]) -> None:
     """Give an interface other groups. Raises LookupError where there is none, and what ``check_groups`` raises."""
     found = network_interface(tx, interface_id)

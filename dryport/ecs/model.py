@@ -126,6 +126,7 @@ class Task(Record, frozen=True, kw_only=True):
     # Inside only:
     resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
+    file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
 
 class ContainerInstance(Record, frozen=True, kw_only=True):
@@ -149,6 +150,17 @@ class ContainerInstance(Record, frozen=True, kw_only=True):
     client_token: str | None = None
     tags: list[Json] = []
     manifest_timeline: int = 0
+
+
+class InstanceMount(Record, frozen=True, kw_only=True):
+    """A file system that is mounted on an EC2 instance, or is to be, for tasks there."""
+
+    instance_id: str
+    file_system_id: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.instance_id}/{self.file_system_id}"
 
 
 class InstanceHealth(Record, frozen=True, kw_only=True):
@@ -228,6 +240,7 @@ CONTAINER_INSTANCES = Table(
         "connected": lambda i: "yes" if i.agent_connected else None,
     },
 )
+INSTANCE_MOUNTS = Table("ecs.instance_mount", InstanceMount, key=lambda m: m.key)
 INSTANCE_HEALTH = Table("ecs.instance_health", InstanceHealth, key=lambda h: h.instance_arn)
 ACCOUNT_SETTINGS = Table(
     "ecs.account_setting",

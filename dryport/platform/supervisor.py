@@ -29,7 +29,7 @@ class AlreadyRunning(Exception):
 def _prepare(state_dir: Path) -> None:
     state_dir.mkdir(parents=True, exist_ok=True)
     state_dir.chmod(0o711)  # containers' users pass through to their volumes; the rest is closed below
-    for name, mode in {"run": 0o700, "log": 0o700, "agent": 0o700}.items():
+    for name, mode in {"run": 0o700, "log": 0o700, "agent": 0o700, "filesystems": 0o700}.items():
         (state_dir / name).mkdir(exist_ok=True)
         (state_dir / name).chmod(mode)
 
@@ -76,6 +76,7 @@ def _children(config: Config) -> dict[str, Child]:
                 *("--state-dir", str(leftovers.agent_dir(config)), "--runtime", "containerd"),
                 *("--runtime-address", str(containerd.socket(config.state_dir))),
                 *("--runtime-root", str(containerd.registries(config.state_dir))),
+                *("--file-systems", str(config.state_dir / "filesystems")),
                 *("--credentials", str(credentials.agent_key_path(config.state_dir))),
             ],
         ),

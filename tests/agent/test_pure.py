@@ -275,7 +275,7 @@ def test_volumes_from_follows_chains() -> None:
         ],
     }
     task = decode_task(msgspec.json.encode(shape))
-    found = spec.mounts(task, (task.containers or [])[2], {"v": "/host/v"})
+    found = spec.mounts(task, (task.containers or [])[2], spec.Surroundings(volumes={"v": "/host/v"}))
     assert [(m.target, m.source, m.read_only) for m in found] == [("/v", "/host/v", True)]
 
 

@@ -58,6 +58,8 @@ def capabilities(settings: Settings) -> list[dict[str, str]]:
     names = [*_CAPABILITIES, *(f"com.amazonaws.ecs.capability.logging-driver.{driver}" for driver in drivers)]
     if settings.runtime == "containerd":
         names += ["ecs.capability.task-eni", "ecs.capability.task-eni-block-instance-metadata"]
+    if settings.file_systems.is_dir():
+        names += ["ecs.capability.efs", "ecs.capability.efsAuth"]
     if not settings.disable_privileged:
         names.append("com.amazonaws.ecs.capability.privileged-container")
     machine = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -51,7 +51,9 @@ def refusal(task: Task, *, docker: bool) -> str:
         if task.fargate and host_config.get("Privileged"):
             return f"container {name}: privileged containers are not supported on Fargate"
     for volume in task.volumes or ():
-        if volume.type not in (None, "", "host"):
+        if volume.type == "efs" and volume.efs_volume_configuration is None:
+            return f"volume {volume.name}: it names no file system"
+        if volume.type not in (None, "", "host", "efs"):
             return f"volume {volume.name}: volumes of type {volume.type} are not supported"
     if docker and task.awsvpc:
         return "network mode awsvpc needs the containerd runtime"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import accept, events
+from dryport.agent.engine import accept, events, file_systems
 from dryport.agent.engine.actor import TaskActor
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.messages import ContainerExited, Observed, Stop
@@ -84,6 +84,8 @@ class Engine:
     # Taking up what was there
 
     async def _recover(self) -> None:
+        here = {record.payload.id for record in self._records.values()}
+        await asyncio.to_thread(file_systems.sweep, self._host.settings, here)
         states = await self._host.patiently(self._host.runtime.containers)
         for record in self._records.values():
             self._run(record, {s.id: s for s in states})

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import envfile, secrets
+from dryport.agent.engine import envfile, file_systems, secrets
 from dryport.agent.engine.errors import RESOURCE, TaskFailure, because
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.network import directory_of
@@ -96,20 +96,24 @@ def _local(host: Host, task: Task) -> None:
     for directory in map(Path, volumes(host, task).values()):
         if directory.is_relative_to(own):  # a volume with a source path is the host's affair
             directory.mkdir(parents=True, mode=0o755, exist_ok=True)
+    file_systems.prepare(host.settings, task)
 
 
 def volumes(host: Host, task: Task) -> dict[str, str]:
     """The host's directory of each of the task's volumes; one without a source path lives as long as the task."""
     own = directory_of(host.settings, task.id) / "volumes"
+    shared = {name: str(file_systems.place(host.settings, task.id, name)) for name in file_systems.volumes(task)}
     return {
         volume.name: (volume.host.source_path if volume.host else "") or str(own / volume.name)
         for volume in task.volumes or ()
-    }
+    } | shared
 
 
 def surroundings(host: Host, record: TaskRecord, container: Container, found: Provisioned) -> Surroundings:
     """What one container gets from its task and host. Raises msgspec.DecodeError for a malformed configuration."""
     task, state = record.payload, record.containers[container.name]
+    shared = file_systems.volumes(task)
+    volumes_of_host = [each for each in task.volumes or () if each.name not in shared]
     interfaces = task.elastic_network_interfaces or []
     files = host.network.files(task.id, interfaces[0], container) if record.namespace else []
     log_config: dict[str, Any] = container.host_config().get("LogConfig") or {}
@@ -120,7 +124,8 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
         network=f"/run/netns/{record.namespace}" if record.namespace else "",
         cgroup_parent=f"/{cgroup}" if (cgroup := cgroup_of(host, task)) else "",
         volumes=volumes(host, task),
-        own=frozenset(v.name for v in task.volumes or () if v.host is None or not v.host.source_path),
+        own=frozenset(v.name for v in volumes_of_host if v.host is None or not v.host.source_path),
+        users=file_systems.users(task),
         files=files,
         hostname=interfaces[0].private_dns_name if record.namespace else "",
         ids={name: c.id for name, c in record.containers.items()},
@@ -183,6 +188,7 @@ async def release(host: Host, record: TaskRecord) -> None:
     await host.metadata.end(record.arn)
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])
+    await asyncio.to_thread(file_systems.release, host.settings, record.payload.id)
     if path := cgroup_of(host, record.payload):
         with contextlib.suppress(TimeoutError, OSError):
             await asyncio.to_thread(cgroups.delete, path)

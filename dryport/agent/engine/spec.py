@@ -13,7 +13,7 @@ import msgspec
 
 from dryport.agent.model import ContainerRecord
 from dryport.agent.payload import Container, Task
-from dryport.agent.runtime import ContainerSpec, Image, Mount, Resources, Ulimit
+from dryport.agent.runtime import ContainerSpec, Image, Mount, Resources, Ulimit, User
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
@@ -37,6 +37,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     cgroup_parent: str = ""
     volumes: dict[str, str] = {}
     own: frozenset[str] = frozenset()
+    users: dict[str, User] = {}  # as whom volumes are used, where that is given
     files: list[Mount] = []  # resolv.conf, hosts, hostname
     hostname: str = ""
     ids: dict[str, str] = {}  # the task's other containers, by name
@@ -70,7 +71,7 @@ def build(
         user=str(config.get("User") or image.user),
         hostname=str(config.get("Hostname") or around.hostname),
         labels=labels(task, container.name, config),
-        mounts=[*around.files, *mounts(task, container, around.volumes, around.own), *tmpfs(host)],
+        mounts=[*around.files, *mounts(task, container, around), *tmpfs(host)],
         ulimits=ulimits(host, fargate=task.fargate),
         resources=resources(container, host, around.cgroup_parent),
         read_only_root=bool(host.get("ReadonlyRootfs")),
@@ -122,9 +123,7 @@ def labels(task: Task, name: str, config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def mounts(
-    task: Task, container: Container, volumes: Mapping[str, str], own: frozenset[str] = frozenset()
-) -> list[Mount]:
+def mounts(task: Task, container: Container, around: Surroundings) -> list[Mount]:
     """The container's mounts, and by ``volumesFrom`` those of others (whose own ``volumesFrom`` count too)."""
     definitions = {c.name: c for c in task.containers or ()}
     found: dict[str, Mount] = {}
@@ -135,13 +134,14 @@ def mounts(
             if inherited.source_container in definitions and inherited.source_container not in seen:
                 collect(inherited.source_container, read_only or bool(inherited.read_only), seen | {name})
         for point in source.mount_points or ():
-            if point.source_volume not in volumes:
+            if point.source_volume not in around.volumes:
                 raise SpecError(f"volume {point.source_volume} is not one of the task's")
             found[point.container_path] = Mount(
                 target=point.container_path,
-                source=volumes[point.source_volume],
+                source=around.volumes[point.source_volume],
                 read_only=read_only or bool(point.read_only),
-                fill=point.source_volume in own,
+                fill=point.source_volume in around.own,
+                as_user=around.users.get(point.source_volume),
             )
 
     collect(container.name, False, frozenset({container.name}))

@@ -18,6 +18,7 @@ from dryport.agent.runtime.interface import (
     Runtime,
     RuntimeFailure,
     Ulimit,
+    User,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Runtime",
     "RuntimeFailure",
     "Ulimit",
+    "User",
 ]

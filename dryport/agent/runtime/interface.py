@@ -59,10 +59,19 @@ class Image(Data, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
+class User(Data, frozen=True, kw_only=True):
+    """A user of a file system, by numbers."""
+
+    uid: int
+    gid: int
+    secondary_gids: list[int] = []
+
+
 class Mount(Data, frozen=True, kw_only=True):
     """A directory or file of the host, or with ``kind`` "tmpfs" memory, inside the container.
 
     ``fill``: an empty directory gets owner, mode and files of what the image has at ``target`` (containerd only).
+    ``as_user``: what the container's own user does there is done as that one, and nobody else may write.
     """
 
     target: str
@@ -72,6 +81,7 @@ class Mount(Data, frozen=True, kw_only=True):
     options: list[str] = []
     size: int | None = None  # tmpfs
     fill: bool = False
+    as_user: User | None = None
 
 
 class Ulimit(Data, frozen=True, kw_only=True):

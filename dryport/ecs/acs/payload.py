@@ -59,6 +59,7 @@ class Source(NamedTuple):
     task_role: Credentials | None = None
     execution_role: Credentials | None = None
     interface: Interface | None = None
+    access_points: Mapping[str, Json] = {}  # what the agent is told of those that the volumes name, by their ids
 
 
 def credentials_json(credentials: Credentials) -> Json:
@@ -101,7 +102,7 @@ def start(source: Source) -> Json:
         "networkMode": network_mode(source.definition),
         "launchType": task.launch_type,
         "taskDefinitionAccountId": source.definition.account,
-        "volumes": [_volume(volume) for volume in body.get("volumes") or ()],
+        "volumes": [_volume(volume, source.access_points) for volume in body.get("volumes") or ()],
         "containers": [_container(source, container) for container in body["containerDefinitions"]],
     }
     cpu, memory = cpu_units(task.cpu), memory_mib(task.memory)
@@ -237,15 +238,18 @@ def _port(port: Mapping[str, Any]) -> Json:
     return {"containerPort": port["containerPort"], "hostPort": port.get("hostPort") or 0, **found}
 
 
-def _volume(volume: Mapping[str, Any]) -> Json:
+def _volume(volume: Mapping[str, Any], access_points: Mapping[str, Json]) -> Json:
     if volume.get("dockerVolumeConfiguration"):
         return {
             "name": volume["name"],
             "type": "docker",
             "dockerVolumeConfiguration": volume["dockerVolumeConfiguration"],
         }
-    if volume.get("efsVolumeConfiguration"):
-        return {"name": volume["name"], "type": "efs", "efsVolumeConfiguration": volume["efsVolumeConfiguration"]}
+    efs = volume.get("efsVolumeConfiguration")
+    if efs:
+        point = access_points.get(efs.get("authorizationConfig", {}).get("accessPointId", ""))
+        more = {"dryportAccessPoint": point} if point is not None else {}
+        return {"name": volume["name"], "type": "efs", "efsVolumeConfiguration": {**efs, **more}}
     source = (volume.get("host") or {}).get("sourcePath") or ""
     return {"name": volume["name"], "type": "host", "host": {"sourcePath": source}}
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dryport.aws import arn
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES
+from dryport.ecs import file_systems
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
 from dryport.ecs.acs.payload import Credentials, Interface, Source
 from dryport.ecs.model import TASK_DEFINITIONS, Attachment, Task
@@ -30,7 +31,8 @@ def source_of(reader: Reader, task: Task, endpoint: str) -> Source | None:
     keys = keys_of(reader, task.arn)
     if definition is None or keys is None:
         return None
-    return Source(task, definition, endpoint, keys.task, keys.execution, _interface(reader, task))
+    points = file_systems.access_points(reader, definition.body)
+    return Source(task, definition, endpoint, keys.task, keys.execution, _interface(reader, task), points)
 
 
 def keys_of(reader: Reader, task_arn: str) -> RoleKeys | None:

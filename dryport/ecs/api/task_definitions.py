@@ -32,7 +32,6 @@ _STATUSES = ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS")
         "containerDefinitions.resourceRequirements.sharingStrategy",
         "volumes.configuredAtLaunch",
         "volumes.dockerVolumeConfiguration",
-        "volumes.efsVolumeConfiguration",
         "volumes.s3filesVolumeConfiguration",
         "volumes.fsxWindowsFileServerVolumeConfiguration",
     ),

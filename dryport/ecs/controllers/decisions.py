@@ -19,6 +19,10 @@ RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 INTERFACE_TIMEOUT = "Timeout waiting for network interface provisioning to complete."
 INTERFACE_FAILED = "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: {error}"
+MOUNT_TIMEOUT = (
+    "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: the instance of the task "
+    "does not mount them in time."
+)
 HOST_LOST = "The host that the task ran on is no longer available."
 DEREGISTERED = "Container instance deregistration forced by user"
 
@@ -47,7 +51,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that the decision depends on.
 
     ``host`` is the task's own, ``capacity`` whether any Fargate host is connected; ``granted``: its roles' sessions
-    are issued, until ``credentials_expire``; ``owns_interface``: some interface still exists for it.
+    are issued, until ``credentials_expire``; ``mount_refusal``: why it may not mount the file systems that it wants.
     """
 
     task: Task
@@ -57,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     granted: bool = False
     credentials_expire: float | None = None
     interface: InterfaceView | None = None
+    mount_refusal: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -79,6 +84,10 @@ class Grant(Step, frozen=True):
 
 class Connect(Step, frozen=True):
     """The interface is there: say so, and go on to PENDING."""
+
+
+class Mount(Step, frozen=True):
+    """Have the task's file systems mounted where it runs."""
 
 
 class Fail(Step, frozen=True):
@@ -158,6 +167,13 @@ def _plug(snapshot: Snapshot) -> Step:
 
 def _keep(snapshot: Snapshot) -> Step:
     deadlines = []
+    if snapshot.task.file_systems == "wanted":
+        refusal = snapshot.mount_refusal
+        return Fail(lifecycle.TASK_FAILED_TO_START, refusal) if refusal else Mount()
+    if snapshot.task.file_systems == "mounting":
+        deadlines.append(DEVICE_WAIT - (snapshot.now - snapshot.task.created_at))
+        if deadlines[0] <= 0:
+            return Fail(lifecycle.TASK_FAILED_TO_START, MOUNT_TIMEOUT)
     if snapshot.credentials_expire is not None:
         renew_in = snapshot.credentials_expire - RENEW_BEFORE - snapshot.now
         if renew_in <= 0:

@@ -11,12 +11,13 @@ from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import uuid4
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES, NetworkInterface
-from dryport.ecs import attributes, lifecycle
+from dryport.ecs import attributes, file_systems, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
 from dryport.ecs.acs.sources import detail, interface_attachment
 from dryport.ecs.controllers import decisions
 from dryport.ecs.model import (
     CONTAINER_INSTANCES,
+    INSTANCE_MOUNTS,
     TASK_DEFINITIONS,
     TASKS,
     Attachment,
@@ -91,7 +92,9 @@ def interface_details(interface: NetworkInterface) -> list[Json]:
 
 
 def grant(tx: Transaction, random: Random, task: Task, now: float) -> Task:
-    """Issue sessions of the task's roles, and store both."""
+    """Issue sessions of the task's roles, note whether it has file systems to mount, and store all of it."""
+    if file_systems.of_task(tx, task):
+        task = replace(task, file_systems="wanted")
     granted = TaskGrant(
         task_arn=task.arn,
         task=_issue(tx, random, task, "task", now),
@@ -142,6 +145,14 @@ def place(tx: Transaction, random: Random, task: Task, now: float) -> None:
         connectivity_at=task.connectivity_at or now,
     )
     grant(tx, random, lifecycle.advance(task, lifecycle.PENDING, now), now)
+
+
+def mount(tx: Transaction, task: Task) -> None:
+    """Have the task's file systems mounted on its instance; on Fargate they are where its agent is."""
+    wanted = file_systems.mounts(tx, task)
+    for each in wanted:
+        tx.put(INSTANCE_MOUNTS, each)
+    tx.put(TASKS, replace(task, file_systems="mounting" if wanted else "mounted"))
 
 
 def abandon(tx: Transaction, task: Task, now: float) -> None:

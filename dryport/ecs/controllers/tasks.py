@@ -9,7 +9,7 @@ from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
-from dryport.ecs import lifecycle
+from dryport.ecs import file_systems, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.controllers import steps
 from dryport.ecs.controllers.decisions import (
@@ -22,6 +22,7 @@ from dryport.ecs.controllers.decisions import (
     Grant,
     HostView,
     InterfaceView,
+    Mount,
     Provision,
     Release,
     Renew,
@@ -139,6 +140,8 @@ class TaskController(Controller):
                 steps.place(tx, self._random, task, now)
             case Connect():
                 steps.connect(tx, task, now)
+            case Mount():
+                steps.mount(tx, task)
             case Fail(code, reason):
                 tx.put(TASKS, lifecycle.request_stop(task, code, reason, now))
             case Advance(status):
@@ -167,6 +170,7 @@ class TaskController(Controller):
             granted=grant is not None,
             credentials_expire=grant.expires if grant else None,
             interface=InterfaceView(device=interface.device, error=interface.device_error) if interface else None,
+            mount_refusal=file_systems.refusal(reader, task) if task.file_systems == "wanted" else "",
         )
 
     def _host(self, reader: Reader, instance_arn: str | None) -> HostView | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from dryport.agent.runtime import identities
 from dryport.agent.runtime.cgroups import Cgroups
 from dryport.agent.runtime.containerd import k8s_log, rootfs, volumes
 from dryport.agent.runtime.containerd.conmon import Runc
@@ -170,6 +171,10 @@ class Launcher:
         image = record.unpacked.image
         root = await rootfs.prepare(container.home, record.layers, record.spec.root_size)
         spec = _with_files(container)
+        if any(mount.as_user is not None for mount in spec.mounts):
+            identity = users.of_image(spec.user or image.user, root)
+            await asyncio.to_thread(identities.prepare, container.id, spec.mounts, identity)
+            spec = msgspec.structs.replace(spec, mounts=identities.located(container.id, spec.mounts))
         if image.volumes or any(mount.fill for mount in spec.mounts):
             mounts = await asyncio.to_thread(volumes.prepare, container.home, root, spec.mounts, image.volumes)
             spec = msgspec.structs.replace(spec, mounts=mounts)
@@ -193,9 +198,11 @@ class Launcher:
                 shm = str(self._joined(spec.ipc_mode).home / rootfs.SHM)
             case _:
                 shm = rootfs.shared_memory(container.home, spec.resources.shm_size)
+        identity = users.of_image(user, root)
+        given = identities.groups(spec.mounts).values()  # for file systems that it uses as another user
         return oci.Surroundings(
             root=str(root),
-            identity=users.of_image(user, root),
+            identity=msgspec.structs.replace(identity, additional=[*identity.additional, *given]),
             network="" if spec.network == "none" else self._namespace(spec.network, "net"),
             pid=self._namespace(spec.pid_mode, "pid"),
             ipc="" if spec.ipc_mode in ("none", "private", "shareable") else self._namespace(spec.ipc_mode, "ipc"),

@@ -15,7 +15,7 @@ from typing import Any
 from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
-from dryport.agent.runtime import pull_errors
+from dryport.agent.runtime import identities, pull_errors
 from dryport.agent.runtime.docker import logs
 from dryport.agent.runtime.docker.connection import AWAY, Connection, failures
 from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, network_bindings
@@ -32,10 +32,12 @@ from dryport.agent.runtime.interface import (
     RegistryAuth,
     RuntimeFailure,
 )
+from dryport.agent.runtime.oci import users
 from dryport.agent.runtime.processes import session
 from dryport.agent.runtime.pulls import SharedPulls
 
 OUTPUT_LIMIT = 4096  # bytes of a command's output that are kept
+_LARGEST_FILE = 4 << 20  # bytes that are read of a container's passwd and group
 _RETRY = 0.5  # seconds between attempts to hear events while the daemon is away
 _STATUSES = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
 
@@ -79,13 +81,15 @@ class DockerRuntime:
         try:
             await self._connection.docker.containers.create(body, name=spec.id)
         except DockerError as error:
-            if error.status == 409 and await self.inspect(spec.id) is not None:
-                return
-            raise RuntimeFailure(
-                "CannotCreateContainerError", f"Error response from daemon: {error.message}"
-            ) from error
+            if error.status != 409 or await self.inspect(spec.id) is None:
+                message = f"Error response from daemon: {error.message}"
+                raise RuntimeFailure("CannotCreateContainerError", message) from error
         except AWAY as error:
             raise RuntimeFailure("DockerTimeoutError", f"Could not reach the Docker daemon: {error}") from error
+        if any(mount.as_user is not None for mount in spec.mounts):
+            passwd, group = [await self._read(spec.id, f"/etc/{name}") for name in ("passwd", "group")]
+            identity = users.resolve(spec.user, passwd, group)
+            await asyncio.to_thread(identities.prepare, spec.id, spec.mounts, identity)
 
     async def start(self, id: str) -> ContainerState:
         """See ``Runtime``."""
@@ -203,6 +207,15 @@ class DockerRuntime:
 
     def _container(self, id: str) -> DockerContainer:
         return self._connection.docker.containers.container(id)
+
+    async def _read(self, id: str, path: str) -> str:
+        """A file of a container that may not run yet; "" where there is none."""
+        with suppress(DockerError):
+            archive = await self._container(id).get_archive(path)
+            member = archive.next()
+            file = archive.extractfile(member) if member is not None and member.isfile() else None
+            return file.read(_LARGEST_FILE).decode(errors="replace") if file is not None else ""
+        return ""
 
     async def _show(self, id: str) -> dict[str, Any] | None:
         """What Docker knows of one of our containers; another's of the same name is none."""

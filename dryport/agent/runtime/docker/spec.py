@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dryport.agent.runtime import identities
 from dryport.agent.runtime.interface import ContainerSpec, Mount, RuntimeFailure
 
 ID_LABEL = "dryport.container"
@@ -49,13 +50,14 @@ def host_config(spec: ContainerSpec, ports: dict[str, list[dict[str, str]]]) -> 
         "PidMode": spec.pid_mode,
         "IpcMode": spec.ipc_mode or "shareable",  # so that others can join it, as with the other runtime
         "PortBindings": ports,
-        "Binds": [_bind(mount) for mount in spec.mounts if mount.kind == "bind"],
+        "Binds": [_bind(mount) for mount in identities.located(spec.id, spec.mounts) if mount.kind == "bind"],
         "Tmpfs": {mount.target: _tmpfs(mount) for mount in spec.mounts if mount.kind == "tmpfs"},
         "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in spec.ulimits],
         "CgroupParent": wanted.cgroup_parent,
         "ReadonlyRootfs": spec.read_only_root,
         "Privileged": spec.privileged,
         "Init": spec.init,
+        "GroupAdd": [str(number) for number in identities.groups(spec.mounts).values()],
         "CapAdd": spec.add_capabilities,
         "CapDrop": spec.drop_capabilities,
         "Devices": [_device(device) for device in spec.devices],
