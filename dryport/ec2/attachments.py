@@ -105,3 +105,11 @@ def released(interface: NetworkInterface) -> NetworkInterface:
         device="detached",
         device_error="",
     )
+
+
+def status(interface: NetworkInterface, instance: Instance | None) -> str:
+    """How far an attachment is: attaching, attached or detaching. One of a stopped instance is attached."""
+    if interface.device == "detaching":
+        return "detaching"
+    coming = instance is not None and instance.state in ("pending", "running")
+    return "attaching" if interface.device == "wanted" or (interface.device == "detached" and coming) else "attached"

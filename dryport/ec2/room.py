@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ec2 import public_parameters
-from dryport.ec2.api import SERVICE
+from dryport.ec2.api import with_driver
 from dryport.ec2.controllers.ends import Ends
 from dryport.ec2.controllers.instances import Instances
 from dryport.ec2.controllers.metadata import InstanceMetadata
@@ -22,4 +22,4 @@ def room(context: Context) -> Room:
     metadata = InstanceMetadata(context, driver)
     instances = Instances(context, driver, metadata)
     loops = (networks, departures, convergence, metadata, instances, Ends(context, driver, metadata))
-    return Room(services=(SERVICE,), loops=loops)
+    return Room(services=(with_driver(driver),), loops=loops)

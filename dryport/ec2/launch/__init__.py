@@ -10,7 +10,7 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import images, instance_types, lifecycle, model, profiles
+from dryport.ec2 import images, lifecycle, model, profiles
 from dryport.ec2.instance_types import InstanceType
 from dryport.ec2.launch import disks, network, options
 from dryport.ec2.launch.caller import Caller
@@ -83,7 +83,7 @@ def _digest(request: Request) -> str:
 
 def _count(tx: Reader, caller: Caller, request: Request, template: Instance, cards: list[network.Card]) -> int:
     """How many to launch: as many as there is room for, of ``MaxCount``. Raises ServiceError below ``MinCount``."""
-    least, most = request["MinCount"], request["MaxCount"]
+    least, most = int(request["MinCount"]), int(request["MaxCount"])
     if least < 1 or most < 1 or least > most or most > _MOST:
         wrong, value = ("minCount", least) if not 1 <= least <= most else ("maxCount", most)
         raise ServiceError(
@@ -105,13 +105,13 @@ def _count(tx: Reader, caller: Caller, request: Request, template: Instance, car
             "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
         )
     room = network.most(tx, cards)
-    if room < least and room != 1:
+    if room < least:
         raise ServiceError(
             "InsufficientFreeAddressesInSubnet",
             f"There are not enough free addresses in subnet '{cards[0].subnet.id}' to satisfy the requested number of "
             "instances.",
         )
-    return max(least, min(most, left, room))
+    return min(most, left, room)
 
 
 def _used(reader: Reader, caller: Caller) -> int:

@@ -20,7 +20,7 @@ Request = dict[str, Any]
 class Card(NamedTuple):
     """An interface to be: a new one in a subnet, or one that exists."""
 
-    index: int
+    device_index: int
     subnet: Subnet
     existing: NetworkInterface | None = None
     group_ids: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def plan(reader: Reader, random: Random, caller: Caller, request: Request, kind:
 def _one(reader: Reader, random: Random, caller: Caller, request: Request) -> Card:
     subnet = _subnet(reader, random, caller, request.get("SubnetId"), request)
     return Card(
-        index=0,
+        device_index=0,
         subnet=subnet,
         group_ids=_groups(reader, caller, request, subnet),
         private_ip=request.get("PrivateIpAddress"),
@@ -129,9 +129,7 @@ def _groups(reader: Reader, caller: Caller, request: Request, subnet: Subnet) ->
     return tuple(found)
 
 
-def _several(
-    reader: Reader, random: Random, caller: Caller, request: Request, listed: list[Request]
-) -> list[Card]:
+def _several(reader: Reader, random: Random, caller: Caller, request: Request, listed: list[Request]) -> list[Card]:
     for member, called in (
         ("SubnetId", "subnet ID"),
         ("SecurityGroupIds", "security groups"),
@@ -158,12 +156,10 @@ def _several(
         )
     alone = len(listed) == 1
     cards = [_card(reader, random, caller, request, each, alone=alone) for each in listed]
-    return sorted(cards, key=lambda card: card.index)
+    return sorted(cards, key=lambda card: card.device_index)
 
 
-def _card(
-    reader: Reader, random: Random, caller: Caller, request: Request, given: Request, *, alone: bool
-) -> Card:
+def _card(reader: Reader, random: Random, caller: Caller, request: Request, given: Request, *, alone: bool) -> Card:
     if given.get("NetworkCardIndex", 0) != 0:
         raise ServiceError(
             "InvalidParameterValue", f"Network card index {given['NetworkCardIndex']} exceeds the limit."
@@ -176,7 +172,7 @@ def _card(
     index = given["DeviceIndex"]
     public = given.get("AssociatePublicIpAddress", subnet.map_public_ip_on_launch and alone)
     return Card(
-        index=index,
+        device_index=index,
         subnet=subnet,
         group_ids=tuple(given.get("Groups", [])),
         private_ip=private_ip(given, "RunInstances"),
@@ -220,7 +216,7 @@ def _existing(reader: Reader, caller: Caller, given: Request) -> Card:
     if interface.attachment_id is not None or interface.device != "detached":
         raise ServiceError("InvalidNetworkInterface.InUse", f"Interface: [{interface_id}] in use.")
     return Card(
-        index=given["DeviceIndex"],
+        device_index=given["DeviceIndex"],
         subnet=subnet,
         existing=interface,
         description=interface.description,
@@ -274,7 +270,7 @@ def _interface(
         random,
         replace(interface, wants_public_ip=card.public),
         instance_id,
-        index=card.index,
+        index=card.device_index,
         delete_on_termination=card.delete_on_termination,
         now=now,
     )

@@ -26,6 +26,7 @@ _ONLY: dict[tuple[str, str], tuple[Any, ...]] = {
     ("NetworkPerformanceOptions", "BandwidthWeighting"): ("default",),
     ("CapacityReservationSpecification", "CapacityReservationPreference"): ("open", "none"),
     ("InstanceMarketOptions", "MarketType"): ("on-demand",),
+    ("Monitoring", "Enabled"): (False,),
 }
 
 

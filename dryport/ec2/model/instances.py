@@ -77,7 +77,7 @@ class Instance(Resource, frozen=True, kw_only=True):
     capacity_preference: str = "open"
     auto_recovery: bool = True
     client_token: str = ""
-    requester_id: str = ""
+    request_digest: str = ""  # of the launch that had this token
 
     @property
     def vcpus(self) -> int:
