@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
-from dryport.host.messages import Disk, Names, Networks, Port, Ruleset, Vpc
+from dryport.host.messages import (
+    Console,
+    Disk,
+    Instance,
+    InstanceState,
+    Metadata,
+    Names,
+    Networks,
+    Port,
+    Ruleset,
+    Vpc,
+)
 
 
 class NetworkDriver(Protocol):
@@ -51,6 +63,48 @@ class NetworkDriver(Protocol):
 
     async def close(self) -> None:
         """Let go of the other side."""
+        ...
+
+
+class InstanceDriver(Protocol):
+    """Makes instances real. Every verb is idempotent and raises ``host.client.HostError``.
+
+    ``epoch`` and ``lost`` are as in ``NetworkDriver``.
+    """
+
+    epoch: int
+    lost: asyncio.Event
+
+    async def connect(self) -> None:
+        """Reach the other side. Raises HostUnavailable."""
+        ...
+
+    async def ensure_instance(self, instance: Instance) -> None:
+        """Have an instance run, booting it anew where its ``boot`` is a higher one; done once its init runs."""
+        ...
+
+    async def stop_instance(self, instance_id: str, *, force: bool = False) -> None:
+        """Shut an instance down, by force at once or after a while; its disk stays, its network namespace goes."""
+        ...
+
+    async def delete_instance(self, instance_id: str) -> None:
+        """Remove an instance with its disk and its network namespace."""
+        ...
+
+    async def instances(self) -> dict[str, InstanceState]:
+        """The instances that are really there, by id."""
+        ...
+
+    async def await_end(self, running: Sequence[str]) -> dict[str, InstanceState]:
+        """The instances, once one of those named no longer runs."""
+        ...
+
+    async def console(self, instance_id: str) -> Console:
+        """The last of an instance's console."""
+        ...
+
+    async def set_metadata(self, vpc_id: str, instances: dict[str, Metadata]) -> None:
+        """Have a VPC's metadata service know exactly these instances."""
         ...
 
 

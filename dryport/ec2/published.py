@@ -62,6 +62,19 @@ def default_security_group(reader: Reader, vpc_id: str) -> SecurityGroup | None:
     return next(iter(reader.find(model.SECURITY_GROUPS, "name", f"{vpc_id}/default")), None)
 
 
+def free_addresses(reader: Reader, subnet: Subnet) -> int:
+    """How many addresses of a subnet are free."""
+    return addressing.usable_addresses(subnet.cidr_block) - reader.count(model.NETWORK_INTERFACES, "subnet", subnet.id)
+
+
+def interface(reader: Reader, account: str, region: str, interface_id: str) -> NetworkInterface | None:
+    """A network interface of this account and region that has not been deleted."""
+    found = reader.get(model.NETWORK_INTERFACES, interface_id)
+    if found is None or (found.account, found.region) != (account, region) or found.device == "unplugging":
+        return None
+    return found
+
+
 def gateway_address(subnet: Subnet) -> str:
     """The address of a subnet's router."""
     return addressing.gateway(subnet.cidr_block)

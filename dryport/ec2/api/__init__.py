@@ -5,8 +5,15 @@ from dryport.ec2.api import (
     gateways,
     groups,
     images,
+    instance_attributes,
+    instance_options,
+    instance_profiles,
+    instance_status,
     instance_types,
+    instances,
+    interface_attachments,
     interfaces,
+    key_pairs,
     launch_templates,
     nat_gateways,
     prefix_lists,
@@ -19,6 +26,8 @@ from dryport.ec2.api import (
     vpcs,
 )
 from dryport.ec2.api.service import SERVICE
+from dryport.ec2.drivers import InstanceDriver
+from dryport.gateway.service import Service
 
 __all__ = [
     "SERVICE",
@@ -26,8 +35,15 @@ __all__ = [
     "gateways",
     "groups",
     "images",
+    "instance_attributes",
+    "instance_options",
+    "instance_profiles",
+    "instance_status",
     "instance_types",
+    "instances",
+    "interface_attachments",
     "interfaces",
+    "key_pairs",
     "launch_templates",
     "nat_gateways",
     "prefix_lists",
@@ -38,4 +54,13 @@ __all__ = [
     "surroundings",
     "tags",
     "vpcs",
+    "with_driver",
 ]
+
+
+def with_driver(driver: InstanceDriver) -> Service:
+    """The whole service: ``SERVICE``, and what the host driver has to be asked for."""
+    made = Service("ec2")
+    made.operations |= SERVICE.operations
+    instance_status.register(made, driver)
+    return made

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, model, published
+from dryport.ec2 import addressing, attachments, model, published
 from dryport.ec2.api import filters
-from dryport.ec2.api.service import Request, get, new_tags, operation, select, tag_list
+from dryport.ec2.api.service import Request, get, get_instance, new_tags, operation, select, tag_list
 from dryport.ec2.model import ElasticAddress, NetworkInterface
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
@@ -32,6 +32,8 @@ def describe(reader: Reader, address: ElasticAddress) -> dict[str, Any]:
     interface = reader.get(model.NETWORK_INTERFACES, address.interface_id) if address.interface_id else None
     if interface is None:
         return described
+    if interface.instance_id:
+        described["InstanceId"] = interface.instance_id
     described |= {
         "AssociationId": address.association_id,
         "NetworkInterfaceId": interface.id,
@@ -149,17 +151,30 @@ def associate_address(call: Call, request: Request) -> Output:
 
 
 def _target(call: Call, request: Request) -> NetworkInterface:
-    """The interface that is meant: the named one, or the instance's primary one. Raises ServiceError."""
+    """The interface that is meant: by its id, or an instance's only one. Raises ServiceError."""
     if "NetworkInterfaceId" in request:
         interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+        if request.get("InstanceId", interface.instance_id) != interface.instance_id:
+            raise ServiceError(
+                "InvalidParameterCombination",
+                "You may specify either the instance ID or the network interface ID, but not both in the same call",
+            )
         return interface
     if "InstanceId" not in request:
         raise ServiceError("MissingParameter", "Either instance ID or network interface id must be specified")
-    found = call.tx.find(model.NETWORK_INTERFACES, "instance", request["InstanceId"])
-    primary = next((each for each in found if each.device_index == 0 and each.account == call.account), None)
-    if primary is None:
-        raise ServiceError("InvalidInstanceID.NotFound", f"The instance ID '{request['InstanceId']}' does not exist")
-    return primary
+    instance = get_instance(call, request["InstanceId"])
+    found = attachments.of_instance(call.tx, instance.id)
+    if not found:
+        raise ServiceError(
+            "InvalidInstanceID", f"The instance '{instance.id}' is not in a valid state for this operation."
+        )
+    if len(found) > 1:
+        raise ServiceError(
+            "InvalidInstanceID",
+            f"There are multiple interfaces attached to instance '{instance.id}'. Please specify an interface ID for "
+            "the operation instead.",
+        )
+    return found[0]
 
 
 def _associate(call: Call, address: ElasticAddress, interface_id: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -40,8 +40,30 @@ def apply(request: Request, items: list[T], fields: Fields[T]) -> list[T]:
 def _tag_reader(name: str, fields: Fields[T]) -> Callable[[T], Values] | None:
     if name.startswith("tag:") and "tag-key" in fields:
         key = name[4:]
-        return lambda item: [item.tags[key]] if isinstance(item, Resource) and key in item.tags else []
+        return lambda item: [value for name, value in getattr(item, "tags", {}).items() if name == key]
     return None
+
+
+def at(path: str) -> Callable[[Any], Values]:
+    """A reader of the values at a dotted path of a description, through lists."""
+    parts = path.split(".")
+
+    def values(described: Any, depth: int = 0) -> Iterator[Any]:
+        if isinstance(described, list):
+            for each in described:
+                yield from values(each, depth)
+        elif depth == len(parts):
+            yield described
+        elif parts[depth] in described:
+            yield from values(described[parts[depth]], depth + 1)
+
+    return lambda described: list(values(described))
+
+
+def moment(seconds: float) -> str:
+    """A time as filters compare it: text, in milliseconds."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def _any_match(patterns: list[re.Pattern[str]], values: Values) -> bool:

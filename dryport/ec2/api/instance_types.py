@@ -14,25 +14,9 @@ from dryport.gateway.service import Call, Output
 _PAGE = 100
 
 
-def _read(path: str) -> Any:
-    """A reader of the values at a path of a description, through lists."""
-    parts = path.split(".")
-
-    def values(facts: Any, depth: int = 0) -> Iterator[Any]:
-        if isinstance(facts, list):
-            for each in facts:
-                yield from values(each, depth)
-        elif depth == len(parts):
-            yield facts
-        elif parts[depth] in facts:
-            yield from values(facts[parts[depth]], depth + 1)
-
-    return lambda facts: list(values(facts))
-
-
 # Source: API reference of DescribeInstanceTypes, in its order.
 _FILTERS: filters.Fields[dict[str, Any]] = {
-    name: _read(path)
+    name: filters.at(path)
     for name, path in {
         "auto-recovery-supported": "AutoRecoverySupported",
         "bare-metal": "BareMetal",

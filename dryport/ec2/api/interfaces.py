@@ -7,15 +7,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.ec2 import addressing, model, published
+from dryport.ec2 import addressing, attachments, model, published
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import Request, earlier, get, new_tags, operation, select, tag_list
+from dryport.ec2.launch.network import private_ip
 from dryport.ec2.model import NetworkInterface
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 
-def _groups(reader: Reader, interface: NetworkInterface) -> list[dict[str, Any]]:
+def groups_of(reader: Reader, interface: NetworkInterface) -> list[dict[str, Any]]:
+    """An interface's security groups."""
     groups = (reader.get(model.SECURITY_GROUPS, group_id) for group_id in interface.group_ids)
     return [{"GroupId": group.id, "GroupName": group.name} for group in groups if group is not None]
 
@@ -35,20 +37,21 @@ def _association(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     return {"Association": association}
 
 
-def _attachment(interface: NetworkInterface) -> dict[str, Any]:
+def _attachment(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     """What it is attached to, where it is in use: the machine that runs a task belongs to no user."""
     if interface.attachment_id is None:
         return {}
+    instance = reader.get(model.INSTANCES, interface.instance_id) if interface.instance_id else None
     attachment = {
         "AttachTime": interface.attached_at,
         "AttachmentId": interface.attachment_id,
-        "DeleteOnTermination": False,
-        "DeviceIndex": 1,
+        "DeleteOnTermination": interface.delete_on_termination,
+        "DeviceIndex": interface.device_index,
         "NetworkCardIndex": 0,
-        "InstanceOwnerId": "amazon",
-        "Status": "attached" if interface.device in ("plugged", "routed") else "attaching",
+        "InstanceOwnerId": interface.account if interface.instance_id else "amazon",
+        "Status": attachments.status(interface, instance),
     }
-    return {"Attachment": attachment}
+    return {"Attachment": attachment | ({"InstanceId": interface.instance_id} if interface.instance_id else {})}
 
 
 def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
@@ -61,10 +64,10 @@ def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     }
     described: dict[str, Any] = {
         **_association(reader, interface),
-        **_attachment(interface),
+        **_attachment(reader, interface),
         "AvailabilityZone": interface.availability_zone,
         "Description": interface.description,
-        "Groups": _groups(reader, interface),
+        "Groups": groups_of(reader, interface),
         "InterfaceType": interface.interface_type,
         "Ipv6Addresses": [],
         "MacAddress": interface.mac_address,
@@ -86,9 +89,9 @@ def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
 
 
 def _status(interface: NetworkInterface) -> str:
-    if interface.device == "detached":
+    if interface.device == "detached" and interface.attachment_id is None:
         return "available"
-    return "in-use" if interface.device in ("plugged", "routed") else "pending"
+    return "pending" if interface.device in ("wanted", "failed") and not interface.instance_id else "in-use"
 
 
 @operation(
@@ -118,7 +121,7 @@ def create_network_interface(call: Call, request: Request) -> Output:
         subnet_id=request["SubnetId"],
         group_ids=request.get("Groups", []),
         description=request.get("Description", ""),
-        private_ip=_private_ip(request),
+        private_ip=private_ip(request, "CreateNetworkInterface"),
         requester_id=call.principal.user_id,
         tags=new_tags(request, "network-interface"),
     )
@@ -128,20 +131,10 @@ def create_network_interface(call: Call, request: Request) -> Output:
     return {**answer, "ClientToken": token} if token else answer
 
 
-def _private_ip(request: Request) -> str | None:
-    listed = request.get("PrivateIpAddresses", [])
-    addresses = [each["PrivateIpAddress"] for each in listed if "PrivateIpAddress" in each]
-    if "PrivateIpAddress" in request:
-        addresses.append(request["PrivateIpAddress"])
-    if len(addresses) > 1:
-        raise unsupported_parameter("ec2", "CreateNetworkInterface", "PrivateIpAddresses (more than one)")
-    return addresses[0] if addresses else None
-
-
 @operation("DeleteNetworkInterface")
 def delete_network_interface(call: Call, request: Request) -> Output:
     interface = get(call, "eni", request["NetworkInterfaceId"])
-    if interface.device != "detached":
+    if interface.device != "detached" or interface.attachment_id is not None:
         raise ServiceError(
             "InvalidParameterValue", f"Network interface '{interface.id}' is currently in use.", status=400
         )
@@ -157,26 +150,38 @@ def delete_network_interface(call: Call, request: Request) -> Output:
         "ConnectionTrackingSpecification",
         "AssociatePublicIpAddress",
         "AssociatedSubnetIds",
-        "SourceDestCheck",
-        "Attachment",
+        "Attachment.DefaultEnaQueueCount",
+        "Attachment.EnaQueueCount",
     ),
 )
 def modify_network_interface_attribute(call: Call, request: Request) -> Output:
     interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
-    given = [name for name in ("Description", "Groups") if name in request]
+    given = [name for name in ("Description", "Groups", "SourceDestCheck", "Attachment") if name in request]
     if len(given) != 1:
         raise ServiceError(
             "InvalidParameterCombination",
             "Fields for multiple attribute types specified" if given else "No attributes specified.",
         )
-    if "Groups" in request:
-        place = (call.account, call.region, interface.vpc_id, interface.subnet_id)
-        group_ids = published.check_groups(call.tx, *place, request["Groups"])
-        interface = replace(interface, group_ids=group_ids)
-    else:
-        interface = replace(interface, description=request["Description"].get("Value", ""))
+    match given[0]:
+        case "Groups":
+            place = (call.account, call.region, interface.vpc_id, interface.subnet_id)
+            interface = replace(interface, group_ids=published.check_groups(call.tx, *place, request["Groups"]))
+        case "Description":
+            interface = replace(interface, description=request["Description"].get("Value", ""))
+        case "Attachment":
+            interface = _with_attachment(interface, request["Attachment"])
+        case "SourceDestCheck":
+            if not request["SourceDestCheck"].get("Value", True):
+                raise unsupported_parameter("ec2", "ModifyNetworkInterfaceAttribute", "SourceDestCheck=false")
     call.tx.put(model.NETWORK_INTERFACES, interface)
     return None
+
+
+def _with_attachment(interface: NetworkInterface, given: Request) -> NetworkInterface:
+    attachment_id = given.get("AttachmentId", "")
+    if not interface.instance_id or interface.attachment_id != attachment_id:
+        raise ServiceError("InvalidAttachmentID.NotFound", f"The attachment ID '{attachment_id}' does not exist")
+    return replace(interface, delete_on_termination=given.get("DeleteOnTermination", interface.delete_on_termination))
 
 
 @operation("DescribeNetworkInterfaceAttribute")
@@ -184,9 +189,9 @@ def describe_network_interface_attribute(call: Call, request: Request) -> Output
     interface = get(call, "eni", request["NetworkInterfaceId"])
     values: dict[str, dict[str, Any]] = {
         "description": {"Description": {"Value": interface.description}},
-        "groupSet": {"Groups": _groups(call.tx, interface)},
+        "groupSet": {"Groups": groups_of(call.tx, interface)},
         "sourceDestCheck": {"SourceDestCheck": {"Value": interface.source_dest_check}},
-        "attachment": _attachment(interface),
+        "attachment": _attachment(call.tx, interface),
         "associatePublicIpAddress": {"AssociatePublicIpAddress": interface.public_ip is not None},
     }
     if "Attribute" not in request:
@@ -196,7 +201,7 @@ def describe_network_interface_attribute(call: Call, request: Request) -> Output
 
 def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
     def attached(member: str) -> Any:
-        return lambda i: [_attachment(i).get("Attachment", {}).get(member)]
+        return lambda i: [_attachment(reader, i).get("Attachment", {}).get(member)]
 
     def associated(member: str) -> Any:
         return lambda i: [_association(reader, i).get("Association", {}).get(member)]
@@ -220,7 +225,7 @@ def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
         "availability-zone-id": lambda i: [addressing.zone_id(i.availability_zone)],
         "description": lambda i: [i.description],
         "group-id": lambda i: i.group_ids,
-        "group-name": lambda i: [group["GroupName"] for group in _groups(reader, i)],
+        "group-name": lambda i: [group["GroupName"] for group in groups_of(reader, i)],
         "interface-type": lambda i: [i.interface_type],
         "mac-address": lambda i: [i.mac_address],
         "network-interface-id": lambda i: [i.id],

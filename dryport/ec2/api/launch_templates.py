@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,11 +15,11 @@ from dryport.ec2 import images, instance_types, launch_templates, model
 from dryport.ec2.api import filters
 from dryport.ec2.api.launch_unsupported import TEMPLATE
 from dryport.ec2.api.service import Request, earlier, get, new_tags, operation, with_tags
+from dryport.ec2.launch import options
 from dryport.ec2.model import LaunchTemplate, LaunchTemplateVersion
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
-_LARGEST_USER_DATA = 16384  # bytes
 _MOST_DELETED = 200
 _NAME = re.compile(r"[a-zA-Z0-9().\-/_]{3,128}")
 
@@ -57,13 +55,8 @@ def describe_version(template: LaunchTemplate, version: LaunchTemplateVersion) -
 
 def _check(data: dict[str, Any]) -> None:
     """What EC2 refuses in a template already; the rest is looked at when an instance is launched."""
-    if "UserData" in data:
-        try:
-            raw = base64.b64decode("".join(data["UserData"].split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise ServiceError("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.") from None
-        if len(raw) > _LARGEST_USER_DATA:
-            raise ServiceError("InvalidParameterValue", "User data is limited to 16384 bytes")
+    options.check_values(data, "CreateLaunchTemplate")
+    options.user_data(data)
     kind = data.get("InstanceType")
     if kind is not None and instance_types.get(kind) is None:
         raise ServiceError("InvalidParameterValue", f"Invalid value '{kind}' for InstanceType.")

@@ -1,4 +1,7 @@
-"""What of a launch Dryport does not act on, refused by name in RunInstances and in launch templates alike."""
+"""What of a launch Dryport does not act on, refused by name in RunInstances and in launch templates alike.
+
+Members of which some values ask for nothing are looked at by ``launch.options.check_values``.
+"""
 
 LAUNCH = (
     "AdditionalInfo",
@@ -14,17 +17,16 @@ LAUNCH = (
     "CpuOptions.AmdSevSnp",
     "CpuOptions.NestedVirtualization",
     "ElasticInferenceAccelerators",
-    "EnclaveOptions",
-    "HibernationOptions",
-    "InstanceMarketOptions",
+    "EnclaveOptions.Enabled",
+    "HibernationOptions.Configured",
+    "InstanceMarketOptions.SpotOptions",
     "KernelId",
     "LicenseSpecifications",
-    "MetadataOptions.HttpProtocolIpv6",
+    "Monitoring.MetricCategoryIds",
     "NetworkInterfaces.AssociateCarrierIpAddress",
     "NetworkInterfaces.ConnectionTrackingSpecification",
     "NetworkInterfaces.EnaQueueCount",
     "NetworkInterfaces.EnaSrdSpecification",
-    "NetworkInterfaces.InterfaceType",
     "NetworkInterfaces.Ipv4PrefixCount",
     "NetworkInterfaces.Ipv4Prefixes",
     "NetworkInterfaces.Ipv6AddressCount",
@@ -33,7 +35,6 @@ LAUNCH = (
     "NetworkInterfaces.Ipv6Prefixes",
     "NetworkInterfaces.PrimaryIpv6",
     "NetworkInterfaces.SecondaryPrivateIpAddressCount",
-    "NetworkPerformanceOptions",
     "Operator",
     "Placement.Affinity",
     "Placement.GroupId",
@@ -42,7 +43,6 @@ LAUNCH = (
     "Placement.HostResourceGroupArn",
     "Placement.PartitionNumber",
     "Placement.SpreadDomain",
-    "PrivateDnsNameOptions",
     "SecondaryInterfaces",
 )
 _NOT_IN_TEMPLATES = {

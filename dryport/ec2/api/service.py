@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from dryport.aws.arn import make
@@ -16,6 +16,7 @@ from dryport.store import Reader, Table
 SERVICE = Service("ec2")
 Request = dict[str, Any]
 Handler = Callable[[Call, Request], Output]
+WaitingHandler = Callable[[Call, Request], Coroutine[Any, Any, Output]]
 T = TypeVar("T", bound=Resource)
 DONE: Output = {"Return": True}
 
@@ -109,6 +110,14 @@ KINDS = {
         "The specified launch template, with template ID {}, does not exist.",
         "InvalidLaunchTemplateId.Malformed",
     ),
+    "i": Kind(
+        model.INSTANCES,
+        "instance",
+        "InvalidInstanceID.NotFound",
+        "The instance ID '{}' does not exist",
+        "InvalidInstanceID.Malformed",
+    ),
+    "key": Kind(model.KEY_PAIRS, "key-pair", "InvalidKeyPair.NotFound", "The key pair ID '{}' does not exist"),
     "eni": Kind(
         model.NETWORK_INTERFACES,
         "network-interface",
@@ -125,10 +134,7 @@ def operation(name: str, *, unsupported: tuple[str, ...] = ()) -> Callable[[Hand
 
     def register(handler: Handler) -> Handler:
         def run(call: Call, request: Request) -> Output:
-            if request.get("DryRun"):
-                raise ServiceError(
-                    "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412
-                )
+            check_dry_run(request)
             published.ensure_region(call.tx, call.random, call.account, call.region)
             return handler(call, request)
 
@@ -136,6 +142,19 @@ def operation(name: str, *, unsupported: tuple[str, ...] = ()) -> Callable[[Hand
         return handler
 
     return register
+
+
+def waiting(
+    name: str, *, unsupported: tuple[str, ...] = (), service: Service = SERVICE
+) -> Callable[[WaitingHandler], WaitingHandler]:
+    """Register a handler that has to wait for something: it has no transaction, and calls ``check_dry_run`` itself."""
+    return service.operation(name, unsupported=unsupported)
+
+
+def check_dry_run(request: Request) -> None:
+    """Raises ServiceError where nothing is to be done."""
+    if request.get("DryRun"):
+        raise ServiceError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
 
 
 def visible(resource: Resource) -> bool:
@@ -160,6 +179,34 @@ def select(call: Call, prefix: str, ids: list[str] | None) -> list[Any]:
         return [get(call, prefix, each) for each in dict.fromkeys(ids)]
     found = call.tx.find(KINDS[prefix].table, "scope", model.scope(call.account, call.region))
     return [each for each in found if visible(each)]
+
+
+def find_instances(reader: Reader, account: str, region: str, ids: Iterable[str]) -> list[model.Instance]:
+    """The instances of these ids. Raises ServiceError."""
+    wanted = list(dict.fromkeys(ids))
+    for each in wanted:
+        if not each.startswith("i-"):
+            raise ServiceError("InvalidInstanceID.Malformed", f'Invalid id: "{each}" (expecting "i-...")')
+        if not _ID.fullmatch(each.removeprefix("i-")):
+            raise ServiceError("InvalidInstanceID.Malformed", f'Invalid id: "{each}"')
+    rows = (reader.get(model.INSTANCES, each) for each in wanted)
+    found = [row for row in rows if row is not None and (row.account, row.region) == (account, region)]
+    known = {row.id for row in found}
+    missing = [each for each in wanted if each not in known]
+    if missing:
+        text = f"ID '{missing[0]}' does" if len(missing) == 1 else f"IDs '{', '.join(missing)}' do"
+        raise ServiceError("InvalidInstanceID.NotFound", f"The instance {text} not exist")
+    return found
+
+
+def get_instances(call: Call, ids: list[str] | None) -> list[model.Instance]:
+    """The instances that are named, or all of the account's in the region. Raises ServiceError."""
+    return find_instances(call.tx, call.account, call.region, ids) if ids else select(call, "i", None)
+
+
+def get_instance(call: Call, instance_id: str) -> model.Instance:
+    """The instance of this id. Raises ServiceError."""
+    return get_instances(call, [instance_id])[0]
 
 
 def arn(resource: Resource) -> str:
@@ -197,20 +244,27 @@ def check_tags(tags: dict[str, str]) -> None:
 
 def new_tags(request: Request, resource_type: str) -> dict[str, str]:
     """The tags of ``TagSpecifications`` for what a call makes. Raises ServiceError where they are for others."""
-    tags: dict[str, str] = {}
+    return tags_by_type(request, (resource_type,)).get(resource_type, {})
+
+
+def tags_by_type(request: Request, resource_types: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """The tags of ``TagSpecifications`` by type, for a call that makes several. Raises ServiceError."""
+    found: dict[str, dict[str, str]] = {}
     for specification in request.get("TagSpecifications", []):
         named = specification.get("ResourceType", "")
-        if named != resource_type:
+        if named not in resource_types:
             raise ServiceError("InvalidParameterValue", f"'{named}' is not a valid taggable resource type")
         if not specification.get("Tags"):
             raise ServiceError("InvalidParameterValue", "Tag specification must have at least one tag")
+        tags = found.setdefault(named, {})
         for tag in specification["Tags"]:
             key = tag.get("Key", "")
             if key in tags:
                 raise ServiceError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
             tags[key] = tag.get("Value", "")
-    check_tags(tags)
-    return tags
+    for tags in found.values():
+        check_tags(tags)
+    return found
 
 
 def earlier(call: Call, table: Table[T], request: Request) -> T | None:

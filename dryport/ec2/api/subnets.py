@@ -17,11 +17,6 @@ from dryport.gateway.service import Call, Output
 from dryport.store import Reader
 
 
-def available_addresses(reader: Reader, subnet: Subnet) -> int:
-    """How many addresses of a subnet are free."""
-    return addressing.usable_addresses(subnet.cidr_block) - reader.count(model.NETWORK_INTERFACES, "subnet", subnet.id)
-
-
 def describe(reader: Reader, subnet: Subnet) -> dict[str, Any]:
     """A subnet as DescribeSubnets has it."""
     described = {
@@ -43,7 +38,7 @@ def describe(reader: Reader, subnet: Subnet) -> dict[str, Any]:
         "State": "available",
         "VpcId": subnet.vpc_id,
         "CidrBlock": subnet.cidr_block,
-        "AvailableIpAddressCount": available_addresses(reader, subnet),
+        "AvailableIpAddressCount": published.free_addresses(reader, subnet),
         "AvailabilityZone": subnet.availability_zone,
         "DefaultForAz": subnet.default_for_az,
         "MapPublicIpOnLaunch": subnet.map_public_ip_on_launch,
@@ -150,7 +145,7 @@ def _fields(reader: Reader) -> filters.Fields[Subnet]:
         "availabilityZone": lambda s: [s.availability_zone],
         "availability-zone-id": lambda s: [s.availability_zone_id],
         "availabilityZoneId": lambda s: [s.availability_zone_id],
-        "available-ip-address-count": lambda s: [available_addresses(reader, s)],
+        "available-ip-address-count": lambda s: [published.free_addresses(reader, s)],
         "cidr-block": lambda s: [s.cidr_block],
         "cidr": lambda s: [s.cidr_block],
         "cidrBlock": lambda s: [s.cidr_block],

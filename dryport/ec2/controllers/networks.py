@@ -20,7 +20,7 @@ from dryport.control.clock import Clock
 from dryport.control.config import DEFAULT_REGION
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import addressing, firewall, model, nat, published
+from dryport.ec2 import addressing, attachments, firewall, model, nat, published
 from dryport.ec2.drivers import NetworkDriver
 from dryport.ec2.model import NetworkInterface
 from dryport.host.client import HostError, HostUnavailable
@@ -28,6 +28,7 @@ from dryport.host.messages import Names, Port, Ruleset, Vpc
 from dryport.store import Change, Reader, Store, Transaction
 
 _ATTEMPTS = 4  # before interfaces that cannot be plugged are given up
+_LEAVING = ("unplugging", "detaching")  # states of interfaces
 _FIRST_WAIT, _LAST_WAIT = 0.05, 2.0  # seconds between attempts to reach the driver
 log = logging.getLogger("dryport.ec2")
 
@@ -267,7 +268,7 @@ def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface], subnets: list[m
 
 
 class Departures(Controller):
-    """Keyed by interface: unplug what was deleted, then let its address go."""
+    """Keyed by interface: unplug what was deleted or detached, then let its address go, or it be free."""
 
     tables = (model.NETWORK_INTERFACES,)
 
@@ -276,22 +277,31 @@ class Departures(Controller):
         self._driver = driver
 
     def existing(self) -> Iterable[str]:
-        return self.store.reader.keys(model.NETWORK_INTERFACES, "device", "unplugging")
+        for state in _LEAVING:
+            yield from self.store.reader.keys(model.NETWORK_INTERFACES, "device", state)
 
     def keys(self, change: Change[Any]) -> Iterable[str]:
-        leaving = change.new is not None and change.new.device == "unplugging"
+        leaving = change.new is not None and change.new.device in _LEAVING
         return (change.key,) if leaving else ()
 
     async def reconcile(self, key: str) -> float | None:
         interface = self.store.reader.get(model.NETWORK_INTERFACES, key)
-        if interface is None or interface.device != "unplugging":
+        if interface is None or interface.device not in _LEAVING:
             return None
         try:
             await self._driver.unplug(interface.vpc_id, interface.id)
         except HostUnavailable:
             return _LAST_WAIT
-        await self.store.transact(lambda tx: tx.delete(model.NETWORK_INTERFACES, key))
+        await self.store.transact(lambda tx: _departed(tx, key))
         return None
+
+
+def _departed(tx: Transaction, interface_id: str) -> None:
+    interface = tx.get(model.NETWORK_INTERFACES, interface_id)
+    if interface is not None and interface.device == "unplugging":
+        tx.delete(model.NETWORK_INTERFACES, interface_id)
+    elif interface is not None and interface.device == "detaching":
+        tx.put(model.NETWORK_INTERFACES, attachments.released(interface))
 
 
 class Convergence:

@@ -30,10 +30,10 @@ class Instance(Resource, frozen=True, kw_only=True):
     """An instance. ``state``: pending, running, shutting-down, terminated, stopping, stopped.
 
     ``boot`` is the number of the run that is wanted, ``booted`` of the last one that came up; ``ready`` once the run's
-    boot is complete. ``force`` wants it down without an orderly shutdown. ``parked`` while the platform is down: it
-    does not run and boots again with the platform. ``disposed`` once nothing of a terminated one is left on the
-    machine. ``source`` is what the host driver knows its image's disk by. Its private address, groups and public
-    address are those of its primary interface (NETWORK_INTERFACES, index ``instance``, device index 0).
+    boot is complete. ``force`` wants it down without an orderly shutdown. ``parking`` is set while the platform goes
+    down, ``parked`` once it is shut down for that: it boots again with the platform. ``disposed`` once nothing of a
+    terminated one is left on the machine. ``source`` is what the host driver knows its image's disk by. Its groups and
+    public address are those of its primary interface (NETWORK_INTERFACES, index ``instance``, device index 0).
     """
 
     reservation_id: str
@@ -54,6 +54,7 @@ class Instance(Resource, frozen=True, kw_only=True):
     booted: int = 0
     ready: bool = False
     force: bool = False
+    parking: bool = False
     parked: bool = False
     disposed: bool = False
     state_code: str = "pending"
@@ -76,7 +77,7 @@ class Instance(Resource, frozen=True, kw_only=True):
     capacity_preference: str = "open"
     auto_recovery: bool = True
     client_token: str = ""
-    requester_id: str = ""
+    request_digest: str = ""  # of the launch that had this token
 
     @property
     def vcpus(self) -> int:
@@ -124,11 +125,19 @@ class FinalConsole(Record, frozen=True, kw_only=True):
 
 
 class SigningKey(Record, frozen=True, kw_only=True):
-    """What this Dryport signs identity documents with: an RSA key's numbers in hexadecimal, a certificate in PEM."""
+    """What this Dryport signs identity documents with: an RSA key's two primes in hexadecimal, a certificate in PEM.
 
-    modulus: str
-    exponent: str
+    The key's public exponent is 65537.
+    """
+
+    p: str
+    q: str
     certificate: str
+
+    @property
+    def modulus(self) -> int:
+        """The public part of the key."""
+        return int(self.p, 16) * int(self.q, 16)
 
 
 INSTANCES = Table(

@@ -34,6 +34,7 @@ class Provider:
         self._root = config.state_dir / "instances"
         self._images = Images(config.state_dir / "images")
         self._prefix = f"dryport/{config.id}"
+        self._namespaces = f"dp{config.id}-"
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watched: dict[str, int] = {}  # by instance: the pidfd of its init
         self._rebooting: set[str] = set()
@@ -162,9 +163,9 @@ class Provider:
     def _clear(self, place: Place) -> None:
         """Remove what only a run has: processes that are left, cgroups, the network namespace, mounts."""
         groups.delete(self.group(place.id))
+        # Also of one that never booted: plugging an interface in has made it.
+        network.remove(f"{self._namespaces}{place.id}")
         instance = place.instance()
-        if instance is not None and instance.namespace.startswith("dp"):
-            network.remove(instance.namespace)
         mounts.unmount(place.filesystems)
         for disk in instance.disks if instance is not None else ():
             self._volumes.release(disk.volume_id)
@@ -207,12 +208,10 @@ class Provider:
 
     async def await_end(self, running: Sequence[str]) -> Instances:
         """The instances, once one of those named no longer runs."""
-        while True:
-            now = self.list()
-            if not all((state := now.instances.get(each)) is not None and state.running for each in running):
-                return now
+        while all(each in self._watched or each in self._rebooting for each in running):
             self._changed.clear()
             await self._changed.wait()
+        return self.list()
 
     def console(self, instance_id: str) -> Console:
         """The last of an instance's console. Raises LookupError where there is no such instance."""

@@ -1,0 +1,118 @@
+"""Instance profiles: which one a request names, and the role that it holds.
+
+Profiles and roles are IAM's; its part of Dryport does not hold them yet. Until it does, ``find`` takes every name for a
+profile of the account, with the one role of the same name in it, as the console makes them. It is the only place that
+knows so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from random import Random
+from typing import NamedTuple
+
+from dryport.aws import arn
+from dryport.aws.errors import ServiceError
+from dryport.ec2 import model
+from dryport.ec2.model import Instance, RoleKey
+from dryport.iam import credentials as iam
+from dryport.store import Reader, Transaction
+
+_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+_RENEW_SECONDS = iam.SESSION_SECONDS / 2  # before the end of a key's life
+
+
+class Profile(NamedTuple):
+    """An instance profile, and the role in it."""
+
+    arn: str
+    id: str
+    role_arn: str
+    role_name: str
+
+
+def find(reader: Reader, account: str, region: str, named: Mapping[str, str]) -> Profile:
+    """The profile of a specification: ``Arn`` or ``Name``. Raises ServiceError as EC2 does."""
+    if ("Arn" in named) == ("Name" in named):
+        raise ServiceError(
+            "InvalidParameterCombination" if named else "MissingParameter",
+            "The parameter 'iamInstanceProfile.name' may not be used in combination with 'iamInstanceProfile.arn'"
+            if named
+            else "The request must contain the parameter iamInstanceProfile",
+        )
+    if "Name" in named:
+        if not _NAME.fullmatch(named["Name"]):
+            raise _invalid("name", named["Name"], "Invalid IAM Instance Profile name")
+        return of_arn(f"arn:{arn.partition_of(region)}:iam::{account}:instance-profile/{named['Name']}")
+    parts = arn.parse(named["Arn"])
+    if parts is None or parts.service != "iam" or not parts.resource.startswith("instance-profile/"):
+        raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
+    if parts.account != account or not _NAME.fullmatch(parts.resource.rpartition("/")[2]):
+        raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
+    return of_arn(named["Arn"])
+
+
+def _invalid(member: str, value: str, text: str) -> ServiceError:
+    return ServiceError(
+        "InvalidParameterValue", f"Value ({value}) for parameter iamInstanceProfile.{member} is invalid. {text}"
+    )
+
+
+def of_arn(profile_arn: str) -> Profile:
+    """The profile of an ARN that ``find`` gave."""
+    parts = arn.parse(profile_arn)
+    assert parts is not None, profile_arn
+    name = parts.resource.rpartition("/")[2]
+    digest = base64.b32encode(hashlib.sha256(profile_arn.encode()).digest()).decode()
+    role = f"arn:{parts.partition}:iam::{parts.account}:role/{name}"
+    return Profile(profile_arn, f"AIPA{digest[:17]}", role, name)
+
+
+def associated(reader: Reader, instance_id: str) -> Profile | None:
+    """The profile that an instance has."""
+    found = reader.find(model.PROFILE_ASSOCIATIONS, "instance", instance_id)
+    return of_arn(found[0].profile_arn) if found else None
+
+
+def renewal(reader: Reader, instance_id: str, now: float) -> float | None:
+    """In how many seconds an instance's role needs a key, 0 if now; ``None`` where it has no role."""
+    profile = associated(reader, instance_id)
+    if profile is None:
+        return None
+    key = reader.get(model.ROLE_KEYS, instance_id)
+    if key is None or key.role_arn != profile.role_arn:
+        return 0.0
+    return max(0.0, key.expires - _RENEW_SECONDS - now)
+
+
+def ensure_key(tx: Transaction, random: Random, instance: Instance, now: float) -> None:
+    """Have an instance hold a key of its role that lives for some hours; the one before lives on until its end.
+
+    ``random`` must be a cryptographic source.
+    """
+    if renewal(tx, instance.id, now) != 0.0:
+        return
+    profile = associated(tx, instance.id)
+    assert profile is not None
+    owner = f"ec2/{instance.id}"
+    iam.revoke_expired(tx, owner, now)
+    made = iam.issue_session(tx, random, role_arn=profile.role_arn, session_name=instance.id, now=now, owner=owner)
+    key = RoleKey(
+        instance_id=instance.id,
+        role_arn=profile.role_arn,
+        access_key_id=made.access_key_id,
+        issued_at=now,
+        expires=now + iam.SESSION_SECONDS,
+    )
+    tx.put(model.ROLE_KEYS, key)
+
+
+def forget(tx: Transaction, instance_id: str) -> None:
+    """An instance that is no more has no profile, and its role's keys are void."""
+    for each in tx.find(model.PROFILE_ASSOCIATIONS, "instance", instance_id):
+        tx.delete(model.PROFILE_ASSOCIATIONS, each.id)
+    tx.delete(model.ROLE_KEYS, instance_id)
+    iam.revoke_sessions(tx, f"ec2/{instance_id}")
