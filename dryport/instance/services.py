@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _FIRST_DELAY, _LAST_DELAY, _STEADY = 0.1, 10.0, 30.0  # seconds
 _ENVIRONMENT = ("/etc/environment",)
+_ENDPOINT = "169.254.171.1/32"  # of the platform, in every VPC
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REFUSED = 5  # the agent's exit status where it has no role or the control plane will not have it
 _REFUSED_DELAY = 60.0  # seconds: a role may come yet
@@ -139,7 +140,9 @@ def _docker() -> list[str]:
             told = file.read()
     except OSError:
         told = ""
-    return ["dockerd"] if '"log-level"' in told else ["dockerd", "--log-level", "warn"]
+    # The platform's registry is plain HTTP at the endpoint's address, which is not this host's loopback.
+    options = {"log-level": ("--log-level", "warn"), "insecure-registries": ("--insecure-registry", _ENDPOINT)}
+    return ["dockerd", *(word for name, words in options.items() if f'"{name}"' not in told for word in words)]
 
 
 def find(program: str) -> str:

@@ -61,6 +61,7 @@ _OWN = {
     "mtab",
     "netplan",
     "network",
+    "nsswitch.conf",
     "passwd",
     "resolv.conf",
     "shadow",

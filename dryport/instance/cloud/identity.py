@@ -24,6 +24,8 @@ def write(boot: dict[str, Any]) -> None:
     _put("/etc/hostname", f"{name}\n")
     _put("/etc/hosts", f"127.0.0.1 localhost localhost.localdomain\n{boot['address']} {name} {short}\n")
     _put("/etc/resolv.conf", f"nameserver {boot['resolver']}\nsearch {boot['domain']}\noptions timeout:2 attempts:5\n")
+    # Names under .localhost are the platform's here, as its name server says; on other machines they are their own.
+    _put("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n")
     _put("/etc/machine-id", hashlib.sha256(boot["id"].encode()).hexdigest()[:32] + "\n")
     _put("/etc/environment", "".join(f"{key}={value}\n" for key, value in boot["environment"].items()))
     os.makedirs("/run/lock", mode=0o1777, exist_ok=True)
