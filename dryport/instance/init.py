@@ -145,7 +145,10 @@ class Init:
     def _docker_answered(self) -> None:
         assert self._probe is not None
         self._poll.unregister(self._probe)
-        self._docker_answers = bool(self._probe.recv(64))
+        try:
+            self._docker_answers = bool(self._probe.recv(64))
+        except OSError:
+            pass  # it ended instead; it is asked again once it is back
         self._probe.close()
         self._probe = None
 

@@ -16,9 +16,9 @@ import pytest
 
 from dryport.control.context import Context, Room
 from dryport.ec2 import model, published
+from dryport.ec2.api import SERVICE
 from dryport.ec2.controllers.networks import Convergence, Departures, Networks
 from dryport.ec2.model import NetworkInterface
-from dryport.ec2.room import SERVICE
 from dryport.host import links, namespaces
 from dryport.host.client import HostClient
 from dryport.host.messages import Port

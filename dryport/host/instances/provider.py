@@ -22,6 +22,7 @@ from dryport.host.messages import Console, Instance, Instances, InstanceState
 from dryport.host.storage.volumes import Volumes
 
 _GRACE = 40.0  # seconds that an orderly shutdown may take
+_INSIST = 1.0  # seconds until it is asked for again
 _CONSOLE = 64 << 10  # bytes that are read of a console
 log = logging.getLogger("dryport.host")
 
@@ -149,14 +150,12 @@ class Provider:
     async def _end(self, place: Place, run: Run, force: bool) -> None:
         """Have its init end: it takes every process with it."""
         descriptor = self._watched.get(place.id)
-        if descriptor is not None:
+        wanted = signal.SIGKILL if force else signal.SIGTERM
+        if descriptor is not None and not await _end_by(descriptor, wanted):
+            log.warning("instance %s did not shut down in time and is killed", place.id)
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL if force else signal.SIGTERM)
-            if not await _gone(descriptor, _GRACE):
-                log.warning("instance %s did not shut down in time and is killed", place.id)
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                await _gone(descriptor, _GRACE)
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            await _gone(descriptor, _GRACE)
         self._forget(place.id)
         self._note_end(place, run, "killed" if force or place.said() not in ("shutdown", "reboot") else "shutdown")
 
@@ -281,6 +280,16 @@ def _started(pid: int) -> int:
     except OSError:
         return -1
     return int(text.rpartition(")")[2].split()[19])
+
+
+async def _end_by(pidfd: int, number: signal.Signals) -> bool:
+    """Signal a process until it has ended; false if it has not in time. A young init does not hear the first one."""
+    for _ in range(int(_GRACE / _INSIST)):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, number)
+        if await _gone(pidfd, _INSIST):
+            return True
+    return False
 
 
 async def _gone(pidfd: int, timeout: float) -> bool:
