@@ -85,7 +85,11 @@ def test_a_version_that_is_based_on_another_does_not_inherit_snapshots() -> None
 
 
 _SCALARS = st.integers(0, 3) | st.sampled_from(["a", "b", ""]) | st.booleans()
-_TAGS = st.lists(st.fixed_dictionaries({"Key": st.sampled_from("ab")}, optional={"Value": _SCALARS}), max_size=2)
+_TAGS = st.lists(
+    st.fixed_dictionaries({"Key": st.sampled_from("ab")}, optional={"Value": _SCALARS}),
+    max_size=2,
+    unique_by=lambda tag: tag["Key"],
+)
 _DEVICES = st.lists(
     st.fixed_dictionaries(
         {"DeviceName": st.sampled_from(["/dev/a", "/dev/b"])},
