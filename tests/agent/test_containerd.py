@@ -179,7 +179,7 @@ async def test_it_leaves_nothing(agent: Fargate, control: Control) -> None:
 
 
 async def test_volumes_of_a_kind_that_is_not_there_are_refused(agent: Fargate, control: Control) -> None:
-    for kind in ("efs", "docker"):
+    for kind in ("fsx", "docker"):
         wanted = task(agent.container("main", "true"), volumes=[{"name": "data", "type": kind}])
         await control.payload(wanted)
         stopped = await control.status(wanted["arn"], "STOPPED")
