@@ -9,8 +9,8 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, instance_types, model, reachability
-from dryport.ec2.model import ElasticAddress, NetworkInterface, SecurityGroup, Subnet, Vpc
+from dryport.ec2 import addressing, defaults, identity, instance_types, model, reachability
+from dryport.ec2.model import ElasticAddress, Instance, NetworkInterface, SecurityGroup, Subnet, Vpc
 from dryport.store import Reader, Transaction
 
 MAX_GROUPS_PER_INTERFACE = 5  # "Amazon VPC quotas"
@@ -301,3 +301,13 @@ def max_interfaces(instance_type: str) -> int | None:
     """How many network interfaces an instance of a type can have, its primary one included; ``None``: no such type."""
     found = instance_types.get(instance_type)
     return found.max_interfaces if found is not None else None
+
+
+def identified(reader: Reader, document: str, signature: str) -> Instance | None:
+    """The instance whose identity document this is; ``None`` where this Dryport has not signed it, or it is gone."""
+    key = reader.get(model.SIGNING_KEYS, "identity")
+    if key is None or not identity.is_signed(document, signature, key):
+        return None
+    stated: dict[str, object] = msgspec.json.decode(document)
+    found = reader.get(model.INSTANCES, str(stated["instanceId"]))
+    return found if found is not None and found.state != "terminated" else None

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from dryport.aws.errors import ServiceError
-from dryport.ec2.model import INSTANCES
+from dryport.ec2 import published as ec2
 from dryport.ecs import attributes
-from dryport.ecs.controllers.instances import TERMINATED
 from dryport.ecs.model import Json
 from dryport.gateway.service import Call
 from dryport.ssm import published as ssm
+
+# What a document that EC2 has not signed, or not for this caller, answers.
+NOT_VALID = "The identity document and identity document signature were not valid."
 
 
 class Host(NamedTuple):
@@ -29,12 +29,11 @@ class Host(NamedTuple):
 
 def of_request(call: Call, request: Mapping[str, Any], *, hidden: bool) -> Host:
     """The machine that a registration is for; ``hidden``: it is the platform's own. Raises ServiceError."""
-    document = request.get("instanceIdentityDocument")
     if hidden:
         return Host("FARGATE")
-    if not document:
+    if not request.get("instanceIdentityDocument"):
         return Host("EXTERNAL", _managed_instance(call))
-    return _ec2_instance(call, document)
+    return _ec2_instance(call, request)
 
 
 def _managed_instance(call: Call) -> str | None:
@@ -44,16 +43,11 @@ def _managed_instance(call: Call) -> str | None:
     return found.id if found is not None else None
 
 
-def _ec2_instance(call: Call, document: str) -> Host:
-    try:
-        identity = msgspec.json.decode(document, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        raise not_valid() from None
-    instance = call.tx.get(INSTANCES, str(identity.get("instanceId")))
+def _ec2_instance(call: Call, request: Mapping[str, Any]) -> Host:
+    signature = request.get("instanceIdentityDocumentSignature") or ""
+    instance = ec2.identified(call.tx, request["instanceIdentityDocument"], signature)
     if instance is None or (instance.account, instance.region) != (call.account, call.region):
-        raise not_valid()
-    if instance.state == TERMINATED:
-        raise not_valid()
+        raise ServiceError("ClientException", NOT_VALID)
     built_in = {
         "ecs.ami-id": instance.image_id,
         attributes.ZONE: instance.availability_zone,
@@ -62,8 +56,3 @@ def _ec2_instance(call: Call, document: str) -> Host:
         attributes.SUBNET: instance.subnet_id,
     }
     return Host("EC2", instance.id, [{"name": name, "value": value} for name, value in built_in.items()])
-
-
-def not_valid() -> ServiceError:
-    """What a document that EC2 has not signed, or not for this caller, answers."""
-    return ServiceError("ClientException", "The identity document and identity document signature were not valid.")

@@ -10,7 +10,10 @@ import contextlib
 import json
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,9 @@ from dryport.aws import arn
 from dryport.control.clock import SystemClock
 from dryport.control.config import DEFAULT_ACCOUNT, DEFAULT_REGION, Config
 from dryport.control.context import Context, RoomMaker
+from dryport.ec2 import identity
 from dryport.ec2 import published as ec2
-from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
+from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, SIGNING_KEYS, Instance, SigningKey
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Attachment, Cluster, Container, Task, TaskDefinition
 from dryport.ecs.room import room
@@ -35,6 +39,14 @@ from dryport.store.sqlite import SqliteStore
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
 ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
+
+
+@lru_cache(maxsize=1)
+def signing_key() -> SigningKey:
+    """What EC2 signs identity documents with."""
+    command = [sys.executable, "-m", "dryport.ec2.keymaker", "identity"]
+    made = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return SigningKey(p=made["p"], q=made["q"], certificate=made["certificate"])
 
 
 def free_port() -> int:
@@ -207,11 +219,17 @@ class Plane:
             state="running",
         )
         instance = replace(instance, **members)
-        await self.store.transact(lambda tx: tx.put(INSTANCES, instance))
+
+        def work(tx: Any) -> None:
+            tx.put(SIGNING_KEYS, signing_key())
+            tx.put(INSTANCES, instance)
+
+        await self.store.transact(work)
         names = ("ecs.capability.task-eni", "com.amazonaws.ecs.capability.docker-remote-api.1.18")
-        document = {"instanceId": instance.id, "accountId": instance.account, "region": instance.region}
+        document = identity.document(instance)
         return {
-            "instanceIdentityDocument": json.dumps(document),
+            "instanceIdentityDocument": document,
+            "instanceIdentityDocumentSignature": identity.sign(document, signing_key()).signature,
             "attributes": [{"name": each} for each in names],
         }
 

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from dryport.client import ApiError
 from dryport.ec2.model import NETWORK_INTERFACES
+from dryport.ecs.api.hosts import NOT_VALID
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
+from tests.ecs.control.simulated import SimulatedAgent
 
 BRIDGE: dict[str, Any] = {
     "family": "bridge",
@@ -297,3 +300,42 @@ async def test_stopped_tasks_are_forgotten_after_an_hour(plane: Plane, agent: Ma
     )
     await plane.api("list_clusters")
     assert plane.task(recent).last_status == "STOPPED"
+
+
+async def test_an_ec2_instance_is_what_its_identity_says(plane: Plane) -> None:
+    mine = await plane.ec2_instance("us-east-1b")
+    host = SimulatedAgent(plane, "demo")
+    registered = await host.register(**mine)
+    document = json.loads(mine["instanceIdentityDocument"])
+    assert registered["ec2InstanceId"] == document["instanceId"]
+    values = {each["name"]: each.get("value") for each in registered["attributes"]}
+    assert values["ecs.ami-id"] == "ami-1" and values["ecs.instance-type"] == "t3.small"
+    assert values["ecs.availability-zone"] == "us-east-1b"
+    assert values["ecs.vpc-id"] == plane.subnets()[0].vpc_id and values["ecs.subnet-id"].startswith("subnet-")
+    signature = "instanceIdentityDocumentSignature"
+    other = await plane.ec2_instance()
+    elsewhere = await plane.ec2_instance(region="eu-west-1")
+    foreign = await plane.ec2_instance(account="111111111111")
+    gone = await plane.ec2_instance(state="terminated")
+    for wrong in (
+        {**mine, signature: ""},
+        {**mine, signature: "!"},
+        {**mine, signature: other[signature]},
+        {**mine, "instanceIdentityDocument": "{"},
+        {**mine, "instanceIdentityDocument": mine["instanceIdentityDocument"] + " "},
+        elsewhere,
+        foreign,
+        gone,
+    ):
+        stranger = SimulatedAgent(plane, "demo")
+        with pytest.raises(ApiError) as denied:
+            await stranger.register(**wrong)
+        await stranger.close()
+        assert (denied.value.code, denied.value.message) == ("ClientException", NOT_VALID)
+    # The ARN of one instance is no good for another.
+    thief = SimulatedAgent(plane, "demo")
+    thief.arn = host.arn
+    with pytest.raises(ApiError):
+        await thief.register(**other)
+    await thief.close()
+    await host.close()
