@@ -220,10 +220,59 @@ async def test_a_refused_handshake_has_a_body(running: Running) -> None:
             assert refused.status == 404
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"GET /v2/a\r\n\r\n", (400, 505)),
+        (b"GET /v2/a HTTP/2.0\r\nhost: x\r\n\r\n", (400, 505)),
+        (b"DESCRIBE /v2/a RTSP/1.0\r\nhost: x\r\n\r\n", (400, 501)),
+        (b"CONNECT a:1 HTTP/1.1\r\nhost: x\r\n\r\n", (501,)),
+        (b"GET /v2/a HTTP/1.1\r\n\r\n", (400,)),
+        (b"GET /v2/a HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", (400,)),
+        (b"POST /v2/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (501,)),
+        (b"POST /v2/a HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
+        (b"POST /v2/a HTTP/1.1\r\nhost: x\r\nexpect: tea\r\ncontent-length: 1\r\n\r\nx", (417,)),
+    ],
+)
+async def test_what_is_no_request_of_ours_is_not_served(
+    running: Running, data: bytes, expected: tuple[int, ...]
+) -> None:
+    reader, writer = await connect(running)
+    writer.write(data)
+    status, _, body = await answer(reader)
+    assert status in expected and b"/v2/" not in body
+    writer.close()
+
+
+async def test_trailers_are_bounded(running: Running) -> None:
+    reader, writer = await connect(running)
+    writer.write(b"PUT /v2/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-a: ")
+    for _ in range(64):
+        writer.write(b"b" * 16_384)
+        await asyncio.sleep(0)
+    assert (await answer(reader))[0] == 400
+    writer.close()
+    reader, writer = await connect(running)
+    trailed = b"PUT /v2/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-a: b\r\n\r\n"
+    writer.write(trailed + request("/v2/b"))
+    assert [(await answer(reader))[2] for _ in range(2)] == [b"PUT /v2/a 1", b"POST /v2/b 0"]
+    writer.close()
+
+
 async def test_an_offer_of_another_protocol_is_passed_over(running: Running) -> None:
     reader, writer = await connect(running)
     offer = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
     writer.write(request("/v2/a", extra=offer, method="GET") + request("/v2/b"))
     assert (await answer(reader))[2] == b"GET /v2/a 0"
     assert (await answer(reader))[2] == b"POST /v2/b 0"
+    writer.write(request("/v2/c", b"abc", extra=offer) + request("/v2/d"))
+    assert (await answer(reader))[2] == b"POST /v2/c 3"
+    assert (await answer(reader))[2] == b"POST /v2/d 0"
+    chunked = offer + "transfer-encoding: chunked\r\n"
+    head = f"PUT /v2/e HTTP/1.1\r\nhost: x\r\n{chunked}\r\n".encode()
+    writer.write(head + b"2\r\nab")
+    await asyncio.sleep(0.01)
+    writer.write(b"\r\n0\r\n\r\n" + request("/v2/f"))
+    assert (await answer(reader))[2] == b"PUT /v2/e 2"
+    assert (await answer(reader))[2] == b"POST /v2/f 0"
     writer.close()

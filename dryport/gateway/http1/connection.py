@@ -46,6 +46,10 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0  # of a head that is not complete
+        self._idle_bytes = 0  # of a body's framing and trailers since the body grew
+        self._grew = False
+        self._offered = False  # another protocol than ours: the parser takes no body then, so it is asked anew
+        self._resuming = False  # a parser reads the body of a request whose head another one has read
         self._paused = False
         self._write_paused = False
         self._upgrading = False
@@ -115,6 +119,8 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
+        if self._resuming:
+            return
         self._url = b""
         self._headers = []
 
@@ -122,9 +128,13 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._receiving is not None:
+            return  # a trailer, which nobody asked for (RFC 9110 section 6.5.1)
         self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
         parser = self._parser
         path, _, query = self._url.decode("latin-1").partition("?")
         if not path.startswith("/"):
@@ -135,22 +145,34 @@ class Connection(asyncio.Protocol):
         keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
         exchange = HttpExchange(self, parser.get_method().decode(), path, query, headers, keep_alive)
         self._receiving = exchange
-        self._head_bytes = 0
+        self._head_bytes = self._idle_bytes = 0
         self._upgrading = parser.should_upgrade() and headers.get("upgrade", "").lower() == "websocket"
         size = sum(len(name) + len(value) for name, value in self._headers) + len(self._url)
         if size > limits.HEAD_BYTES or len(self._headers) > limits.HEADERS:
             exchange.refusal = 431
+        else:
+            hosts = sum(name == "host" for name, _ in self._headers)
+            exchange.refusal = heads.refusal(exchange.method, parser.get_http_version(), headers, hosts)
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        self._offered = parser.should_upgrade() and not self._upgrading and has_body and exchange.method != "CONNECT"
         if not self._upgrading:
             self._queue.append(exchange)
 
     def on_body(self, data: bytes) -> None:
+        self._grew = True
         exchange = self._receiving
         if exchange is not None:
             exchange.content.feed(data)
             if exchange.content.full:
                 self._pause_reading()
 
+    def on_chunk_header(self) -> None:
+        self._grew = True
+
     def on_message_complete(self) -> None:
+        self._resuming = False
+        if self._offered:
+            return  # its body is still to come
         if self._receiving is not None:
             self._receiving.content.end()
             if not self._upgrading:
@@ -168,11 +190,16 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > limits.HEAD_BYTES:
                 self._malformed(431)
             return
+        self._idle_bytes = 0 if self._grew else self._idle_bytes + count
+        self._grew = False
+        if self._receiving is not None and self._idle_bytes > limits.HEAD_BYTES:
+            self._malformed(431)
+            return
         if self._receiving is not None and self._receiving.content.waiting:
             self.deadline = time.monotonic() + limits.STALL_SECONDS
         if self._task is None and self._queue:
             self._begin()
-        elif len(self._queue) >= limits.QUEUED_REQUESTS:
+        if len(self._queue) >= limits.QUEUED_REQUESTS:
             self._pause_reading()
 
     def _begin(self) -> None:
@@ -363,14 +390,17 @@ class Connection(asyncio.Protocol):
 
     def _upgraded(self, rest: bytes) -> None:
         exchange = self._receiving
-        self._receiving = None
         if not self._upgrading or exchange is None:
             # Another protocol is offered, and not taken: the request is an ordinary one (RFC 9110 section 7.8).
             self._parser = httptools.HttpRequestParser(self)
+            if self._offered and exchange is not None:
+                self._offered, self._resuming = False, True
+                rest = heads.framing(exchange.headers) + rest
             self._fed(0)
             if rest:
                 self.data_received(rest)
             return
+        self._receiving = None
         self.deadline = None
         self._closing = True
         self._task = asyncio.get_running_loop().create_task(self._upgrade(exchange, rest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from wsgiref.handlers import format_date_time
 
@@ -29,6 +29,32 @@ def _date() -> str:
 def phrase(status: int) -> str:
     """What a status is called."""
     return HTTPStatus(status).phrase
+
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def refusal(method: str, version: str, headers: Mapping[str, str], hosts: int) -> int:
+    """The status of a request whose head can be parsed and may not be served; 0 where it may.
+
+    ``hosts`` is how many Host headers it has. Source: RFC 9110 sections 9.1, 10.1.1; RFC 9112 sections 2.3, 3.2, 6.1.
+    """
+    coding = headers.get("transfer-encoding", "chunked").strip().lower()
+    if version not in ("1.0", "1.1"):
+        return 505
+    if method not in _METHODS:
+        return 501
+    if hosts > 1 or (version == "1.1" and not hosts) or (version == "1.0" and "transfer-encoding" in headers):
+        return 400
+    if coding != "chunked":
+        return 501
+    return 417 if headers.get("expect", "100-continue").lower() != "100-continue" else 0
+
+
+def framing(headers: Mapping[str, str]) -> bytes:
+    """A head of a request with a body that ends as these headers say."""
+    name = "transfer-encoding" if "transfer-encoding" in headers else "content-length"
+    return f"POST / HTTP/1.1\r\nhost: -\r\n{name}: {headers[name]}\r\n\r\n".encode("latin-1")
 
 
 def has_body(status: int) -> bool:
