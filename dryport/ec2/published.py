@@ -9,7 +9,7 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, identity, instance_types, model, reachability
+from dryport.ec2 import addressing, defaults, identity, instance_types, lifecycle, model, reachability
 from dryport.ec2.model import ElasticAddress, Instance, NetworkInterface, SecurityGroup, Subnet, Vpc
 from dryport.store import Reader, Transaction
 
@@ -311,3 +311,19 @@ def identified(reader: Reader, document: str, signature: str) -> Instance | None
     stated: dict[str, object] = msgspec.json.decode(document)
     found = reader.get(model.INSTANCES, str(stated["instanceId"]))
     return found if found is not None and found.state != "terminated" else None
+
+
+def park_instances(tx: Transaction) -> None:
+    """Shut every instance down for as long as the platform is: they boot again with it."""
+    for instance in _up(tx):
+        tx.put(model.INSTANCES, lifecycle.park(instance))
+
+
+def unparked(reader: Reader) -> list[Instance]:
+    """The instances that still run."""
+    return [instance for instance in _up(reader) if not instance.parked]
+
+
+def _up(reader: Reader) -> list[Instance]:
+    states = (lifecycle.PENDING, lifecycle.RUNNING)
+    return [instance for state in states for instance in reader.find(model.INSTANCES, "state", state)]

@@ -18,6 +18,7 @@ from dryport.control.clock import SystemClock
 from dryport.control.config import load
 from dryport.control.context import Context
 from dryport.control.entropy import Entropy
+from dryport.ec2.published import park_instances, unparked
 from dryport.ecs.published import stop_tasks_of_this_machine, tasks_of_this_machine
 from dryport.gateway.server import Gateway
 from dryport.platform import credentials, rooms
@@ -28,6 +29,7 @@ log = logging.getLogger("dryport.platform")
 # Little here is garbage that only a collection finds. With Python's own threshold what is held is gone through so often
 # that it takes a tenth of a request's time, and a third with a thousand agents connected.
 GARBAGE = (25_000, 20, 100)
+PARK_SECONDS = 15.0  # an instance that is shut down by force then has had no tasks for a while
 DRAIN_SECONDS = 40.0  # Fargate's longest default stop timeout, and some room
 
 
@@ -39,6 +41,17 @@ async def _drain(context: Context) -> None:
         await context.clock.sleep(0.1)
     if left:
         log.warning("%d tasks had not stopped after %.0f s", len(left), DRAIN_SECONDS)
+    await _park(context)
+
+
+async def _park(context: Context) -> None:
+    """Have the instances shut down in order, for a bounded time."""
+    await context.store.transact(park_instances)
+    deadline = context.clock.monotonic() + PARK_SECONDS
+    while (left := unparked(context.store.reader)) and context.clock.monotonic() < deadline:
+        await context.clock.sleep(0.1)
+    if left:
+        log.warning("%d instances had not shut down after %.0f s", len(left), PARK_SECONDS)
 
 
 async def _serve_vpcs(gateway: Gateway, context: Context) -> None:
