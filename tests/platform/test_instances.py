@@ -160,3 +160,17 @@ async def test_a_host_that_is_killed_takes_its_tasks_with_it(fleet: Fleet, platf
     fleet.ec2.terminate_instances(InstanceIds=[made])
     eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
     eventually(lambda: not fleet.container_instance(made))
+
+
+def test_instances_shut_down_with_the_platform_and_come_back(fleet: Fleet, platform: Platform) -> None:
+    made = fleet.launch()["InstanceId"]
+    boots = fleet.container_instance(made)["containerInstanceArn"]
+    platform.down()
+    platform.up()
+    eventually(lambda: fleet.container_instance(made).get("agentConnected"))
+    assert fleet.instance(made)["State"]["Name"] == "running"
+    assert fleet.container_instance(made)["containerInstanceArn"] == boots
+    log = (platform.state_dir / "log" / "control.log").read_text()
+    assert "had not shut down" not in log
+    fleet.ec2.terminate_instances(InstanceIds=[made])
+    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
