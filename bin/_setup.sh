@@ -41,6 +41,7 @@ make_environment() { # extras
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$root[$1]" 2> >(grep -v WARNING >&2) ||
     die "pip could not install Dryport's dependencies"
   "$venv/bin/python" -m dryport.gateway.models || die "the service models could not be prepared"
+  "$venv/bin/python" -m compileall -q "$root/dryport" || true  # half of a start would be compiling; a tree that cannot be written does it each time
   printf '%s' "$wanted" >"$venv/.made-from"
 }
 

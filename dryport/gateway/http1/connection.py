@@ -9,7 +9,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httptools
 
@@ -17,7 +17,9 @@ from dryport.gateway.http import Upgrade
 from dryport.gateway.http1 import heads, limits
 from dryport.gateway.http1.exchange import HttpExchange
 from dryport.gateway.http1.files import send_file
-from dryport.gateway.http1.sockets import Socket, handshake_key
+
+if TYPE_CHECKING:
+    from dryport.gateway.http1.sockets import Socket
 
 log = logging.getLogger("dryport.gateway")
 Respond = Callable[[HttpExchange], Awaitable[None]]
@@ -406,6 +408,8 @@ class Connection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._upgrade(exchange, rest))
 
     async def _upgrade(self, exchange: HttpExchange, rest: bytes) -> None:
+        from dryport.gateway.http1.sockets import Socket, handshake_key  # a start need not wait for what it imports
+
         answered = False
 
         async def accept() -> Socket:
