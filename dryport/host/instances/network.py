@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, NetlinkError
 
 from dryport.host import links, namespaces
 from dryport.host.messages import Interface
@@ -48,7 +48,7 @@ def remove(namespace: str) -> None:
         with IPRoute() as ip:
             for index, name in socket.if_nameindex():
                 if name != "lo":
-                    with contextlib.suppress(Exception):
+                    with contextlib.suppress(NetlinkError):  # its peer took it along, or it is the kernel's own
                         ip.link("del", index=index)
 
     namespaces.run_in(namespace, work)
