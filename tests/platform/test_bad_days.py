@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import Platform
 from tests.platform.support import Tasks, eventually, push
+from tests.platform.traces import traces
 
 pytestmark = pytest.mark.platform
 
@@ -19,36 +18,6 @@ pytestmark = pytest.mark.platform
 @pytest.fixture
 def own_tasks(own_platform: Platform, busybox: str) -> Tasks:
     return Tasks(own_platform, push(own_platform, busybox, "busybox"))
-
-
-def traces(platform: Platform) -> list[str]:
-    """What this Dryport has on the machine: namespaces, links, mounts, cgroups, processes, firewall tables."""
-    id, state = platform.config.id, str(platform.state_dir)
-    found = [f"netns {name}" for name in _names("/run/netns") if id in name]
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    found += [f"link {line}" for line in links.splitlines() if id in line]
-    found += [
-        f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if state in line or f"-{id}" in line
-    ]
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-    found += [f"table {line}" for line in tables.splitlines() if id in line]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if state in command and "pytest" not in command:
-            found.append(f"process {process.parent.name} {command}")
-    for controller in Path("/sys/fs/cgroup").glob(f"*/*{id}*"):
-        found.append(f"cgroup {controller}")
-    return found
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
 
 
 def test_down_leaves_nothing_and_up_remembers(own_platform: Platform, own_tasks: Tasks) -> None:

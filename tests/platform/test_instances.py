@@ -3,80 +3,17 @@
 from __future__ import annotations
 
 import base64
-import os
-import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from dryport.host.client import HostClient
 from tests.conftest import Platform
+from tests.platform.fleet import CLUSTER, Fleet
 from tests.platform.support import Tasks, eventually
 
 pytestmark = pytest.mark.platform
-
-CLUSTER = "instances"
-PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2/recommended/image_id"
-USER_DATA = f"#!/bin/sh\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\necho user data was here\n"
-
-
-class Fleet:
-    """Instances of a security group of their own in a cluster."""
-
-    def __init__(self, platform: Platform, image: str) -> None:
-        self.platform, self.image = platform, image
-        self.ec2, self.ecs = platform.client("ec2"), platform.client("ecs")
-        self.ecs.create_cluster(clusterName=CLUSTER)
-        self.ami = platform.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
-        self.group = self.ec2.create_security_group(GroupName="fleet", Description="their ports")["GroupId"]
-
-    def launch(self) -> dict[str, Any]:
-        """A new instance, once its agent is connected: DescribeInstances' shape."""
-        made = self.ec2.run_instances(
-            ImageId=self.ami,
-            InstanceType="t3.small",
-            MinCount=1,
-            MaxCount=1,
-            SecurityGroupIds=[self.group],
-            UserData=USER_DATA,
-            IamInstanceProfile={"Name": "ecsInstanceRole"},
-        )["Instances"][0]["InstanceId"]
-        eventually(lambda: self.container_instance(made).get("agentConnected"))
-        return self.instance(made)
-
-    def instance(self, instance_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][
-            0
-        ]
-        return found
-
-    def container_instance(self, instance_id: str) -> dict[str, Any]:
-        arns = self.ecs.list_container_instances(cluster=CLUSTER)["containerInstanceArns"]
-        if not arns:
-            return {}
-        found = self.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=arns)["containerInstances"]
-        return next((each for each in found if each.get("ec2InstanceId") == instance_id), {})
-
-    def run(self, family: str, script: str, **settings: Any) -> str:
-        """Run a task of one container in bridge mode; its ARN."""
-        container = {"name": "main", "image": self.image, "memory": 32, "command": ["sh", "-c", script], **settings}
-        self.ecs.register_task_definition(family=family, containerDefinitions=[container])
-        answer = self.ecs.run_task(cluster=CLUSTER, taskDefinition=family)
-        assert not answer["failures"], answer["failures"]
-        arn: str = answer["tasks"][0]["taskArn"]
-        return arn
-
-    def task(self, arn: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
-        return found
-
-    def running(self, arn: str) -> dict[str, Any]:
-        """The task, once it runs."""
-        status = eventually(lambda: (s := self.task(arn)["lastStatus"]) in ("RUNNING", "STOPPED") and s)
-        assert status == "RUNNING", self.task(arn)
-        return self.task(arn)
 
 
 @pytest.fixture(scope="module")
@@ -137,29 +74,6 @@ def test_an_ephemeral_host_port_is_reported(fleet: Fleet, instance: dict[str, An
     assert {32768 <= each["hostPort"] <= 60999 for each in bindings} == {True}
     fleet.ecs.stop_task(cluster=CLUSTER, task=arn)
     eventually(lambda: fleet.task(arn)["lastStatus"] == "STOPPED")
-
-
-async def test_a_host_that_is_killed_takes_its_tasks_with_it(fleet: Fleet, platform: Platform) -> None:
-    made = fleet.launch()["InstanceId"]
-    placed = [{"type": "memberOf", "expression": f"ec2InstanceId == '{made}'"}]
-    fleet.ecs.register_task_definition(
-        family="sleeper",
-        containerDefinitions=[{"name": "main", "image": fleet.image, "memory": 32, "command": ["sleep", "600"]}],
-    )
-    answer = fleet.ecs.run_task(cluster=CLUSTER, taskDefinition="sleeper", placementConstraints=placed)
-    arn = answer["tasks"][0]["taskArn"]
-    fleet.running(arn)
-    client = HostClient(platform.config.run_dir / "host.sock")
-    try:
-        state = (await client.instances())[made]
-    finally:
-        await client.close()
-    os.kill(state.pid, signal.SIGKILL)
-    eventually(lambda: fleet.task(arn)["lastStatus"] == "STOPPED")
-    assert made in fleet.task(arn)["stoppedReason"]
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
-    eventually(lambda: not fleet.container_instance(made))
 
 
 def test_instances_shut_down_with_the_platform_and_come_back(fleet: Fleet, platform: Platform) -> None:

@@ -24,7 +24,7 @@ from dryport.gateway.http import WebSocket
 from dryport.store import StoreUnavailable, Transaction
 
 HEARTBEAT_SECONDS = 20.0  # AWS's agent gives up after 60 s of silence
-SILENCE_SECONDS = 65.0  # the agent answers each heartbeat: one that misses three is gone
+SILENCE_SECONDS = 45.0  # the agent answers each heartbeat: the third is not sent where two went unanswered
 RESEND_SECONDS = 30.0  # a payload that nobody acknowledged is sent again
 log = logging.getLogger("dryport.ecs.acs")
 

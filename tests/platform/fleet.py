@@ -1,0 +1,123 @@
+"""Instances of a test, as container instances of a cluster, and a look inside them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from dryport.host.instances.places import Place
+from tests.conftest import Platform
+from tests.platform.support import eventually
+
+CLUSTER = "instances"
+PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2/recommended/image_id"
+USER_DATA = f"#!/bin/sh\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\necho user data was here\n"
+
+
+class Fleet:
+    """Instances of a security group of their own in a cluster."""
+
+    def __init__(self, platform: Platform, image: str) -> None:
+        self.platform, self.image = platform, image
+        self.ec2, self.ecs = platform.client("ec2"), platform.client("ecs")
+        self.ecs.create_cluster(clusterName=CLUSTER)
+        self.ami = platform.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+        self.group = self.ec2.create_security_group(GroupName="fleet", Description="their ports")["GroupId"]
+
+    def launch(self, **settings: Any) -> dict[str, Any]:
+        """A new instance, once its agent is connected: DescribeInstances' shape.
+
+        ``settings`` are members of RunInstances.
+        """
+        request: dict[str, Any] = {
+            "ImageId": self.ami,
+            "InstanceType": "t3.small",
+            "MinCount": 1,
+            "MaxCount": 1,
+            "SecurityGroupIds": [self.group],
+            "UserData": USER_DATA,
+            "IamInstanceProfile": {"Name": "ecsInstanceRole"},
+        }
+        made = self.ec2.run_instances(**request | settings)["Instances"][0]["InstanceId"]
+        eventually(lambda: self.container_instance(made).get("agentConnected"))
+        return self.instance(made)
+
+    def instance(self, instance_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][
+            0
+        ]
+        return found
+
+    def container_instance(self, instance_id: str) -> dict[str, Any]:
+        arns = self.ecs.list_container_instances(cluster=CLUSTER)["containerInstanceArns"]
+        if not arns:
+            return {}
+        found = self.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=arns)["containerInstances"]
+        return next((each for each in found if each.get("ec2InstanceId") == instance_id), {})
+
+    def define(self, family: str, script: str, **settings: Any) -> None:
+        """Register a task definition of one container in bridge mode."""
+        container = {"name": "main", "image": self.image, "memory": 32, "command": ["sh", "-c", script], **settings}
+        self.ecs.register_task_definition(family=family, containerDefinitions=[container])
+
+    def run(self, family: str, script: str, **settings: Any) -> str:
+        """Run a task of one container in bridge mode; its ARN."""
+        self.define(family, script, **settings)
+        answer = self.ecs.run_task(cluster=CLUSTER, taskDefinition=family)
+        assert not answer["failures"], answer["failures"]
+        arn: str = answer["tasks"][0]["taskArn"]
+        return arn
+
+    def task(self, arn: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
+        return found
+
+    def running(self, arn: str) -> dict[str, Any]:
+        """The task, once it runs."""
+        status = eventually(lambda: (s := self.task(arn)["lastStatus"]) in ("RUNNING", "STOPPED") and s)
+        assert status == "RUNNING", self.task(arn)
+        return self.task(arn)
+
+    def stop(self, arn: str) -> dict[str, Any]:
+        """The task, once StopTask has ended it."""
+        self.ecs.stop_task(cluster=CLUSTER, task=arn)
+        return self.stopped(arn)
+
+    def stopped(self, arn: str) -> dict[str, Any]:
+        """The task, once it has stopped."""
+        eventually(lambda: self.task(arn)["lastStatus"] == "STOPPED")
+        return self.task(arn)
+
+    def init(self, instance_id: str) -> int:
+        """The process id of an instance's process 1, as this machine counts."""
+        run = Place(self.platform.state_dir / "instances", instance_id).run()
+        assert run is not None
+        return run.pid
+
+    def agent(self, instance_id: str) -> int:
+        """The process id of an instance's agent, 0 where none runs."""
+        namespace = os.readlink(f"/proc/{self.init(instance_id)}/ns/pid")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                mine = os.readlink(process / "ns" / "pid") == namespace
+                if mine and b"dryport.agent.main" in (process / "cmdline").read_bytes():
+                    return int(process.name)
+            except OSError:
+                continue  # it has ended meanwhile
+        return 0
+
+    def inside(self, instance_id: str, *command: str) -> str:
+        """What a command says that is run in an instance, as its root."""
+        entered = ["nsenter", "--target", str(self.init(instance_id)), "-m", "-u", "-i", "-n", "-p", "-C"]
+        done = subprocess.run([*entered, *command], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def containers(self, instance_id: str) -> dict[str, str]:
+        """The running containers of an instance: task ARNs ("" where it is of no task) by container id."""
+        shown = self.inside(
+            instance_id, "docker", "ps", "--no-trunc", "--format", '{{.ID}} {{.Label "com.amazonaws.ecs.task-arn"}}'
+        )
+        return {line.partition(" ")[0]: line.partition(" ")[2] for line in shown.splitlines()}
