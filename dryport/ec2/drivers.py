@@ -123,6 +123,10 @@ class StorageDriver(Protocol):
         """Copy a volume as it is now; file systems on it are consistent. Done once the copy is durable."""
         ...
 
+    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+        """Have a snapshot that holds what another one does, whatever becomes of that."""
+        ...
+
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove a snapshot; volumes that were made of it stay."""
         ...
@@ -140,3 +144,7 @@ class StorageDriver(Protocol):
         With ``force`` file systems on it are shut down: what was not yet written is lost.
         """
         ...
+
+
+class Driver(NetworkDriver, InstanceDriver, StorageDriver, Protocol):
+    """A machine that networks, instances and volumes are made real on."""

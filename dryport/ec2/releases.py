@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dryport.ec2 import attachments, model, profiles
+from dryport.ec2 import attachments, model, profiles, volumes
 from dryport.store import Transaction
 
 
@@ -19,7 +19,7 @@ def let_go(tx: Transaction, instance_id: str) -> None:
         elif volume.attachment.delete_on_termination:
             tx.put(model.VOLUMES, replace(volume, state="deleting", attachment=None))
         else:
-            tx.put(model.VOLUMES, replace(volume, state="available", attachment=None))
+            tx.put(model.VOLUMES, volumes.released(volume))
 
 
 def forget(tx: Transaction, instance_id: str) -> None:

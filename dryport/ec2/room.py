@@ -9,17 +9,30 @@ from dryport.ec2.controllers.ends import Ends
 from dryport.ec2.controllers.instances import Instances
 from dryport.ec2.controllers.metadata import InstanceMetadata
 from dryport.ec2.controllers.networks import Convergence, Departures, Networks
+from dryport.ec2.controllers.snapshots import Snapshots
+from dryport.ec2.controllers.volumes import Volumes
+from dryport.ec2.drivers import Driver
 from dryport.host.client import HostClient
 
 
 def room(context: Context) -> Room:
-    """The service, and its networks and instances on this machine's host driver."""
+    """The service, and its networks, instances and volumes on this machine's host driver."""
+    return room_on(context, HostClient(context.config.run_dir / "host.sock"))
+
+
+def room_on(context: Context, driver: Driver) -> Room:
+    """The service, and its networks, instances and volumes wherever a driver makes them."""
     public_parameters.register()
-    driver = HostClient(context.config.run_dir / "host.sock")
     networks = Networks(context.store, context.clock, context.random, driver)
-    departures = Departures(context.store, context.clock, driver)
-    convergence = Convergence(context, driver, networks, context.config.public_network)
     metadata = InstanceMetadata(context, driver)
-    instances = Instances(context, driver, metadata)
-    loops = (networks, departures, convergence, metadata, instances, Ends(context, driver, metadata))
+    loops = (
+        networks,
+        Departures(context.store, context.clock, driver),
+        Convergence(context, driver, networks, context.config.public_network),
+        metadata,
+        Instances(context, driver, metadata),
+        Ends(context, driver, metadata),
+        Volumes(context.store, context.clock, driver),
+        Snapshots(context.store, context.clock, driver),
+    )
     return Room(services=(with_driver(driver),), loops=loops)

@@ -139,6 +139,10 @@ class HostClient:
         """Copy a volume as it is now."""
         await self._ask(messages.SaveSnapshot(volume_id=volume_id, snapshot_id=snapshot_id))
 
+    async def copy_snapshot(self, source_id: str, snapshot_id: str) -> None:
+        """Have another snapshot that holds the same."""
+        await self._ask(messages.CopySnapshot(source_id=source_id, snapshot_id=snapshot_id))
+
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove a snapshot; volumes that were made of it stay."""
         await self._ask(messages.DeleteSnapshot(snapshot_id=snapshot_id))

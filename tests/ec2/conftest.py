@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
-from dryport.ec2.room import room
+from dryport.ec2.room import room, room_on
+from dryport.ssm.room import room as ssm_room
+from tests.ec2.machine import Machine
+from tests.ec2.volumes import Volumes
 from tests.served import Served
+
+PLAIN = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +31,27 @@ def served() -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def ec2(served: Served) -> Any:
     return served.client("ec2")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture(scope="module")
+def simulated(machine: Machine) -> Iterator[Served]:
+    """EC2 on a machine of the tests' own."""
+    state_dir = Path(tempfile.mkdtemp(prefix="dryport-volumes-"))
+    made = Served(state_dir, [lambda context: room_on(context, machine), ssm_room])
+    yield made
+    made.stop()
+    shutil.rmtree(state_dir)
+
+
+@pytest.fixture(scope="module")
+def volumes(simulated: Served) -> Volumes:
+    image = simulated.client("ssm").get_parameter(Name=PLAIN)["Parameter"]["Value"]
+    return Volumes(simulated.client("ec2"), image)
 
 
 @pytest.fixture

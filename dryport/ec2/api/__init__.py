@@ -20,9 +20,13 @@ from dryport.ec2.api import (
     regions,
     routes,
     rules,
+    snapshots,
     subnets,
     surroundings,
     tags,
+    volume_attachments,
+    volume_modifications,
+    volumes,
     vpcs,
 )
 from dryport.ec2.api.service import SERVICE
@@ -50,9 +54,13 @@ __all__ = [
     "regions",
     "routes",
     "rules",
+    "snapshots",
     "subnets",
     "surroundings",
     "tags",
+    "volume_attachments",
+    "volume_modifications",
+    "volumes",
     "vpcs",
     "with_driver",
 ]

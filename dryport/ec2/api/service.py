@@ -117,6 +117,20 @@ KINDS = {
         "The instance ID '{}' does not exist",
         "InvalidInstanceID.Malformed",
     ),
+    "vol": Kind(
+        model.VOLUMES,
+        "volume",
+        "InvalidVolume.NotFound",
+        "The volume '{}' does not exist.",
+        "InvalidVolumeID.Malformed",
+    ),
+    "snap": Kind(
+        model.SNAPSHOTS,
+        "snapshot",
+        "InvalidSnapshot.NotFound",
+        "The snapshot '{}' does not exist.",
+        "InvalidSnapshotID.Malformed",
+    ),
     "key": Kind(model.KEY_PAIRS, "key-pair", "InvalidKeyPair.NotFound", "The key pair ID '{}' does not exist"),
     "eni": Kind(
         model.NETWORK_INTERFACES,
@@ -158,7 +172,9 @@ def check_dry_run(request: Request) -> None:
 
 
 def visible(resource: Resource) -> bool:
-    """Whether clients see a resource: an interface that is being unplugged is deleted to them."""
+    """Whether clients see a resource: interfaces that are being unplugged and snapshots that go are deleted to them."""
+    if isinstance(resource, model.Snapshot):
+        return resource.state != "deleting"
     return not (isinstance(resource, model.NetworkInterface) and resource.device == "unplugging")
 
 

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles, releases
+from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles, releases, volumes
 from dryport.ec2.controllers.metadata import InstanceMetadata
+from dryport.ec2.controllers.volumes import disk
 from dryport.ec2.drivers import InstanceDriver
 from dryport.ec2.model import Instance, NetworkInterface
 from dryport.host import messages
@@ -127,7 +128,7 @@ class Instances(Controller):
             await self._give_up(instance, code, str(error))
             return None
         self._attempts.pop(instance.id, None)
-        await self.store.transact(lambda tx: _came_up(tx, instance.id, instance.boot))
+        await self.store.transact(lambda tx: _came_up(tx, instance, {each.volume_id for each in wanted.disks}))
         return None
 
     async def _give_up(self, instance: Instance, code: str, detail: str) -> None:
@@ -202,16 +203,18 @@ def _has_volumes(reader: Reader, instance_id: str) -> bool:
     return all(each.state == "in-use" for each in reader.find(model.VOLUMES, "instance", instance_id))
 
 
-def _came_up(tx: Transaction, instance_id: str, boot: int) -> None:
-    instance = tx.get(model.INSTANCES, instance_id)
+def _came_up(tx: Transaction, booted: Instance, disks: set[str]) -> None:
+    """Note a boot, and that it had these volumes beside the root volume."""
+    instance = tx.get(model.INSTANCES, booted.id)
     if instance is None:
         return
-    up = lifecycle.came_up(instance, boot)
+    up = lifecycle.came_up(instance, booted.boot)
     if up is instance:
         return
     tx.put(model.INSTANCES, up)
-    for volume in tx.find(model.VOLUMES, "instance", instance_id):
-        if volume.attachment is not None and volume.attachment.state == "attaching":
+    for volume in tx.find(model.VOLUMES, "instance", instance.id):
+        had = volume.root or volume.id in disks
+        if had and volume.attachment is not None and volume.attachment.state == "attaching":
             attached = replace(volume.attachment, state="attached")
             tx.put(model.VOLUMES, replace(volume, attachment=attached))
 
@@ -258,8 +261,9 @@ def _interface(interface: NetworkInterface, subnet: model.Subnet, vpc: model.Vpc
 
 
 def _disks(reader: Reader, instance_id: str) -> list[messages.Disk]:
+    """The volumes that a boot brings: not those that are being taken away."""
     return [
-        messages.Disk(volume_id=each.id, device=each.attachment.device)
-        for each in reader.find(model.VOLUMES, "instance", instance_id)
-        if each.attachment is not None and not each.root
+        disk(each.id, each.attachment)
+        for each in volumes.of_instance(reader, instance_id)
+        if each.attachment is not None and each.attachment.state in ("attaching", "attached") and not each.root
     ]

@@ -59,7 +59,15 @@ from dryport.ec2.model.networks import (
     Vpc,
 )
 from dryport.ec2.model.prefix_lists import PREFIX_LISTS, PrefixList, PrefixListEntry
-from dryport.ec2.model.volumes import VOLUMES, Volume, VolumeAttachment
+from dryport.ec2.model.volumes import (
+    SNAPSHOTS,
+    VOLUMES,
+    Snapshot,
+    Volume,
+    VolumeAttachment,
+    VolumeFigures,
+    VolumeModification,
+)
 
 __all__ = [
     "ADDRESSES",
@@ -84,6 +92,7 @@ __all__ = [
     "SECURITY_GROUPS",
     "SECURITY_GROUP_RULES",
     "SIGNING_KEYS",
+    "SNAPSHOTS",
     "SUBNETS",
     "VOLUMES",
     "VPCS",
@@ -116,9 +125,12 @@ __all__ = [
     "SecurityGroup",
     "SecurityGroupRule",
     "SigningKey",
+    "Snapshot",
     "Subnet",
     "Volume",
     "VolumeAttachment",
+    "VolumeFigures",
+    "VolumeModification",
     "Vpc",
     "scope",
     "scope_of",

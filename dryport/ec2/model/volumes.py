@@ -1,4 +1,4 @@
-"""EBS volumes."""
+"""EBS volumes and their snapshots."""
 
 from __future__ import annotations
 
@@ -7,20 +7,41 @@ from dryport.store import Table
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):
-    """``state``: attaching, attached, busy, detaching."""
+    """``state``: attaching, attached, detaching, busy (detaching, but mounted). ``force`` takes it away mounted."""
 
     instance_id: str
     device: str
     attached_at: float
     state: str = "attaching"
     delete_on_termination: bool = False
+    force: bool = False
+
+
+class VolumeFigures(Record, frozen=True, kw_only=True):
+    """What of a volume can be modified: type, GiB, operations a second, MiB/s (``None`` where the type has none)."""
+
+    volume_type: str
+    size: int
+    iops: int | None = None
+    throughput: int | None = None
+
+
+class VolumeModification(Record, frozen=True, kw_only=True):
+    """The last modification of a volume. ``state``: modifying, completed, failed."""
+
+    original: VolumeFigures
+    target: VolumeFigures
+    started_at: float
+    state: str = "modifying"
+    ended_at: float | None = None
+    message: str = ""
 
 
 class Volume(Resource, frozen=True, kw_only=True):
     """A volume of ``size`` GiB. ``state``: creating, available, in-use, deleting, error.
 
     ``root`` where it is the root volume of the instance that it is attached to: the host driver makes and removes that
-    one's disk together with the instance.
+    one's disk together with the instance. ``modified_at`` has the times of the modifications of the last day.
     """
 
     availability_zone: str
@@ -33,7 +54,35 @@ class Volume(Resource, frozen=True, kw_only=True):
     state: str = "creating"
     attachment: VolumeAttachment | None = None
     root: bool = False
+    auto_enable_io: bool = False
+    modification: VolumeModification | None = None
+    modified_at: list[float] = []
     client_token: str = ""
+    request_digest: str = ""  # of the request that had this token
+
+    @property
+    def figures(self) -> VolumeFigures:
+        """What of it can be modified."""
+        return VolumeFigures(volume_type=self.volume_type, size=self.size, iops=self.iops, throughput=self.throughput)
+
+
+class Snapshot(Resource, frozen=True, kw_only=True):
+    """A volume as it was. ``state``: pending, completed, error, and deleting, which nobody sees.
+
+    ``volume_size`` is GiB. ``source_id`` is the snapshot that it is a copy of, "" for one of a volume itself. Where
+    ``public``, everybody may make volumes of it, otherwise the ``accounts`` beside its owner.
+    """
+
+    volume_id: str
+    volume_size: int
+    started_at: float
+    description: str = ""
+    state: str = "pending"
+    state_message: str = ""
+    completed_at: float | None = None
+    source_id: str = ""
+    public: bool = False
+    accounts: list[str] = []
 
 
 VOLUMES = Table(
@@ -46,5 +95,16 @@ VOLUMES = Table(
         "instance": lambda v: v.attachment.instance_id if v.attachment is not None else None,
         "snapshot": lambda v: v.snapshot_id or None,
         "token": lambda v: token(v.account, v.region, v.client_token),
+    },
+)
+SNAPSHOTS = Table(
+    "ec2.snapshot",
+    Snapshot,
+    key=lambda s: s.id,
+    indexes={
+        "scope": scope_of,
+        "volume": lambda s: s.volume_id,
+        "source": lambda s: s.source_id or None,
+        "shared": lambda s: [*s.accounts, *(("all",) if s.public else ())],
     },
 )

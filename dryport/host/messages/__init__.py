@@ -44,6 +44,7 @@ from dryport.host.messages.networks import (
 )
 from dryport.host.messages.storage import (
     AttachDisk,
+    CopySnapshot,
     DeleteFileSystem,
     DeleteSnapshot,
     DeleteVolume,
@@ -78,6 +79,7 @@ Verb = (
     | EnsureVolume
     | DeleteVolume
     | SaveSnapshot
+    | CopySnapshot
     | DeleteSnapshot
     | AttachDisk
     | DetachDisk
@@ -108,6 +110,7 @@ __all__ = [
     "AttachDisk",
     "AwaitEnd",
     "Console",
+    "CopySnapshot",
     "DeleteFileSystem",
     "DeleteImage",
     "DeleteInstance",

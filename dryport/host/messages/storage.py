@@ -25,6 +25,13 @@ class SaveSnapshot(Message, frozen=True, kw_only=True, tag="save_snapshot"):
     snapshot_id: str
 
 
+class CopySnapshot(Message, frozen=True, kw_only=True, tag="copy_snapshot"):
+    """Have another snapshot that holds the same."""
+
+    source_id: str
+    snapshot_id: str
+
+
 class DeleteSnapshot(Message, frozen=True, kw_only=True, tag="delete_snapshot"):
     snapshot_id: str
 

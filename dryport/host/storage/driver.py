@@ -58,6 +58,8 @@ class Storage:
                 await self._run(lambda: self._volumes.delete(volume_id))
             case messages.SaveSnapshot(volume_id=volume_id, snapshot_id=snapshot_id):
                 await self._run(lambda: self._volumes.save(volume_id, snapshot_id))
+            case messages.CopySnapshot(source_id=source_id, snapshot_id=snapshot_id):
+                await self._run(lambda: self._volumes.copy_snapshot(source_id, snapshot_id))
             case messages.DeleteSnapshot(snapshot_id=snapshot_id):
                 await self._run(lambda: self._volumes.delete_snapshot(snapshot_id))
             case messages.AttachDisk(instance_id=instance_id, disk=disk):
