@@ -28,13 +28,17 @@ class Unsupported:
 
 def _find(tree: _Tree, value: Any, path: str) -> str | None:
     if isinstance(value, list):
-        return next((found for item in value if (found := _find(tree, item, path)) is not None), None)
+        for item in value:
+            found = _find(tree, item, path)
+            if found is not None:
+                return found
+        return None
     if not isinstance(value, dict) or tree.keys().isdisjoint(value):
         return None
     for name, item in value.items():
-        below = tree.get(name)
-        if below is None or item is None or item is False or item in ([], {}):
+        if name not in tree or item is None or item is False or item in ([], {}):
             continue
+        below = tree[name]
         here = f"{path}.{name}" if path else name
         found = _find(below, item, here) if below else here
         if found is not None:

@@ -62,8 +62,8 @@ class _Rows:
             del self.cache[old]
         self.cached = sum(len(self.encoded[key]) for key in self.cache)
 
-    def set(self, key: str, item: Any, encoded: bytes) -> None:
-        before = self.get(key)
+    def set(self, key: str, before: Any | None, item: Any, encoded: bytes) -> None:
+        """Replace ``before``, which is what ``get`` gives, or ``None`` for a new row."""
         for name, extract in self.table.indexes.items():
             found = extract(item)
             old = None if before is None else extract(before)
@@ -119,7 +119,7 @@ class MemoryState:
         if rows is None:
             rows = self._tables[table.name] = _Rows(table)
             for key, encoded in self._stored.pop(table.name, {}).items():
-                rows.set(key, rows.decoder.decode(encoded), encoded)
+                rows.set(key, None, rows.decoder.decode(encoded), encoded)
         return rows
 
     def get(self, table: Table[T], key: str) -> T | None:
@@ -163,11 +163,12 @@ class MemoryState:
     def put(self, table: Table[T], item: T) -> None:
         rows = self._rows(table)
         key = table.key(item)
-        old, old_encoded = rows.get(key), rows.encoded.get(key)
+        old_encoded = rows.encoded.get(key)
+        old = None if old_encoded is None else rows.get(key)
         encoded = self._encoder.encode(item)
         if encoded == old_encoded:
             return
-        rows.set(key, item, encoded)
+        rows.set(key, old, item, encoded)
         change = Change(table, key, old, item)
         self.changes.append((change, old_encoded, encoded))
         self._tell(change)
@@ -194,5 +195,5 @@ class MemoryState:
             if old_encoded is None:
                 rows.remove(change.key)
             else:
-                rows.set(change.key, change.old, old_encoded)
+                rows.set(change.key, rows.get(change.key), change.old, old_encoded)
             self._tell(Change(change.table, change.key, change.new, change.old))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -21,10 +21,10 @@ from dryport.store.memory import MemoryState
 # Rows lie in the order of their births, and nothing else is indexed: new ones fill few pages, which is what a flush
 # costs. Which row is which object's is known in memory.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS rows (born INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (born INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL)
 """
-_MOST_ROWS = 32  # a statement
+_SEQUENCE = ""  # the kind of a sequence's row: its name, and the last number given in decimal digits
+_MOST_ROWS = 64  # a statement
 _CHECKPOINT_PAGES = 4000  # of 4 KiB in the log before they go into the file
 
 
@@ -53,24 +53,8 @@ class _Group:
                 future.set_exception(error)
 
 
-def _statements(head: str, row: str, tail: str) -> dict[int, str]:
-    """A statement for each number of rows that is a power of two."""
-    sizes = [1 << power for power in range(_MOST_ROWS.bit_length())]
-    return {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in sizes}
-
-
-_PUT = _statements("REPLACE INTO rows (born, kind, key, body)", "(?, ?, ?, ?)", "")
-_ADVANCE = _statements("REPLACE INTO sequences (name, value)", "(?, ?)", "")
-
-
-def _execute_rows(connection: sqlite3.Connection, statements: dict[int, str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows, many a statement: each statement passes the interpreter's lock to and fro, which is what costs."""
-    start, size = 0, _MOST_ROWS
-    while start < len(rows):
-        while size > len(rows) - start:
-            size //= 2
-        connection.execute(statements[size], list(chain.from_iterable(rows[start : start + size])))
-        start += size
+# One statement for each number of rows.
+_PUT = ["REPLACE INTO rows (born, kind, key, body) VALUES " + ", ".join(["(?, ?, ?, ?)"] * n) for n in range(_MOST_ROWS + 1)]
 
 
 class SqliteStore:
@@ -102,13 +86,13 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-            connection.executescript(_SCHEMA)
+            connection.execute(_SCHEMA)
             stored: dict[str, dict[str, bytes]] = {}
             births: dict[str, dict[str, int]] = {}
             for born, kind, key, body in connection.execute("SELECT born, kind, key, body FROM rows ORDER BY born"):
                 stored.setdefault(kind, {})[key] = body
                 births.setdefault(kind, {})[key] = born
-            sequences = dict(connection.execute("SELECT name, value FROM sequences").fetchall())
+            sequences = {name: int(number) for name, number in stored.pop(_SEQUENCE, {}).items()}
         except sqlite3.Error as error:
             connection.close()
             raise StoreUnavailable(f"{path} cannot be opened: {error}") from error
@@ -163,6 +147,8 @@ class SqliteStore:
         latest: dict[tuple[str, str], bytes | None] = {}
         for change, _, encoded in group.changes:
             latest[change.table.name, change.key] = encoded
+        for name, number in group.sequences.items():
+            latest[_SEQUENCE, name] = b"%d" % number
         puts: list[tuple[int, str, str, bytes]] = []
         deletes: list[tuple[int]] = []
         for (kind, key), encoded in latest.items():
@@ -173,22 +159,30 @@ class SqliteStore:
                 puts.append((born, kind, key, encoded))
             elif born is not None:
                 deletes.append((born,))
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            _execute_rows(connection, _PUT, puts)
-            connection.executemany("DELETE FROM rows WHERE born = ?", deletes)
-            _execute_rows(connection, _ADVANCE, list(group.sequences.items()))
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        self._execute(puts, deletes)
         for born, kind, key, _ in puts:
             self._births.setdefault(kind, {})[key] = born
         for (kind, key), encoded in latest.items():
             if encoded is None:
                 self._births.get(kind, {}).pop(key, None)
+
+    def _execute(self, puts: list[tuple[int, str, str, bytes]], deletes: list[tuple[int]]) -> None:
+        """Write all of it or nothing, in as few statements as can be: each passes the interpreter's lock to and fro."""
+        connection = self._connection
+        batches = [puts[start : start + _MOST_ROWS] for start in range(0, len(puts), _MOST_ROWS)]
+        if len(batches) == 1 and not deletes:
+            connection.execute(_PUT[len(puts)], list(chain.from_iterable(puts)))  # a transaction by itself
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for batch in batches:
+                connection.execute(_PUT[len(batch)], list(chain.from_iterable(batch)))
+            connection.executemany("DELETE FROM rows WHERE born = ?", deletes)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
     def _flushed(self, group: _Group, error: BaseException | None) -> None:
         self._flushing = None

@@ -16,11 +16,11 @@ _API = _OLD + "docker-remote-api."
 
 def required(body: Json) -> list[Json]:
     """The attributes that a normalized task definition asks of its instance, each once."""
-    names: dict[str, None] = {}
+    names: list[str] = []
     for container in body["containerDefinitions"]:
-        names.update(dict.fromkeys(_of_container(container, "executionRoleArn" in body)))
-    names.update(dict.fromkeys(_of_task(body)))
-    return [{"name": name} for name in names]
+        names += _of_container(container, "executionRoleArn" in body)
+    names += _of_task(body)
+    return [{"name": name} for name in dict.fromkeys(names)]
 
 
 def _of_task(body: Json) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 from dryport.gateway.http1.limits import BODY_BUFFER
 
@@ -13,17 +14,32 @@ class Disconnected(ConnectionError):
     """The client went away before its body was complete."""
 
 
+class Source(Protocol):
+    """Where a body comes from: the connection."""
+
+    def body_wanted(self, body: Body) -> None:
+        """A reader begins to wait."""
+        ...
+
+    def resume_reading(self) -> None:
+        """There is room for more."""
+        ...
+
+
 class Body:
-    """Bytes in the order they came. ``want`` is called when a reader begins to wait, ``resume`` when there is room."""
+    """Bytes in the order they came. It knows nothing of its request: the two would be garbage that lies about."""
 
-    __slots__ = ("_chunks", "_error", "_resume", "_waiter", "_want", "complete", "full", "held", "taken")
+    __slots__ = (
+        "_chunks", "_error", "_source", "_waiter", "complete", "continued", "expectation", "full", "held", "taken",
+    )  # fmt: skip
 
-    def __init__(self, want: Callable[[], None], resume: Callable[[], None]) -> None:
+    def __init__(self, source: Source, expectation: str | None) -> None:
         self._chunks: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error = False
-        self._want = want
-        self._resume = resume
+        self._source = source
+        self.expectation = expectation  # what the client waits for before it sends (RFC 9110 section 10.1.1)
+        self.continued = False  # the client was told to send
         self.held = 0
         self.complete = False
         self.full = False  # more is held than a connection should
@@ -73,7 +89,7 @@ class Body:
                 return
             if self._error:
                 raise Disconnected("the request's body ended early")
-            self._want()
+            self._source.body_wanted(self)
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -85,5 +101,5 @@ class Body:
         self.held -= len(chunk)
         if self.full and self.held <= BODY_BUFFER // 2:
             self.full = False
-            self._resume()
+            self._source.resume_reading()
         return chunk

@@ -15,6 +15,7 @@ import httptools
 
 from dryport.gateway.http import Upgrade
 from dryport.gateway.http1 import heads, limits
+from dryport.gateway.http1.body import Body
 from dryport.gateway.http1.exchange import HttpExchange
 from dryport.gateway.http1.files import send_file
 
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._url = b""
         self._headers: list[tuple[str, str]] = []
+        self._size = 0  # of the headers' names and values, in bytes
         self._head_bytes = 0  # of a head that is not complete
         self._idle_bytes = 0  # of a body's framing and trailers since the body grew
         self._grew = False
@@ -125,6 +127,7 @@ class Connection(asyncio.Protocol):
             return
         self._url = b""
         self._headers = []
+        self._size = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -132,6 +135,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._receiving is not None:
             return  # a trailer, which nobody asked for (RFC 9110 section 6.5.1)
+        self._size += len(name) + len(value)
         self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -142,18 +146,18 @@ class Connection(asyncio.Protocol):
         if not path.startswith("/"):
             path = _origin_form(path)
         headers = dict(self._headers)
+        hosts = 1 if "host" in headers else 0
         if len(headers) != len(self._headers):
+            hosts = sum(name == "host" for name, _ in self._headers)
             headers = _joined(self._headers)
         keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
         exchange = HttpExchange(self, parser.get_method().decode(), path, query, headers, keep_alive)
         self._receiving = exchange
         self._head_bytes = self._idle_bytes = 0
         self._upgrading = parser.should_upgrade() and headers.get("upgrade", "").lower() == "websocket"
-        size = sum(len(name) + len(value) for name, value in self._headers) + len(self._url)
-        if size > limits.HEAD_BYTES or len(self._headers) > limits.HEADERS:
+        if self._size + len(self._url) > limits.HEAD_BYTES or len(self._headers) > limits.HEADERS:
             exchange.refusal = 431
         else:
-            hosts = sum(name == "host" for name, _ in self._headers)
             exchange.refusal = heads.refusal(exchange.method, parser.get_http_version(), headers, hosts)
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self._offered = parser.should_upgrade() and not self._upgrading and has_body and exchange.method != "CONNECT"
@@ -208,12 +212,12 @@ class Connection(asyncio.Protocol):
         self.deadline = None
         self._task = asyncio.get_running_loop().create_task(self._work())
 
-    def body_wanted(self, exchange: HttpExchange) -> None:
+    def body_wanted(self, body: Body) -> None:
         """A handler waits for its body: the client is told to send it where it asked."""
         self.deadline = time.monotonic() + limits.STALL_SECONDS
-        if "expect" in exchange.headers and not exchange.continued:
-            exchange.continued = True
-            if exchange.headers["expect"].lower() == "100-continue":
+        if body.expectation is not None and not body.continued:
+            body.continued = True
+            if body.expectation.lower() == "100-continue":
                 self._transport.write(heads.CONTINUE)
         self.resume_reading()
 

@@ -25,7 +25,7 @@ class HttpExchange:
     """``path`` is as it came, percent-encoded."""
 
     __slots__ = (
-        "_connection", "content", "continued", "header", "headers", "keep_alive", "method", "path", "query", "refusal",
+        "_connection", "content", "header", "headers", "keep_alive", "method", "path", "query", "refusal",
         "scheme", "sent", "source_ip", "status",
     )  # fmt: skip
 
@@ -41,14 +41,10 @@ class HttpExchange:
         self.keep_alive = keep_alive
         self.source_ip = connection.source_ip
         self.scheme = "http"
-        self.content = Body(self._want, connection.resume_reading)
-        self.continued = False  # the client was told to send the body that it asked about
+        self.content = Body(connection, headers.get("expect"))
         self.refusal = 0  # the status that the connection answers in the handler's place
         self.status = 0  # of the answer, once there is one
         self.sent = 0
-
-    def _want(self) -> None:
-        self._connection.body_wanted(self)
 
     async def body(self) -> bytes:
         return await self.content.read()
