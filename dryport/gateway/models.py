@@ -14,7 +14,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -168,8 +167,8 @@ def _fingerprint(source: Path) -> str:
 
 def build(path: Path, services: Iterable[str]) -> None:
     """Write the models of these services into a new file, which appears whole or not at all."""
-    handle, scratch = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    os.close(handle)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    scratch.unlink(missing_ok=True)
     try:
         connection = sqlite3.connect(scratch, isolation_level=None)
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA + "BEGIN;")
@@ -181,7 +180,7 @@ def build(path: Path, services: Iterable[str]) -> None:
         connection.close()
         os.replace(scratch, path)
     except BaseException:
-        os.unlink(scratch)
+        scratch.unlink(missing_ok=True)
         raise
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from wsgiref.handlers import format_date_time
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNSAFE = str.maketrans("", "", "\r\n\0")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -22,7 +23,10 @@ class _Date:
 def _date() -> str:
     now = int(time.time())
     if now != _Date.second:
-        _Date.second, _Date.line = now, f"date: {format_date_time(now)}\r\n"
+        at = time.gmtime(now)  # in English whatever the locale is: RFC 9110 section 5.6.7
+        day, month = _DAYS[at.tm_wday], _MONTHS[at.tm_mon]
+        _Date.second = now
+        _Date.line = f"date: {day}, {at.tm_mday:02} {month} {at.tm_year} {time.strftime('%H:%M:%S', at)} GMT\r\n"
     return _Date.line
 
 
