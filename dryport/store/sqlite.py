@@ -54,7 +54,8 @@ class _Group:
 
 
 # One statement for each number of rows.
-_PUT = ["REPLACE INTO rows (born, kind, key, body) VALUES " + ", ".join(["(?, ?, ?, ?)"] * n) for n in range(_MOST_ROWS + 1)]
+_HEAD = "REPLACE INTO rows (born, kind, key, body) VALUES "
+_PUT = [_HEAD + ", ".join(["(?, ?, ?, ?)"] * count) for count in range(_MOST_ROWS + 1)]
 
 
 class SqliteStore:
