@@ -86,13 +86,14 @@ def _on_instances(call: Call, request: Any, prepared: Launch, count: int) -> tup
     there = board(call.tx.view(BOARDS), prepared.cluster.arn)
     if not there.active & choice.pool(there, wanted):
         raise invalid("No Container Instances were found in your cluster.")
+    plan = choice.Plan(there, wanted)
     tasks: list[Task] = []
     while len(tasks) < count:
-        chosen = choice.choose(there, wanted, call.random)
-        if chosen is None:
+        slot = plan.choose(call.random)
+        if slot is None:
             reasons = choice.reasons(there, wanted)
             return tasks, [{"arn": arn, "reason": why} for arn, why in reasons.items() if why != INACTIVE]
-        task = launch.task_on(call, prepared, chosen.arn, there)
+        task = launch.task_on(call, prepared, there.instances[slot].arn, there)
         call.tx.put(TASKS, task)  # and is on the board
         tasks.append(task)
     return tasks, []

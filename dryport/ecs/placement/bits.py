@@ -5,9 +5,12 @@ An integer of ten thousand bits is joined with another one in a tenth of a micro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import compress, count
 
 _STEP = 64  # bits below which they are counted off one by one
+_FEW = 8  # members that are joined one by one
+_TRUTH = bytes.maketrans(b"01", b"\0\1")
 
 
 def members(bits: int) -> Iterator[int]:
@@ -18,6 +21,24 @@ def members(bits: int) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find("1", at + 1)
+
+
+def listed(bits: int) -> list[int]:
+    """The numbers in a set, lowest first: the faster way where it has many."""
+    return list(compress(count(), bin(bits)[:1:-1].encode().translate(_TRUTH)))
+
+
+def joined(numbers: Collection[int]) -> int:
+    """The set of these numbers."""
+    if len(numbers) <= _FEW:
+        bits = 0
+        for number in numbers:
+            bits |= 1 << number
+        return bits
+    array = bytearray((max(numbers) >> 3) + 1)
+    for number in numbers:
+        array[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(array, "little")
 
 
 def nth(bits: int, number: int) -> int:

@@ -7,9 +7,10 @@ instances, since every question ("who has 256 CPU units left?") has its answer r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from dryport.ecs.placement.bits import joined
 from dryport.ecs.placement.groups import Domains, Group, Spread
 from dryport.ecs.placement.model import (
     CPU,
@@ -26,6 +27,7 @@ from dryport.ecs.placement.model import (
     Needs,
     Occupant,
     Port,
+    Request,
 )
 from dryport.ecs.placement.numbers import Levels, Numbers
 from dryport.ecs.placement.query import And, Comparison, Node, Not, tree
@@ -148,6 +150,29 @@ class Board:
         if slot is not None:
             self._settle(slot, occupant)
 
+    def put_alike(self, request: Request, placed: Mapping[int, Sequence[str]]) -> None:
+        """Add tasks of one request by their slots. They are new to the board."""
+        if not placed:
+            return
+        needs, tasks = request.needs, self.tasks
+        for slot, arns in placed.items():
+            instance_arn = self.instances[slot].arn
+            there = self._by_instance.get(instance_arn)
+            if there is None:
+                there = self._by_instance[instance_arn] = {}
+            for arn in arns:
+                tasks[arn] = there[arn] = Occupant(
+                    arn=arn, instance_arn=instance_arn, group=request.group, needs=needs, ports=needs.ports
+                )
+        counts = {slot: len(arns) for slot, arns in placed.items()}
+        for name, amount in amounts(needs):
+            self.left[name].take(counts, amount)
+        for port in needs.ports:
+            for slot in counts:
+                self._holders[slot, port] = self._holders.get((slot, port), 0) + 1
+            self.taken[port] = self.taken.get(port, 0) | joined(counts)
+        self._group(request.group).add(counts, True)
+
     def remove_task(self, arn: str) -> None:
         """Take a task away."""
         occupant = self.tasks.pop(arn, None)
@@ -187,11 +212,23 @@ class Board:
         if spread is None:
             if self._spreads >= _MAX_SPREADS:
                 self._forget_spreads()
-            domains = self._domains_of(field)
-            found = self.groups.setdefault(group, Group())
+            domains = self.domains(field)
+            found = self._group(group)
             spread = found.spreads[field] = Spread(domains, found.wanted)
             self._spreads += 1
         return spread
+
+    def domains(self, field: str) -> Domains:
+        """The instances by what they have of a field."""
+        found = self._domains.get(field)
+        if found is None:
+            if len(self._domains) >= _MAX_FIELDS:
+                self._forget_spreads()
+                self._domains.clear()
+            found = self._domains[field] = Domains(field)
+            for slot, instance in self.instances.items():
+                found.put(slot, instance)
+        return found
 
     def select(self, node: Node) -> int:
         """The slots that an expression selects."""
@@ -257,10 +294,7 @@ class Board:
             self.left[name].add(slot, -amount)
         for port in occupant.ports:
             self._hold(slot, bit, port)
-        group = self.groups.get(occupant.group)
-        if group is None:
-            group = self.groups[occupant.group] = Group()
-        group.add(slot, bit, occupant.wanted)
+        self._group(occupant.group).add({slot: 1}, occupant.wanted)
         if occupant.running:
             self._run(slot, bit, 1)
 
@@ -271,12 +305,18 @@ class Board:
         for port in occupant.ports:
             self._let_go(slot, bit, port)
         group = self.groups[occupant.group]
-        group.remove(slot, bit, occupant.wanted)
+        group.remove(slot, occupant.wanted)
         if group.empty:
             self._spreads -= len(group.spreads)
             del self.groups[occupant.group]
         if occupant.running:
             self._run(slot, bit, -1)
+
+    def _group(self, name: str) -> Group:
+        found = self.groups.get(name)
+        if found is None:
+            found = self.groups[name] = Group()
+        return found
 
     def _run(self, slot: int, bit: int, by: int) -> None:
         count = self._running[slot]
@@ -300,17 +340,6 @@ class Board:
             self.taken[port] = left
         else:
             del self.taken[port]
-
-    def _domains_of(self, field: str) -> Domains:
-        found = self._domains.get(field)
-        if found is None:
-            if len(self._domains) >= _MAX_FIELDS:
-                self._forget_spreads()
-                self._domains.clear()
-            found = self._domains[field] = Domains(field)
-            for slot, instance in self.instances.items():
-                found.put(slot, instance)
-        return found
 
     def _forget_spreads(self) -> None:
         if not self._spreads:

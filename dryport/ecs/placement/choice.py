@@ -7,13 +7,13 @@ Source: "How Amazon ECS places tasks on container instances", developer guide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from dryport.ecs.placement.bits import members, nth
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.filters import filters
-from dryport.ecs.placement.model import Instance, Occupant, Request, Strategy
+from dryport.ecs.placement.model import Instance, Request, Strategy
 
 
 class Plan:
@@ -57,30 +57,6 @@ def choose(board: Board, request: Request, random: Random) -> Instance | None:
     """The instance that a task goes on; ``None`` where it can go on none."""
     slot = Plan(board, request).choose(random)
     return None if slot is None else board.instances[slot]
-
-
-def place(board: Board, wanted: Iterable[tuple[str, Request]], random: Random) -> list[str | None]:
-    """Place tasks (ARN and request) on a board, one after the other; the ARNs of their instances.
-
-    Each decision is the one that ``choose`` would make at that moment.
-    """
-    plans: dict[Request, Plan] = {}
-    placed: list[str | None] = []
-    for arn, request in wanted:
-        plan = plans.get(request)
-        if plan is None:
-            plan = plans[request] = Plan(board, request)
-        slot = plan.choose(random)
-        if slot is None:
-            placed.append(None)
-            continue
-        instance_arn = board.instances[slot].arn
-        needs = request.needs
-        board.put_task(
-            Occupant(arn=arn, instance_arn=instance_arn, group=request.group, needs=needs, ports=needs.ports)
-        )
-        placed.append(instance_arn)
-    return placed
 
 
 def pool(board: Board, request: Request) -> int:

@@ -90,7 +90,7 @@ def _port(board: Board, port: Port) -> Filter:
         taken = board.taken.get(port, 0) >> slot & 1
         return f"needs the {port[0].upper()} host port {port[1]}, which is {'taken' if taken else 'free'}"
 
-    return Filter("RESOURCE:PORTS", True, lambda: ~board.taken.get(port, 0), says)
+    return Filter("RESOURCE:PORTS", True, lambda: board.everyone ^ board.taken.get(port, 0), says)
 
 
 def _constraint(board: Board, request: Request, query: Query | None) -> Filter:
@@ -100,7 +100,7 @@ def _constraint(board: Board, request: Request, query: Query | None) -> Filter:
         def distinct(slot: int) -> str:
             return f"{'has a' if board.hosting(group) >> slot & 1 else 'has no'} task of the group {group}"
 
-        return Filter(DISTINCT_INSTANCE, True, lambda: ~board.hosting(group), distinct)
+        return Filter(DISTINCT_INSTANCE, True, lambda: board.everyone ^ board.hosting(group), distinct)
 
     def member(slot: int) -> str:
         return f"{'is' if board.select(query.root) >> slot & 1 else 'is not'} a member of {query.text}"

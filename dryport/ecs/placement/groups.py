@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from dryport.ecs.placement.bits import joined
 from dryport.ecs.placement.model import Instance
 from dryport.ecs.placement.numbers import Levels
 
 HOST = "instanceId"
+Domain = str | int | None  # a value, a slot, or what lacks the attribute
 
 
 class Domains:
@@ -16,12 +20,21 @@ class Domains:
 
     def __init__(self, field: str) -> None:
         self._attribute = field.removeprefix("attribute:") if field != HOST else None
-        self.of: dict[int, str | int | None] = {}
-        self._sets: dict[str | int | None, int] = {}
+        self.of: dict[int, Domain] = {}
+        self.sets: dict[Domain, int] = {}
 
-    def set_of(self, domain: str | int | None) -> int:
+    def set_of(self, domain: Domain) -> int:
         """The slots of a domain."""
-        return 1 << domain if self._attribute is None else self._sets[domain]  # type: ignore[operator]
+        return 1 << domain if self._attribute is None else self.sets[domain]  # type: ignore[operator]
+
+    def joined(self, domains: Sequence[Domain]) -> int:
+        """The slots of several domains."""
+        if self._attribute is None:
+            return joined(domains)  # type: ignore[arg-type]
+        found = 0
+        for domain in domains:
+            found |= self.sets[domain]
+        return found
 
     def put(self, slot: int, instance: Instance) -> None:
         """Bring a slot into its domain."""
@@ -29,17 +42,17 @@ class Domains:
             self.of[slot] = slot
         else:
             value = self.of[slot] = instance.attributes.get(self._attribute)
-            self._sets[value] = self._sets.get(value, 0) | 1 << slot
+            self.sets[value] = self.sets.get(value, 0) | 1 << slot
 
     def remove(self, slot: int) -> None:
         """Take a slot out of its domain."""
         domain = self.of.pop(slot)
         if self._attribute is not None:
-            left = self._sets[domain] ^ 1 << slot
+            left = self.sets[domain] ^ 1 << slot
             if left:
-                self._sets[domain] = left
+                self.sets[domain] = left
             else:
-                del self._sets[domain]
+                del self.sets[domain]
 
 
 class Spread:
@@ -47,10 +60,10 @@ class Spread:
 
     def __init__(self, domains: Domains, wanted: dict[int, int]) -> None:
         self._domains = domains
-        counts: dict[str | int | None, int] = dict.fromkeys(domains.of.values(), 0)
+        counts: dict[Domain, int] = dict.fromkeys(domains.of.values(), 0)
         for slot, count in wanted.items():
             counts[domains.of[slot]] += count
-        self._counts = counts
+        self.counts = counts
         self.levels = Levels()
         gathered: dict[int, int] = {}
         for domain, count in counts.items():
@@ -58,12 +71,20 @@ class Spread:
         for count, slots in gathered.items():
             self.levels.move(slots, None, count)
 
-    def add(self, slot: int, by: int) -> None:
-        """Count a task in or out."""
-        domain = self._domains.of[slot]
-        count = self._counts[domain]
-        self._counts[domain] = count + by
-        self.levels.move(self._domains.set_of(domain), count, count + by)
+    def add(self, moved: Mapping[int, int]) -> None:
+        """Count tasks in or out, so many by slot."""
+        domains, counts = self._domains, self.counts
+        by_domain: dict[Domain, int] = {}
+        for slot, by in moved.items():
+            domain = domains.of[slot]
+            by_domain[domain] = by_domain.get(domain, 0) + by
+        steps: dict[tuple[int, int], list[Domain]] = {}
+        for domain, by in by_domain.items():
+            old = counts[domain]
+            counts[domain] = old + by
+            steps.setdefault((old, old + by), []).append(domain)
+        for (old, new), those in steps.items():
+            self.levels.move(domains.joined(those), old, new)
 
 
 class Group:
@@ -80,30 +101,35 @@ class Group:
         """Whether it has no task."""
         return not self._hosted
 
-    def add(self, slot: int, bit: int, wanted: bool) -> None:
-        """Count a task in."""
-        count = self._hosted.get(slot, 0)
-        self._hosted[slot] = count + 1
-        if not count:
-            self.hosting |= bit
+    def add(self, moved: Mapping[int, int], wanted: bool) -> None:
+        """Count tasks in, so many by slot."""
+        hosted = self._hosted
+        fresh = [slot for slot in moved if slot not in hosted]
+        for slot, by in moved.items():
+            hosted[slot] = hosted.get(slot, 0) + by
+        if fresh:
+            self.hosting |= joined(fresh)
         if wanted:
-            self.wanted[slot] = self.wanted.get(slot, 0) + 1
+            for slot, by in moved.items():
+                self.wanted[slot] = self.wanted.get(slot, 0) + by
             for spread in self.spreads.values():
-                spread.add(slot, 1)
+                spread.add(moved)
 
-    def remove(self, slot: int, bit: int, wanted: bool) -> None:
+    def remove(self, slot: int, wanted: bool) -> None:
         """Count a task out."""
-        count = self._hosted[slot] - 1
-        if count:
-            self._hosted[slot] = count
-        else:
-            del self._hosted[slot]
-            self.hosting ^= bit
+        if _less(self._hosted, slot):
+            self.hosting ^= 1 << slot
         if wanted:
-            count = self.wanted[slot] - 1
-            if count:
-                self.wanted[slot] = count
-            else:
-                del self.wanted[slot]
+            _less(self.wanted, slot)
             for spread in self.spreads.values():
-                spread.add(slot, -1)
+                spread.add({slot: -1})
+
+
+def _less(counts: dict[int, int], slot: int) -> bool:
+    """Count one less; whether it was the last."""
+    count = counts[slot] - 1
+    if count:
+        counts[slot] = count
+    else:
+        del counts[slot]
+    return not count

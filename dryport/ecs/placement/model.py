@@ -42,7 +42,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     ports: frozenset[Port] = frozenset()
 
 
-class Needs(msgspec.Struct, frozen=True, kw_only=True):
+class Needs(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a task takes of its instance. ``dynamic_tcp`` and ``dynamic_udp`` count host ports that it does not name."""
 
     cpu: int = 0
@@ -54,7 +54,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     dynamic_udp: int = 0
 
 
-class Occupant(msgspec.Struct, frozen=True, kw_only=True):
+class Occupant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A task that has not stopped, where it is.
 
     ``ports`` are all that it holds: what it named and what it was given. ``wanted``: it is to run, not to stop.

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from dryport.ecs.placement.batches import place
 from dryport.ecs.placement.board import Board
-from dryport.ecs.placement.choice import choose, place, pool, reasons
+from dryport.ecs.placement.choice import choose, pool, reasons
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Request, Strategy
 from dryport.ecs.placement.query import parse
 from dryport.ecs.placement.stopping import to_stop
@@ -125,16 +126,17 @@ class Both:
         for request in self.data.draw(st.lists(st.sampled_from(self.requests), max_size=12)):
             self.number += 1
             wanted.append((f"task-{self.number}", request))
-        expected: list[str | None] = []
-        for arn, request in wanted:
+        # Those of one request one after the other, as if each had come by itself.
+        expected: dict[str, str | None] = {}
+        for arn, request in sorted(wanted, key=lambda each: [request for _, request in wanted].index(each[1])):
             chosen = reference.choose(self.cluster, request, self.same)
-            expected.append(chosen.arn if chosen is not None else None)
+            expected[arn] = chosen.arn if chosen is not None else None
             if chosen is not None:
                 needs = request.needs
                 self.cluster.tasks[arn] = Occupant(
                     arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports
                 )
-        assert place(self.board, wanted, self.random) == expected
+        assert place(self.board, wanted, self.random) == [expected[arn] for arn, _ in wanted]
         assert self.board.tasks == self.cluster.tasks
 
     def why_not(self) -> None:
