@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
+from dryport.agent import own_log
 from dryport.agent import settings as agent_settings
 from dryport.agent.acs.registration import Registration, RegistrationRefused
 from dryport.agent.acs.session import Session
@@ -22,12 +23,14 @@ from dryport.agent.engine.engine import Engine
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.images import Images
 from dryport.agent.engine.network import Network
+from dryport.agent.engine.ports import Ports
 from dryport.agent.engine.submit import Submitter
 from dryport.agent.identity import Identity, NoCredentials
 from dryport.agent.logs.service import Logs
 from dryport.agent.managed import Keeper
 from dryport.agent.metadata.server import Metadata
 from dryport.agent.runtime import Runtime, RuntimeFailure, factory
+from dryport.agent.runtime.image_gc import Cleanup
 from dryport.agent.settings import Settings
 from dryport.agent.state import State
 from dryport.agent.tcs.session import Telemetry
@@ -47,6 +50,13 @@ def runtime_of(settings: Settings) -> Runtime:
         containerd_socket=settings.runtime_address,
         containerd_registries=settings.runtime_root,
         docker_socket=str(settings.runtime_address or DOCKER_SOCKET),
+        exclude_ipv6_bindings=settings.exclude_ipv6_bindings,
+        cleanup=Cleanup(
+            enabled=settings.image_cleanup,
+            interval=settings.image_cleanup_interval,
+            minimum_age=settings.image_minimum_age,
+            per_cycle=settings.images_per_cycle,
+        ),
     )
 
 
@@ -93,6 +103,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         network=Network(settings),
         logs=logs,
         metadata=metadata,
+        ports=Ports(settings.dynamic_host_ports),
         health_changed=lambda: None,
     )
     engine = Engine(host, submitter)
@@ -105,6 +116,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         runtime=runtime,
         records=engine.records,
         runtime_version=version,
+        interval=settings.metrics_interval if settings.metrics else None,
     )
     host.health_changed = telemetry.health_changed
     control = Session(
@@ -163,9 +175,11 @@ def main() -> int:
     """Run the agent; the process's exit status."""
     settings = agent_settings.load(sys.argv[1:], os.environ)
     faulthandler.register(signal.SIGUSR2)  # where every thread is, to standard error
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for library in ("pyroute2", "hpack", "asyncio"):  # they tell every message and header
-        logging.getLogger(library).setLevel(logging.WARNING)
+    try:
+        own_log.configure(settings)
+    except OSError as failure:
+        print(f"dryport agent: {settings.log_file}: {failure}", file=sys.stderr)
+        return 1
     try:
         lock = _lock(settings.state_dir)
     except BlockingIOError:

@@ -1,24 +1,23 @@
-"""What the agent was told: by options, and by the environment in the names that AWS's agent uses.
-
-Source: "Amazon ECS container agent configuration", developer guide. Options win over the environment.
-"""
+"""What the agent was told: by options, and by the environment (``environment``). Options win."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+from dryport.agent.environment import LEVELS, read
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of one agent. Durations are seconds, memory MiB; ``endpoint`` is the control plane's."""
+    """Settings of one agent. Durations are seconds, memory MiB; ``endpoint`` is the control plane's.
+
+    Defaults are those of AWS's agent as the service that starts it on AWS's images has them.
+    """
 
     endpoint: str
     state_dir: Path
@@ -33,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     task_endpoint: str = ""  # the control plane as tasks reach it; "": ``endpoint``
     attributes: dict[str, str] = {}
     instance_tags: dict[str, str] = {}
+    propagate_tags_from: str = "none"  # none, ec2_instance
     availability_zone: str = ""
     cpu: int | None = None  # CPU units to offer; None: the machine's
     memory: int | None = None  # MiB to offer; None: the machine's
@@ -40,14 +40,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
     reserved_ports_udp: tuple[int, ...] = ()
     logging_drivers: tuple[str, ...] = ("json-file", "none")
+    dynamic_host_ports: tuple[int, int] | None = None  # first and last; None: the kernel's range
+    exclude_ipv6_bindings: bool = True
     stop_timeout: float = 30.0
     start_timeout: float = 180.0
+    create_timeout: float = 240.0
+    pull_timeout: float = 2 * 3600.0
     task_cleanup_wait: float = 3 * 3600.0
+    task_cleanup_jitter: float = 0.0
+    image_cleanup: bool = True
+    image_cleanup_interval: float = 30 * 60.0
+    image_minimum_age: float = 3600.0
+    images_per_cycle: int = 5
     image_pull_behavior: str = "default"  # default, always, once, prefer-cached
     disable_privileged: bool = False
+    selinux: bool = False
+    apparmor: bool = False
+    task_roles: bool = True
+    task_roles_network_host: bool = True
+    awslogs_execution_role: bool = True
+    task_limits: bool = True
+    task_pids: int | None = None
+    container_metadata: bool = False
+    metrics: bool = True
+    metrics_interval: float = 5.0
     metadata_port: int = 51679
     introspection_port: int = 51678
     log_level: str = "INFO"
+    log_file: str = ""
+    log_file_level: str | None = None  # None: ``log_level``; "": nothing goes to the file
+    log_rollover: str = "hourly"  # hourly, size
+    log_megabytes: int = 10
+    log_files: int = 24
+    log_format: str = "logfmt"  # logfmt, json
+    warnings: tuple[str, ...] = ()  # of what it was told and does not do
 
     @property
     def slug(self) -> str:
@@ -55,20 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(str(self.state_dir.resolve()).encode()).hexdigest()[:6]
 
 
-def duration(text: str) -> float:
-    """Seconds from Go's notation (``1h30m``, ``90s``, ``250ms``). Raises ValueError."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is no duration such as 30s or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
 def load(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Settings from options and environment. Ends the program with a message where they are wrong (SystemExit)."""
     parser = _parser()
     options = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     try:
-        merged = _from_environment(environment) | options
+        found = read(environment)
+        merged: dict[str, Any] = found.settings | {"warnings": tuple(found.warnings)} | options
         missing = [name for name in ("endpoint", "state_dir") if not merged.get(name)]
         if missing:
             raise ValueError(f"--{missing[0].replace('_', '-')} is missing")
@@ -97,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=int, help="MiB to offer instead of the machine's")
     parser.add_argument("--metadata-port", type=int, help="127.0.0.1 port of the host's metadata server (Docker)")
     parser.add_argument("--introspection-port", type=int, help="127.0.0.1 port of the introspection server")
-    parser.add_argument("--log-level", type=str.upper)
+    parser.add_argument("--log-level", type=str.upper, choices=sorted({*LEVELS.values()}))
     return parser
 
 
@@ -106,38 +125,3 @@ def _object(text: str) -> dict[str, str]:
         return msgspec.json.decode(text, type=dict[str, str])
     except msgspec.MsgspecError as error:
         raise argparse.ArgumentTypeError(f"no JSON object of strings: {error}") from error
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    def list_of(text: str) -> object:
-        return msgspec.json.decode(text)
-
-    def minutes_or_more(text: str) -> float:
-        return max(60.0, duration(text))  # AWS's agent refuses shorter ones too
-
-    readers: dict[str, tuple[str, Callable[[str], object]]] = {
-        "ECS_BACKEND_HOST": ("endpoint", str),
-        "AWS_ENDPOINT_URL": ("endpoint", str),
-        "ECS_DATADIR": ("state_dir", str),
-        "ECS_CLUSTER": ("cluster", str),
-        "AWS_DEFAULT_REGION": ("region", str),
-        "AWS_REGION": ("region", str),
-        "ECS_INSTANCE_ATTRIBUTES": ("attributes", list_of),
-        "ECS_CONTAINER_INSTANCE_TAGS": ("instance_tags", list_of),
-        "ECS_AVAILABLE_LOGGING_DRIVERS": ("logging_drivers", list_of),
-        "ECS_RESERVED_MEMORY": ("reserved_memory", int),
-        "ECS_RESERVED_PORTS": ("reserved_ports", list_of),
-        "ECS_RESERVED_PORTS_UDP": ("reserved_ports_udp", list_of),
-        "ECS_CONTAINER_STOP_TIMEOUT": ("stop_timeout", duration),
-        "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION": ("task_cleanup_wait", minutes_or_more),
-        "ECS_IMAGE_PULL_BEHAVIOR": ("image_pull_behavior", str),
-        "ECS_DISABLE_PRIVILEGED": ("disable_privileged", lambda text: text.lower() == "true"),
-        "ECS_LOGLEVEL": ("log_level", str.upper),
-    }
-    found: dict[str, object] = {}
-    for variable, (name, read) in readers.items():
-        if text := environment.get(variable):
-            found[name] = read(text)
-    if "cluster" in found and not found["cluster"]:
-        del found["cluster"]
-    return found

@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
 
 import aiohttp
 import msgspec
@@ -31,6 +32,7 @@ _TARGETS = {
 PATIENCE = 30.0
 _FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # seconds
 _UNAVAILABLE = 503
+_QUERY_TIMEOUT = 30.0  # seconds
 
 
 class Credentials(NamedTuple):
@@ -100,6 +102,20 @@ class Client:
         except msgspec.DecodeError as error:
             raise Unreachable(f"the answer is no JSON: {error}") from error
 
+    async def query(self, service: str, form: Mapping[str, str], credentials: Credentials) -> ElementTree.Element:
+        """One call of a service of AWS's query protocol; its answer's root element. Raises ApiError, Unreachable."""
+        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+        url = URL(self.endpoint + "/")
+        status, answer = await self._send(
+            "POST", url, headers, urlencode(form).encode(), credentials, service, "", _QUERY_TIMEOUT
+        )
+        if status >= 300:
+            raise _xml_error(status, answer)
+        try:
+            return ElementTree.fromstring(answer)
+        except ElementTree.ParseError as error:
+            raise Unreachable(f"the answer is no XML: {error}") from error
+
     async def get_object(
         self,
         bucket: str,
@@ -115,7 +131,7 @@ class Client:
         send = partial(self._send, "GET", url, {}, b"", credentials, "s3", region, timeout)
         status, answer = await _patiently(send, patience)
         if status >= 300:
-            raise _s3_error(status, answer)
+            raise _xml_error(status, answer)
         return answer
 
     async def _send(
@@ -183,7 +199,7 @@ def _error(status: int, answer: bytes) -> ApiError:
     return ApiError(code, str(shape.get("message") or shape.get("Message") or ""), status)
 
 
-def _s3_error(status: int, answer: bytes) -> ApiError:
+def _xml_error(status: int, answer: bytes) -> ApiError:
     def element(name: str) -> str:
         return answer.partition(f"<{name}>".encode())[2].partition(f"</{name}>".encode())[0].decode(errors="replace")
 

@@ -12,6 +12,7 @@ from dryport.ec2 import published as ec2
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Json, Task
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Port, Protocol
+from dryport.ecs.taskdef.ports import host_ports
 from dryport.store import Change, View
 
 Boards = dict[str, Board]  # by the cluster's ARN
@@ -74,11 +75,11 @@ def occupant_of(task: Task) -> Occupant:
     """A task on an instance as placement sees it."""
     needs = needs_of(task.resources)
     bound = frozenset(
-        cast(Port, (binding.get("protocol", "tcp"), binding["hostPort"]))
+        cast(Port, (binding.get("protocol", "tcp"), port))
         for container in task.containers
         if container.last_status != "STOPPED"
         for binding in container.network_bindings
-        if "hostPort" in binding
+        for port in host_ports(binding)
     )
     return Occupant(
         arn=task.arn,

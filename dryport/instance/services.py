@@ -120,10 +120,15 @@ def services(base: str) -> dict[str, Service]:
                 "ecs",
                 [
                     *(os.environ["DRYPORT_PYTHON"], "-m", "dryport.agent.main"),
-                    *("--runtime", "docker", "--state-dir", "/var/lib/ecs/data"),
+                    *("--runtime", "docker"),
                     *("--cpu", os.environ["DRYPORT_CPU"], "--memory", os.environ["DRYPORT_MEMORY"]),
                 ],
-                environment={"PYTHONPATH": os.environ["DRYPORT_PACKAGES"], "PYTHONUNBUFFERED": "1"},
+                environment={
+                    "PYTHONPATH": os.environ["DRYPORT_PACKAGES"],
+                    "PYTHONUNBUFFERED": "1",
+                    "ECS_DATADIR": "/var/lib/ecs/data",
+                    "ECS_LOGFILE": "/var/log/ecs/ecs-agent.log",
+                },
                 settings=(*_ENVIRONMENT, "/etc/ecs/ecs.config"),
                 needs="/run/docker.sock",
                 grace=10.0,

@@ -146,9 +146,16 @@ def state_dir() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def agent(control: Control, state_dir: Path) -> AsyncIterator[Agent]:
+def agent_settings() -> dict[str, str]:
+    """What a test sets in the agent's environment (parametrize it)."""
+    return {}
+
+
+@pytest.fixture
+async def agent(control: Control, state_dir: Path, agent_settings: dict[str, str]) -> AsyncIterator[Agent]:
     """An agent on the machine's Docker; its containers go with the test."""
-    made = Agent(control, state_dir, "--runtime", "docker", ECS_IMAGE_PULL_BEHAVIOR="prefer-cached")
+    settings = {"ECS_IMAGE_PULL_BEHAVIOR": "prefer-cached"} | agent_settings
+    made = Agent(control, state_dir, "--runtime", "docker", **settings)
     await made.start()
     try:
         await control.connected()

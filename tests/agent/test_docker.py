@@ -285,6 +285,82 @@ async def test_a_dynamic_port_is_told(agent: Agent, control: Control, image: str
                 await asyncio.sleep(0.1)
 
 
+async def test_a_range_of_ports_is_contiguous_on_the_host(agent: Agent, control: Control, image: str) -> None:
+    script = "mkdir /tmp/w; echo served > /tmp/w/index.html; httpd -p 9001 -h /tmp/w; httpd -f -p 9004 -h /tmp/w"
+    mappings = [
+        {"containerPortRange": "9000-9004", "protocol": "tcp"},
+        {"containerPortRange": "9001-9002", "protocol": "udp"},
+        {"containerPort": 80, "hostPort": 0, "protocol": "tcp"},
+    ]
+    wanted = task(container("web", script, image, portMappings=mappings), networkMode="bridge")
+    await control.payload(wanted)
+    bindings = only(await control.status(wanted["arn"], "RUNNING"), "web")["networkBindings"]
+    ranges = {each["containerPortRange"]: each for each in bindings if "containerPortRange" in each}
+    assert len(bindings) == 3 and set(ranges) == {"9000-9004", "9001-9002"}
+    assert ranges["9001-9002"]["protocol"] == "udp"
+    first, last = map(int, ranges["9000-9004"]["hostPortRange"].split("-"))
+    assert first >= 32768 and last == first + 4 <= 60999
+
+    def fetch(port: int) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return bytes(answer.read())
+
+    for port in (first + 1, first + 4):
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    assert await asyncio.to_thread(fetch, port) == b"served\n"
+                    break
+                except OSError:
+                    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "agent_settings", [{"ECS_DYNAMIC_HOST_PORT_RANGE": "47810-47812", "ECS_ENABLE_CONTAINER_METADATA": "true"}]
+)
+async def test_ports_of_the_range_in_the_settings(agent: Agent, control: Control, image: str) -> None:
+    def wanted(*ports: dict[str, Any]) -> dict[str, Any]:
+        made = container("web", "cat $ECS_CONTAINER_METADATA_FILE; sleep 60", image, portMappings=list(ports))
+        return task(made, networkMode="bridge")
+
+    two = wanted({"containerPort": 80, "hostPort": 0}, {"containerPort": 81, "hostPort": 0})
+    await control.payload(two)
+    bindings = only(await control.status(two["arn"], "RUNNING"), "web")["networkBindings"]
+    assert len({each["hostPort"] for each in bindings} & {47810, 47811, 47812}) == 2
+    more = wanted({"containerPortRange": "90-91"})
+    await control.payload(more)
+    stopped = only(await control.status(more["arn"], "STOPPED"), "web")
+    assert "2 contiguous host ports are unavailable between 47810 and 47812" in stopped["reason"]
+    await control.payload(two | {"desiredStatus": "STOPPED"})
+    await control.status(two["arn"], "STOPPED")
+    again = wanted({"containerPortRange": "90-92"})
+    await control.payload(again)
+    bindings = only(await control.status(again["arn"], "RUNNING"), "web")["networkBindings"]
+    assert [each["hostPortRange"] for each in bindings] == ["47810-47812"]
+
+
+@pytest.mark.parametrize("agent_settings", [{"ECS_ENABLE_CONTAINER_METADATA": "true"}])
+async def test_the_metadata_file_of_a_container(agent: Agent, control: Control, image: str) -> None:
+    script = "until grep -q READY $ECS_CONTAINER_METADATA_FILE; do sleep 0.1; done; sleep 60"
+    made = container("web", script, image, portMappings=[{"containerPort": 80, "hostPort": 0}])
+    wanted = task(made, networkMode="bridge")
+    await control.payload(wanted)
+    only(await control.status(wanted["arn"], "RUNNING"), "web")
+    (name,) = docker("ps", "-q", "--filter", f"label=com.amazonaws.ecs.task-arn={wanted['arn']}").split()
+
+    def seen() -> dict[str, Any]:
+        return dict(json.loads(docker("exec", name, "sh", "-c", "cat $ECS_CONTAINER_METADATA_FILE")))
+
+    told = seen()
+    for _ in range(100):
+        if told.get("MetadataFileStatus") == "READY":
+            break
+        await asyncio.sleep(0.1)
+        told = seen()
+    assert (told["TaskARN"], told["ContainerName"], told["ImageName"]) == (wanted["arn"], "web", image)
+    assert [each["ContainerPort"] for each in told["PortMappings"]] == [80]
+
+
 async def test_metadata_and_credentials(agent: Agent, control: Control, image: str) -> None:
     wanted = task(container("main", "sleep 100", image, memory=64), roleCredentials=ROLE)
     await control.payload(wanted)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dryport.agent.runtime import pull_errors
 from dryport.agent.runtime.containerd import images, k8s_log, registry_hosts
 from dryport.agent.runtime.docker.spec import create_body, network_bindings
-from dryport.agent.runtime.image_gc import MINIMUM_AGE, PER_CYCLE, unused
+from dryport.agent.runtime.image_gc import Cleanup, unused
 from dryport.agent.runtime.interface import ContainerSpec, Image, Mount, Resources, RuntimeFailure
 from dryport.agent.runtime.log_lines import Entry, Joiner
 from dryport.agent.runtime.oci import defaults, seccomp, spec, users
@@ -217,22 +217,24 @@ def test_a_damaged_log_is_no_error(data: bytes) -> None:
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 10_000)), st.sets(st.text(max_size=3)))
 def test_image_collection(last_used: dict[str, float], in_use: set[str]) -> None:
-    gone = unused(last_used, in_use, 10_000)
-    assert len(gone) <= PER_CYCLE and not set(gone) & in_use
-    assert all(10_000 - last_used[id] >= MINIMUM_AGE for id in gone)
+    cleanup = Cleanup(minimum_age=3600, per_cycle=5)
+    gone = unused(last_used, in_use, 10_000, cleanup)
+    assert len(gone) <= cleanup.per_cycle and not set(gone) & in_use
+    assert all(10_000 - last_used[id] >= cleanup.minimum_age for id in gone)
 
 
 def test_docker_body() -> None:
     ports: list[dict[str, object]] = [{"containerPort": 80, "hostPort": 0}]
-    ports += [{"containerPortRange": "90-91", "protocol": "udp"}]
+    ports += [{"containerPortRange": "90-91", "hostPortRange": "40090-40091", "protocol": "udp"}]
     body = create_body(made(argv=["/a", "b"], network="bridge", published_ports=ports, labels={"x": "y"}), "i-1")
     assert (body["Entrypoint"], body["Cmd"]) == (["/a"], ["b"])
     assert set(body["HostConfig"]["PortBindings"]) == {"80/tcp", "90/udp", "91/udp"}
+    assert body["HostConfig"]["PortBindings"]["91/udp"] == [{"HostPort": "40091"}]
     assert body["Labels"] == {"x": "y", "dryport.container": "c", "dryport.instance": "i-1"}
     assert "PortBindings" in create_body(made(network="none"), "i")["HostConfig"]
     with pytest.raises(RuntimeFailure, match="no prepared network namespace"):
         create_body(made(network="/run/netns/x"), "i")
     answer = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}], "81/tcp": None}
-    assert network_bindings(answer) == [
+    assert network_bindings(answer, exclude_ipv6=False) == [
         {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 32768, "protocol": "tcp"}
     ]

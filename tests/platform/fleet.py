@@ -19,12 +19,12 @@ USER_DATA = f"#!/bin/sh\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\necho
 class Fleet:
     """Instances of a security group of their own in a cluster."""
 
-    def __init__(self, platform: Platform, image: str) -> None:
+    def __init__(self, platform: Platform, image: str, group: str = "fleet") -> None:
         self.platform, self.image = platform, image
         self.ec2, self.ecs = platform.client("ec2"), platform.client("ecs")
         self.ecs.create_cluster(clusterName=CLUSTER)
         self.ami = platform.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
-        self.group = self.ec2.create_security_group(GroupName="fleet", Description="their ports")["GroupId"]
+        self.group = self.ec2.create_security_group(GroupName=group, Description="their ports")["GroupId"]
 
     def launch(self, **settings: Any) -> dict[str, Any]:
         """A new instance, once its agent is connected: DescribeInstances' shape.

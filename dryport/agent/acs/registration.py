@@ -17,6 +17,7 @@ from dryport.agent.identity import Identity
 from dryport.agent.settings import Settings
 from dryport.agent.state import State
 from dryport.client import ApiError, Client, Unreachable
+from dryport.client.ec2 import instance_tags
 
 VERSION = "1.105.1"  # the agent that this one does the work of: task definitions may require what it can
 HASH = "dryport0"
@@ -33,16 +34,21 @@ _CAPABILITIES = (
     "ecs.capability.full-sync",
     "ecs.capability.env-files.s3",
     "ecs.capability.container-restart-policy",
+    "ecs.capability.network.container-port-range",
     *(f"com.amazonaws.ecs.capability.docker-remote-api.1.{n}" for n in (*range(17, 26), 28, 29, 30, 32)),
-    "com.amazonaws.ecs.capability.task-iam-role",
-    "com.amazonaws.ecs.capability.task-iam-role-network-host",
     "com.amazonaws.ecs.capability.ecr-auth",
     "ecs.capability.execution-role-ecr-pull",
     "ecs.capability.container-health-check",
-    "ecs.capability.execution-role-awslogs",
-    "ecs.capability.task-cpu-mem-limit",
     "ecs.capability.pid-ipc-namespace-sharing",
 )
+_BY_SETTING = {
+    "task_roles": "com.amazonaws.ecs.capability.task-iam-role",
+    "task_roles_network_host": "com.amazonaws.ecs.capability.task-iam-role-network-host",
+    "awslogs_execution_role": "ecs.capability.execution-role-awslogs",
+    "task_limits": "ecs.capability.task-cpu-mem-limit",
+    "selinux": "com.amazonaws.ecs.capability.selinux",
+    "apparmor": "com.amazonaws.ecs.capability.apparmor",
+}
 _FOR_GOOD = ("ClientException", "InvalidParameterException")
 _FIRST_RETRY, _LAST_RETRY = 0.25, 30.0  # seconds
 _MEBIBYTE = 1 << 20
@@ -62,6 +68,7 @@ def capabilities(settings: Settings) -> list[dict[str, str]]:
         names += ["ecs.capability.efs", "ecs.capability.efsAuth"]
     if not settings.disable_privileged:
         names.append("com.amazonaws.ecs.capability.privileged-container")
+    names += [name for setting, name in _BY_SETTING.items() if getattr(settings, setting)]
     machine = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     values = {
         "ecs.os-type": "linux",
@@ -151,8 +158,8 @@ class Registration:
             request["containerInstanceArn"] = self._arn
         else:
             request["attributes"] += [{"name": n, "value": v} for n, v in settings.attributes.items()]
-        if settings.instance_tags:
-            request["tags"] = [{"key": k, "value": v} for k, v in settings.instance_tags.items()]
+        if tags := await self._tags():
+            request["tags"] = [{"key": k, "value": v} for k, v in tags.items()]
         answer = await self._client.call(
             "ecs", "RegisterContainerInstance", request, self._identity.credentials(), timeout=30
         )
@@ -170,6 +177,17 @@ class Registration:
         self._state.put("registration", "cluster", self._cluster.encode())
         await self._state.flushed()
         log.info("registered as %s", self._arn)
+
+    async def _tags(self) -> dict[str, str]:
+        """The container instance's tags: those of the EC2 instance where they are wanted, and the settings' own."""
+        instance, own = self._identity.instance, self._settings.instance_tags
+        if self._settings.propagate_tags_from != "ec2_instance" or instance is None:
+            return own
+        try:
+            instance_id = instance.get("meta-data/instance-id")
+        except NotThere as error:
+            raise Unreachable(str(error)) from error
+        return await instance_tags(self._client, self._identity.credentials(), instance_id) | own
 
     async def poll_endpoints(self) -> tuple[str, str]:
         """The URLs of ACS and TCS. Raises ApiError, Unreachable."""

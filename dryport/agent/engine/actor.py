@@ -28,6 +28,7 @@ from dryport.agent.engine.messages import (
     Wake,
 )
 from dryport.agent.engine.plan import Step, Verb, essential_ended, plan, task_status
+from dryport.agent.engine.ports import grouped
 from dryport.agent.engine.provision import Provisioned, cgroup_of, provision, resume
 from dryport.agent.engine.restart import should_restart
 from dryport.agent.engine.steps import Steps
@@ -179,7 +180,7 @@ class TaskActor:
                 pass
 
     def _started(self, container: ContainerRecord, state: ContainerState) -> None:
-        container.network_bindings = [dict(b) for b in state.network_bindings]
+        container.network_bindings = grouped(self._definitions[container.name], state.network_bindings)
         if container.started_at is None:
             container.started_at = state.started_at or time.time()
         elif container.restart_pending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections.abc import Coroutine
@@ -217,7 +218,8 @@ class Engine:
         await self._host.state.flushed()
         if not record.payload.fargate:
             stopped = record.stopped_at or time.time()
-            await asyncio.sleep(max(0.0, stopped + self._host.settings.task_cleanup_wait - time.time()))
+            wait = self._host.settings.task_cleanup_wait + random.uniform(0, self._host.settings.task_cleanup_jitter)
+            await asyncio.sleep(max(0.0, stopped + wait - time.time()))
         await self._host.logs.shipped(record)
         for container in record.containers.values():
             await self._remove(container.id)

@@ -17,6 +17,7 @@ from dryport.client import Client
 if TYPE_CHECKING:
     from dryport.agent.engine.images import Images
     from dryport.agent.engine.network import Network
+    from dryport.agent.engine.ports import Ports
     from dryport.agent.logs.service import Logs
     from dryport.agent.metadata.server import Metadata
 
@@ -38,6 +39,7 @@ class Host:
     network: Network
     logs: Logs
     metadata: Metadata
+    ports: Ports
     health_changed: Callable[[], None]
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import envfile, file_systems, secrets
+from dryport.agent.engine import envfile, file_systems, metadata_file, secrets
 from dryport.agent.engine.errors import RESOURCE, TaskFailure, because
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.network import directory_of
@@ -42,7 +42,8 @@ def execution_credentials(record: TaskRecord) -> Credentials | None:
 
 def cgroup_of(host: Host, task: Task) -> str:
     """The path of a task's cgroup, or "" where nothing bounds the task as a whole."""
-    return f"dryport/{host.settings.slug}/{task.id}" if task.cpu or task.memory else ""
+    limited = task.fargate or host.settings.task_limits
+    return f"dryport/{host.settings.slug}/{task.id}" if limited and (task.cpu or task.memory) else ""
 
 
 async def provision(
@@ -91,7 +92,8 @@ def _local(host: Host, task: Task) -> None:
     if path := cgroup_of(host, task):
         memory = max(_MIN_MEMORY, task.memory * MEBIBYTE) if task.memory else None
         shares = round(task.cpu * 1024) if task.cpu else None
-        cgroups.create(path, cpu_quota=task.cpu or None, cpu_shares=shares, memory=memory)
+        pids = None if task.fargate else host.settings.task_pids
+        cgroups.create(path, cpu_quota=task.cpu or None, cpu_shares=shares, memory=memory, pids=pids)
     own = directory_of(host.settings, task.id)
     for directory in map(Path, volumes(host, task).values()):
         if directory.is_relative_to(own):  # a volume with a source path is the host's affair
@@ -143,7 +145,7 @@ def _docker_log_options(
     if config.get("Type") != "awslogs":
         return options
     options.setdefault("awslogs-endpoint", host.settings.endpoint)
-    if record.execution_credentials is not None:
+    if record.execution_credentials is not None and host.settings.awslogs_execution_role:
         # Read by dockerd through 169.254.170.2.
         path = f"/v2/credentials/{record.execution_credentials.credentials_id}"
         options.setdefault("awslogs-credentials-endpoint", path)
@@ -186,6 +188,7 @@ async def _file(host: Host, value: str, credentials: Credentials) -> dict[str, s
 async def release(host: Host, record: TaskRecord) -> None:
     """Let go of network and limits: the containers no longer run."""
     await host.metadata.end(record.arn)
+    host.ports.release(container.id for container in record.containers.values())
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])
     await asyncio.to_thread(file_systems.release, host.settings, record.payload.id)
@@ -197,3 +200,4 @@ async def release(host: Host, record: TaskRecord) -> None:
 def remove_files(host: Host, task_id: str) -> None:
     """Delete a task's files and its own volumes."""
     shutil.rmtree(directory_of(host.settings, task_id), ignore_errors=True)
+    metadata_file.remove(host, task_id)

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from dryport.agent.engine import metadata_file
 from dryport.agent.engine.errors import TaskFailure
 from dryport.agent.engine.health import HealthCheck, Probe
 from dryport.agent.engine.host import Host
+from dryport.agent.engine.limits import within
 from dryport.agent.engine.messages import ContainerExited, Message, Probed, StepDone
 from dryport.agent.engine.plan import Step, Verb
 from dryport.agent.engine.provision import Provisioned, execution_credentials, surroundings
@@ -54,7 +56,7 @@ class Steps:
                 case Verb.CREATE if found is not None:
                     await self._create(container, state, found)
                 case Verb.START:
-                    result = await self._start(state)
+                    result = await self._start(container, state)
                 case Verb.STOP:
                     await self._stop(container, state, post)
                 case _:
@@ -78,9 +80,7 @@ class Steps:
 
     async def _pull(self, container: Container, provisioned: asyncio.Event) -> Image:
         try:
-            image = await self._host.patiently(
-                lambda: self._host.images.pull(self._record.payload, container, execution_credentials(self._record))
-            )
+            image = await self._host.patiently(lambda: self._pull_in_time(container))
         except (PullError, TaskFailure):
             # What the task as a whole lacks is said first, as AWS does, which pulls only afterwards.
             await provisioned.wait()
@@ -88,22 +88,31 @@ class Steps:
         self._images[container.name] = image
         return image
 
+    async def _pull_in_time(self, container: Container) -> Image:
+        work = self._host.images.pull(self._record.payload, container, execution_credentials(self._record))
+        return await within(self._host.settings.pull_timeout, "pulled", work)
+
     async def _create(self, container: Container, state: ContainerRecord, found: Provisioned) -> None:
         image = self._images.get(container.name)
         if image is None:  # pulled by the agent before this one
-            credentials = execution_credentials(self._record)
             image = await self._host.patiently(lambda: self._host.runtime.image(container.image))
-            image = image or await self._host.images.pull(self._record.payload, container, credentials)
+            image = image or await self._pull_in_time(container)
         around = await asyncio.to_thread(surroundings, self._host, self._record, container, found)
         spec = build(self._record.payload, container, state, image, around)
         if spec.privileged and self._host.settings.disable_privileged:
             raise SpecError("privileged containers are disabled on this container instance")
         state.stop_signal = spec.stop_signal
         state.labels = spec.labels
-        await self._host.patiently(lambda: self._host.runtime.create(spec))
+        spec = self._host.ports.assign(spec)
+        spec = metadata_file.add(self._host, self._record, container, spec)
+        timeout, runtime = self._host.settings.create_timeout, self._host.runtime
+        await self._host.patiently(lambda: within(timeout, "created", runtime.create(spec)))
 
-    async def _start(self, state: ContainerRecord) -> ContainerState:
-        return await self._host.patiently(lambda: self._host.runtime.start(state.id))
+    async def _start(self, container: Container, state: ContainerRecord) -> ContainerState:
+        timeout, runtime = self._host.settings.start_timeout, self._host.runtime
+        seen = await self._host.patiently(lambda: within(timeout, "started", runtime.start(state.id)))
+        metadata_file.complete(self._host, self._record, container, seen)
+        return seen
 
     async def _stop(self, container: Container, state: ContainerRecord, post: Post) -> None:
         if state.known is ContainerStatus.CREATED:

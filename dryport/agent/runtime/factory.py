@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dryport.agent.runtime.image_gc import Cleanup
 from dryport.agent.runtime.interface import Runtime
 
 NAMES = ("containerd", "docker")
+_CLEANUP = Cleanup()
 
 
 def make(
@@ -17,6 +19,8 @@ def make(
     containerd_socket: Path | None = None,
     containerd_registries: Path | None = None,
     docker_socket: str = "/var/run/docker.sock",
+    exclude_ipv6_bindings: bool = True,
+    cleanup: Cleanup = _CLEANUP,
 ) -> Runtime:
     """The runtime ``name`` (one of ``NAMES``), with its files below ``state_dir``, for one agent at a time.
 
@@ -31,9 +35,11 @@ def make(
 
         if containerd_socket is None or containerd_registries is None:
             raise ValueError("the containerd runtime needs containerd's socket and its registries directory")
-        return ContainerdRuntime(home, containerd_socket, containerd_registries)
+        return ContainerdRuntime(home, containerd_socket, containerd_registries, cleanup)
     if name == "docker":
         from dryport.agent.runtime.docker.runtime import DockerRuntime
 
-        return DockerRuntime(home, docker_socket, instance_id=instance_id)
+        return DockerRuntime(
+            home, docker_socket, instance_id=instance_id, cleanup=cleanup, exclude_ipv6=exclude_ipv6_bindings
+        )
     raise ValueError(f"no runtime {name!r}: one of {', '.join(NAMES)}")

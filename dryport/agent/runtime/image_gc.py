@@ -17,22 +17,28 @@ import msgspec
 
 from dryport.agent.runtime.interface import RuntimeFailure
 
-INTERVAL = 30 * 60.0  # seconds
-MINIMUM_AGE = 60 * 60.0  # seconds since it was last used
-PER_CYCLE = 5
 _PRECISION = 30.0  # seconds
 
 _log = logging.getLogger(__name__)
 
 
-def unused(last_used: Mapping[str, float], in_use: set[str], now: float) -> list[str]:
+class Cleanup(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether and how images are removed: every ``interval`` at most so many that were last used so long ago (s)."""
+
+    enabled: bool = True
+    interval: float = 30 * 60.0
+    minimum_age: float = 60 * 60.0
+    per_cycle: int = 5
+
+
+def unused(last_used: Mapping[str, float], in_use: set[str], now: float, cleanup: Cleanup) -> list[str]:
     """The images to delete now: those longest unused first."""
-    old = sorted((at, id) for id, at in last_used.items() if id not in in_use and now - at >= MINIMUM_AGE)
-    return [id for _, id in old[:PER_CYCLE]]
+    old = sorted((at, id) for id, at in last_used.items() if id not in in_use and now - at >= cleanup.minimum_age)
+    return [id for _, id in old[: cleanup.per_cycle]]
 
 
 class Collector:
-    """Remembers in ``file`` when each image was last used, and every ``INTERVAL`` deletes what ``unused`` names.
+    """Remembers in ``file`` when each image was last used, and at ``cleanup``'s interval deletes what ``unused`` names.
 
     Only images that this runtime pulled or ran are known to it, so none of the machine's other images ever goes.
     """
@@ -43,12 +49,14 @@ class Collector:
         present: Callable[[], Awaitable[list[str]]],
         delete: Callable[[str], Awaitable[None]],
         in_use: Callable[[], Awaitable[set[str]]],
+        cleanup: Cleanup,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
         self._present = present
         self._delete = delete
         self._in_use = in_use
+        self._cleanup = cleanup
         self._now = now
         self._task: asyncio.Task[None] | None = None
         self._last_used: dict[str, float] = {}
@@ -64,14 +72,14 @@ class Collector:
 
     def begin(self) -> None:
         """Collect from now on (idempotent)."""
-        if self._task is None:
+        if self._task is None and self._cleanup.enabled:
             self._task = asyncio.create_task(self._forever())
 
     async def collect(self) -> list[str]:
         """One cycle; what was deleted."""
         in_use, there, now = await self._in_use(), set(await self._present()), self._now()
         self._last_used = {id: now if id in in_use else at for id, at in self._last_used.items() if id in there}
-        gone = unused(self._last_used, in_use, now)
+        gone = unused(self._last_used, in_use, now, self._cleanup)
         for id in gone:
             await self._delete(id)
             self._last_used.pop(id, None)
@@ -87,7 +95,7 @@ class Collector:
 
     async def _forever(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._cleanup.interval)
             try:
                 await self.collect()
             except RuntimeFailure as error:

@@ -134,7 +134,7 @@ class ContainerSpec(Data, frozen=True, kw_only=True):
     security_options: list[str] = []
     # Either a ready network namespace (a path), or a mode of Docker's: bridge, host, none, container:<id>.
     network: str = "none"
-    published_ports: list[dict[str, object]] = []  # ECS's PortMapping shape, for bridge
+    published_ports: list[dict[str, object]] = []  # ECS's PortMapping shape, for bridge; ranges with hostPortRange
     dns_servers: list[str] = []
     dns_search: list[str] = []
     extra_hosts: list[dict[str, str]] = []  # ECS's HostEntry shape

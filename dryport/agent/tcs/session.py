@@ -27,7 +27,6 @@ from dryport.client.client import signature
 
 log = logging.getLogger("dryport.agent.tcs")
 _PERIOD = 20.0  # seconds between frames
-_SAMPLES = 4  # samples of each container in a period
 _SILENCE = 120.0  # seconds without an acknowledgement after which the connection is dropped
 
 
@@ -43,7 +42,10 @@ class Telemetry:
         runtime: Runtime,
         records: Mapping[str, TaskRecord],
         runtime_version: str,
+        interval: float | None,
     ) -> None:
+        """``interval``: seconds between two samples of each container; ``None``: nothing is measured."""
+        self._interval = interval
         self._client = client
         self._registration = registration
         self._identity = identity
@@ -88,7 +90,7 @@ class Telemetry:
                 self._listen(socket),
                 self._publish_health(socket, url),
                 self._publish_metrics(socket, url),
-                self._sample(),
+                *([self._sample(self._interval)] if self._interval is not None else ()),
             )
         ]
         try:
@@ -121,8 +123,9 @@ class Telemetry:
             samples, self._samples = self._samples, defaultdict(list)
             for id, own in samples.items():
                 self._samples[id] = own[-1:]  # the next period's first difference begins where this one's ended
-            for message in messages.metrics(self._identity, self._records.values(), dict(samples), time.time()):
-                await self._send(socket, url, "PublishMetricsRequest", message)
+            if self._interval is not None:
+                for message in messages.metrics(self._identity, self._records.values(), dict(samples), time.time()):
+                    await self._send(socket, url, "PublishMetricsRequest", message)
             await self._send(socket, url, "PublishInstanceStatusRequest", await self._instance_status())
             await asyncio.sleep(_PERIOD)
 
@@ -136,7 +139,7 @@ class Telemetry:
             self._status = (ok, time.time())
         return messages.instance_status(self._identity, ok=ok, since=self._status[1], now=time.time())
 
-    async def _sample(self) -> None:
+    async def _sample(self, interval: float) -> None:
         while True:
             running = [
                 container.id
@@ -150,7 +153,7 @@ class Telemetry:
                 with contextlib.suppress(RuntimeFailure):
                     if (stats := await self._runtime.stats(id)) is not None:
                         self._samples[id].append(stats)
-            await asyncio.sleep(_PERIOD / _SAMPLES)
+            await asyncio.sleep(interval)
 
     async def _send(
         self, socket: aiohttp.ClientWebSocketResponse, url: URL, kind: str, message: dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 from dryport.ecs.acs.payload import cpu_units, memory_mib
 from dryport.ecs.model import Json, Task, TaskDefinition
 from dryport.ecs.taskdef import gpus
-from dryport.ecs.taskdef.ports import span
+from dryport.ecs.taskdef.ports import host_ports, span
 
 
 def needs(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Json:
@@ -82,9 +82,10 @@ def _overridden(container: Mapping[str, Any], overrides: Mapping[str, Any]) -> M
 def _ports(task: Task, protocol: str) -> list[int]:
     named = task.resources.get("ports_udp" if protocol == "udp" else "ports", [])
     bound = [
-        binding["hostPort"]
+        port
         for container in task.containers
         for binding in container.network_bindings
-        if container.last_status != "STOPPED" and binding.get("protocol", "tcp") == protocol and "hostPort" in binding
+        if container.last_status != "STOPPED" and binding.get("protocol", "tcp") == protocol
+        for port in host_ports(binding)
     ]
     return [*named, *bound]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dryport.ecs.model import Json
 from dryport.ecs.taskdef.refusal import refusal
@@ -56,6 +57,14 @@ def span(mapping: Json) -> tuple[int, int]:
         return mapping["containerPort"], mapping["containerPort"]
     first, last = text.split("-")
     return int(first), int(last)
+
+
+def host_ports(binding: Mapping[str, Any]) -> range:
+    """The host ports of one of a container's network bindings."""
+    if text := binding.get("hostPortRange"):
+        first, _, last = str(text).partition("-")
+        return range(int(first), int(last) + 1)
+    return range(binding["hostPort"], binding["hostPort"] + 1) if "hostPort" in binding else range(0)
 
 
 def _normalize(mapping: Json, mode: str) -> Json:

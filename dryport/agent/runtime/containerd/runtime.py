@@ -15,7 +15,7 @@ from dryport.agent.runtime.containerd.container import Container, Record
 from dryport.agent.runtime.containerd.images import Images
 from dryport.agent.runtime.containerd.launch import Launcher
 from dryport.agent.runtime.containerd.watch import Watch
-from dryport.agent.runtime.image_gc import Collector
+from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
     ContainerSpec,
     ContainerState,
@@ -37,7 +37,7 @@ class ContainerdRuntime:
 
     name = "containerd"
 
-    def __init__(self, home: Path, socket: Path, registries: Path) -> None:
+    def __init__(self, home: Path, socket: Path, registries: Path, cleanup: Cleanup) -> None:
         self._home = home
         self._client = Client(socket)
         self._images = Images(self._client, registries)
@@ -48,7 +48,8 @@ class ContainerdRuntime:
         self._containers: dict[str, Container] = {}
         self._watch = Watch(home / "exits", self._cgroups)
         self._launcher = Launcher(self._runc, self._containers, self._watch)
-        self._collector = Collector(home / "images-used.json", self._images.ids, self._images.forget, self._images_used)
+        used = home / "images-used.json"
+        self._collector = Collector(used, self._images.ids, self._images.forget, self._images_used, cleanup)
         self._starts: set[asyncio.Task[ContainerState]] = set()
         self._opened: asyncio.Task[None] | None = None
 

@@ -19,7 +19,7 @@ from dryport.agent.runtime import identities, pull_errors
 from dryport.agent.runtime.docker import logs
 from dryport.agent.runtime.docker.connection import AWAY, Connection, failures
 from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, network_bindings
-from dryport.agent.runtime.image_gc import Collector
+from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
     ContainerSpec,
     ContainerState,
@@ -47,12 +47,14 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, home: Path, socket: str, *, instance_id: str) -> None:
+    def __init__(self, home: Path, socket: str, *, instance_id: str, cleanup: Cleanup, exclude_ipv6: bool) -> None:
         self._connection = Connection(socket)
         self._label = f"{INSTANCE_LABEL}={instance_id}"
         self._instance_id = instance_id
         self._pulls = SharedPulls(self._pull)
-        self._collector = Collector(home / "images-used.json", self._images, self._remove_image, self._images_in_use)
+        self._exclude_ipv6 = exclude_ipv6
+        used = home / "images-used.json"
+        self._collector = Collector(used, self._images, self._remove_image, self._images_in_use, cleanup)
 
     async def ping(self) -> str:
         """See ``Runtime``."""
@@ -113,7 +115,7 @@ class DockerRuntime:
     async def inspect(self, id: str) -> ContainerState | None:
         """See ``Runtime``."""
         found = await self._show(id)
-        return None if found is None else _state(found)
+        return None if found is None else _state(found, exclude_ipv6=self._exclude_ipv6)
 
     async def containers(self) -> list[ContainerState]:
         """See ``Runtime``."""
@@ -240,7 +242,7 @@ class DockerRuntime:
             await self._connection.docker.images.delete(id, force=False)
 
 
-def _state(found: dict[str, Any]) -> ContainerState:
+def _state(found: dict[str, Any], *, exclude_ipv6: bool) -> ContainerState:
     state = found["State"]
     status = _STATUSES.get(state["Status"], "exited")
     labels = {
@@ -260,7 +262,7 @@ def _state(found: dict[str, Any]) -> ContainerState:
         error=state["Error"],
         started_at=started,
         finished_at=finished if over else None,
-        network_bindings=network_bindings(found["NetworkSettings"].get("Ports")),
+        network_bindings=network_bindings(found["NetworkSettings"].get("Ports"), exclude_ipv6=exclude_ipv6),
     )
 
 

@@ -85,7 +85,10 @@ def host_config(spec: ContainerSpec, ports: dict[str, list[dict[str, str]]]) -> 
 
 
 def published(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
-    """``PortBindings`` of ECS's port mappings; a host port of 0 is chosen by Docker."""
+    """``PortBindings`` of ECS's port mappings; a host port of 0 is chosen by Docker.
+
+    A ``containerPortRange`` comes with the ``hostPortRange`` that the agent has chosen.
+    """
     if spec.network in ("host", "none") or spec.network.startswith("container:"):
         return {}
     made: dict[str, list[dict[str, str]]] = {}
@@ -93,15 +96,16 @@ def published(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
         protocol = mapping.get("protocol") or "tcp"
         if span := mapping.get("containerPortRange"):
             first, _, last = str(span).partition("-")
-            for port in range(int(first), int(last) + 1):
-                made.setdefault(f"{port}/{protocol}", []).append({"HostPort": "0"})
+            hosts = int(str(mapping["hostPortRange"]).partition("-")[0])
+            for offset in range(int(last) - int(first) + 1):
+                made.setdefault(f"{int(first) + offset}/{protocol}", []).append({"HostPort": str(hosts + offset)})
         else:
             host = {"HostPort": str(mapping.get("hostPort") or 0)}
             made.setdefault(f"{mapping['containerPort']}/{protocol}", []).append(host)
     return made
 
 
-def network_bindings(ports: dict[str, Any] | None) -> list[dict[str, object]]:
+def network_bindings(ports: dict[str, Any] | None, *, exclude_ipv6: bool) -> list[dict[str, object]]:
     """ECS's ``networkBindings`` out of Docker's ``NetworkSettings.Ports``."""
     made: list[dict[str, object]] = []
     for name, bindings in sorted((ports or {}).items()):
@@ -114,6 +118,7 @@ def network_bindings(ports: dict[str, Any] | None) -> list[dict[str, object]]:
                 "protocol": protocol,
             }
             for binding in bindings or ()
+            if not (exclude_ipv6 and ":" in (binding.get("HostIp") or ""))
         ]
     return made
 
