@@ -84,11 +84,11 @@ class InstanceDriver(Protocol):
         ...
 
     async def stop_instance(self, instance_id: str, *, force: bool = False) -> None:
-        """Shut an instance down, by force at once or after a while; its disk stays, its network namespace goes."""
+        """Shut an instance down, by force at once or after a while; its network namespace goes."""
         ...
 
     async def delete_instance(self, instance_id: str) -> None:
-        """Remove an instance with its disk and its network namespace."""
+        """Remove an instance with its network namespace; its volumes stay."""
         ...
 
     async def instances(self) -> dict[str, InstanceState]:
@@ -111,8 +111,11 @@ class InstanceDriver(Protocol):
 class StorageDriver(Protocol):
     """Makes volumes and their snapshots real. Every verb is idempotent and raises ``host.client.HostError``."""
 
-    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
-        """Have a volume of so many GiB, of a snapshot where one is named; one that is there grows to that size."""
+    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "", *, system: bool = False) -> None:
+        """Have a volume of so many GiB; one that is there grows to that size.
+
+        A new one is a copy of the snapshot that is named, or with ``system`` one to boot from, or else empty.
+        """
         ...
 
     async def delete_volume(self, volume_id: str) -> None:

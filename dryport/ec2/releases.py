@@ -14,10 +14,8 @@ def let_go(tx: Transaction, instance_id: str) -> None:
     profiles.forget(tx, instance_id)
     for volume in tx.find(model.VOLUMES, "instance", instance_id):
         assert volume.attachment is not None
-        if volume.root:
-            tx.delete(model.VOLUMES, volume.id)
-        elif volume.attachment.delete_on_termination:
-            tx.put(model.VOLUMES, replace(volume, state="deleting", attachment=None))
+        if volume.attachment.delete_on_termination:
+            tx.put(model.VOLUMES, replace(volumes.released(volume), state="deleting"))
         else:
             tx.put(model.VOLUMES, volumes.released(volume))
 

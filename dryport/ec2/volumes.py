@@ -94,7 +94,10 @@ def of_instance(reader: Reader, instance_id: str) -> list[Volume]:
 
 
 def attach(tx: Transaction, volume: Volume, instance: Instance, device: str, now: float) -> Volume:
-    """Attach a volume to an instance that runs or is stopped. Raises ServiceError."""
+    """Attach a volume to an instance that runs or is stopped; as the root volume of one that has none.
+
+    Raises ServiceError.
+    """
     check_device(device)
     if volume.attachment is not None:
         raise ServiceError("VolumeInUse", f"{volume.id} is already attached to an instance")
@@ -102,6 +105,8 @@ def attach(tx: Transaction, volume: Volume, instance: Instance, device: str, now
         raise ServiceError("IncorrectState", f"{volume.id} is not 'available'.")
     if instance.state not in (lifecycle.RUNNING, lifecycle.STOPPED):
         raise ServiceError("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
+    if instance.state != lifecycle.STOPPED and point(device) == point(instance.root_device_name):
+        raise ServiceError("IncorrectState", f"Instance '{instance.id}' is not 'stopped'.")
     if volume.availability_zone != instance.availability_zone:
         raise ServiceError(
             "InvalidVolume.ZoneMismatch",
@@ -116,7 +121,8 @@ def attach(tx: Transaction, volume: Volume, instance: Instance, device: str, now
     if len(others) + tx.count(model.NETWORK_INTERFACES, "instance", instance.id) >= MOST_ATTACHMENTS:
         raise ServiceError("AttachmentLimitExceeded", f"Volume attachment limit exceeded for instance '{instance.id}'")
     attachment = VolumeAttachment(instance_id=instance.id, device=device, attached_at=now)
-    made = replace(volume, state="in-use", attachment=attachment)
+    root = point(device) == point(instance.root_device_name)
+    made = replace(volume, state="in-use", attachment=attachment, root=root)
     tx.put(model.VOLUMES, made)
     return made
 

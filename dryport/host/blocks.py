@@ -42,12 +42,12 @@ def ext4(file: Path, size: int, *arguments: str) -> None:
         fresh.rename(file)
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a program of e2fsprogs. Raises OSError with what it said where it failed."""
+def run(command: Sequence[str], done: tuple[int, ...] = (0,)) -> None:
+    """Run a program of e2fsprogs that ends with one of ``done``. Raises OSError with what it said where it fails."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
-    if done.returncode:
-        raise OSError(errno.EIO, f"{command[0]} failed: {done.stderr.strip()}")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    if ended.returncode not in done:
+        raise OSError(errno.EIO, f"{command[0]} failed: {ended.stdout.strip()} {ended.stderr.strip()}")
 
 
 def copy(template: Path, file: Path, size: int) -> None:

@@ -95,11 +95,11 @@ class HostClient:
         await self._ask(messages.EnsureInstance(instance=instance))
 
     async def stop_instance(self, instance_id: str, *, force: bool = False) -> None:
-        """Shut an instance down; its disk stays."""
+        """Shut an instance down."""
         await self._ask(messages.StopInstance(instance_id=instance_id, force=force))
 
     async def delete_instance(self, instance_id: str) -> None:
-        """Remove an instance with all that it had."""
+        """Remove an instance; its volumes stay."""
         await self._ask(messages.DeleteInstance(instance_id=instance_id))
 
     async def instances(self) -> dict[str, InstanceState]:
@@ -119,17 +119,10 @@ class HostClient:
         """Have a VPC's metadata service know exactly these instances."""
         await self._ask(messages.SetMetadata(vpc_id=vpc_id, instances=instances))
 
-    async def save_image(self, instance_id: str, image: str) -> None:
-        """Make a machine image of an instance's root volume."""
-        await self._ask(messages.SaveImage(instance_id=instance_id, image=image))
-
-    async def delete_image(self, image: str) -> None:
-        """Remove a machine image; instances that were made of it stay."""
-        await self._ask(messages.DeleteImage(image=image))
-
-    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
-        """Have a volume of so many GiB, of a snapshot where one is named; one that is there grows to that size."""
-        await self._ask(messages.EnsureVolume(volume_id=volume_id, gib=gib, snapshot_id=snapshot_id))
+    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "", *, system: bool = False) -> None:
+        """Have a volume of so many GiB, of a snapshot or with this machine's system; one that is there grows."""
+        verb = messages.EnsureVolume(volume_id=volume_id, gib=gib, snapshot_id=snapshot_id, system=system)
+        await self._ask(verb)
 
     async def delete_volume(self, volume_id: str) -> None:
         """Remove a volume that nothing uses."""

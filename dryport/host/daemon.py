@@ -97,10 +97,6 @@ class Host:
                 return self.instances.list()
             case messages.AwaitEnd(running=running):
                 return await self.instances.await_end(running)
-            case messages.SaveImage(instance_id=instance_id, image=image):
-                await self.instances.save_image(instance_id, image)
-            case messages.DeleteImage(image=image):
-                await self.instances.delete_image(image)
             case messages.SetMetadata(vpc_id=vpc_id, instances=instances):
                 await self._set_metadata(vpc_id, instances)
             case messages.ReadConsole(instance_id=instance_id):

@@ -63,9 +63,9 @@ class Machine:
         return Networks()
 
     async def ensure_instance(self, instance: Instance) -> None:
-        for each in instance.disks:
-            if each.volume_id not in self.volumes:
-                raise HostError(f"LookupError: the volume {each.volume_id} is not on this machine")
+        for each in (instance.root, *(disk.volume_id for disk in instance.disks)):
+            if each not in self.volumes:
+                raise HostError(f"LookupError: the volume {each} is not on this machine")
         self.running[instance.id] = instance
         self.stopped.discard(instance.id)
         self.disks[instance.id] = {each.device: each.volume_id for each in instance.disks}
@@ -92,14 +92,14 @@ class Machine:
     async def console(self, instance_id: str) -> Console:
         return Console(output=b"", at=0.0)
 
-    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
+    async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "", *, system: bool = False) -> None:
         self._answer()
         if self.full:
             raise HostError("OSError: [Errno 28] No space left on device")
         if snapshot_id and snapshot_id not in self.snapshots and volume_id not in self.volumes:
             raise HostError(f"LookupError: the snapshot {snapshot_id} is not on this machine")
         self.volumes[volume_id] = gib
-        self.origins.setdefault(volume_id, snapshot_id)
+        self.origins.setdefault(volume_id, "system" if system else snapshot_id)
 
     async def delete_volume(self, volume_id: str) -> None:
         self._answer()

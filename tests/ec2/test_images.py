@@ -117,7 +117,7 @@ def test_public_images_are_the_same_ones_forever_and_others_elsewhere(both: Serv
     assert public_images._stable_id("ami", "us-east-1", "a") == "ami-0a83f55522bfb45f1"
     one = public_images.images("us-east-1")
     assert {each.base for each in one.values()} == {"ecs", "plain"}
-    assert all(each.source == each.base and each.root_device.size >= 2 for each in one.values())
+    assert all(each.disk == "" and each.root_device.size >= 2 for each in one.values())
 
 
 def test_images_that_are_not_there(client: Any) -> None:

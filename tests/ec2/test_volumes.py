@@ -231,6 +231,99 @@ def test_attributes(volumes: Volumes, ec2: Any) -> None:
     assert ec2.describe_volume_attribute(VolumeId=made, Attribute="productCodes")["ProductCodes"] == []
 
 
+def test_an_instance_starts_with_the_volumes_that_it_asks_for(volumes: Volumes, machine: Machine, ec2: Any) -> None:
+    snapshot = volumes.snapshot(volumes.make(3))
+    mappings = [
+        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 12, "VolumeType": "gp3", "DeleteOnTermination": False}},
+        {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": snapshot, "DeleteOnTermination": False}},
+        {"DeviceName": "/dev/sdg", "Ebs": {"VolumeSize": 5, "VolumeType": "io2", "Iops": 500}},
+    ]
+    tags = [{"ResourceType": "volume", "Tags": [{"Key": "Of", "Value": "launch"}]}]
+    instance = volumes.instance(BlockDeviceMappings=mappings, TagSpecifications=tags)
+    described = volumes.describe_instance(instance)["BlockDeviceMappings"]
+    assert [(each["DeviceName"], each["Ebs"]["Status"]) for each in described] == [
+        ("/dev/xvda", "attached"),
+        ("/dev/sdf", "attached"),
+        ("/dev/sdg", "attached"),
+    ]
+    root, kept, goes = (volumes.get(each["Ebs"]["VolumeId"]) for each in described)
+    assert (root["Size"], root["VolumeType"], root["Iops"]) == (12, "gp3", 3000)
+    assert (kept["Size"], kept["SnapshotId"], goes["Iops"], goes["Size"]) == (3, snapshot, 500, 5)
+    assert root["Tags"] == kept["Tags"] == tags[0]["Tags"] and root["State"] == "in-use"
+    assert machine.origins[root["VolumeId"]] == "system" and machine.origins[kept["VolumeId"]] == snapshot
+    assert machine.running[instance].root == root["VolumeId"]
+    assert machine.disks[instance] == {"/dev/sdf": kept["VolumeId"], "/dev/sdg": goes["VolumeId"]}
+    ec2.terminate_instances(InstanceIds=[instance])
+    volumes.gone(goes["VolumeId"])
+    for each in (root, kept):
+        assert volumes.until(each["VolumeId"], "available")["Attachments"] == []
+    assert machine.volumes[root["VolumeId"]] == 12
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "mapping"),
+    [
+        ("InvalidBlockDeviceMapping", "cannot be suppressed", {"DeviceName": "/dev/xvda", "NoDevice": ""}),
+        ("InvalidBlockDeviceMapping", "is smaller than", {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 1}}),
+        ("InvalidParameterValue", "st1", {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 125, "VolumeType": "st1"}}),
+        ("MissingParameter", "size or snapshotId", {"DeviceName": "/dev/sdf", "Ebs": {}}),
+        ("InvalidParameterValue", "not a valid EBS device name", {"DeviceName": "data", "Ebs": {"VolumeSize": 1}}),
+        ("InvalidBlockDeviceMapping", "same device", {"DeviceName": "xvda", "Ebs": {"VolumeSize": 1}}),
+        (
+            "InvalidParameterValue",
+            "too low",
+            {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 9, "VolumeType": "gp3", "Iops": 1}},
+        ),
+        (
+            "InvalidSnapshot.NotFound",
+            "snap-",
+            {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "snap-0123456789abcdef0"}},
+        ),
+        ("NotImplemented", "Encrypted", {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "Encrypted": True}}),
+        ("NotImplemented", "VirtualName", {"DeviceName": "/dev/sdf", "VirtualName": "ephemeral0"}),
+    ],
+)
+def test_mappings_that_are_refused(volumes: Volumes, ec2: Any, code: str, text: str, mapping: dict[str, Any]) -> None:
+    request = {"ImageId": volumes.image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+    answered = refusal(ec2.run_instances, **request, BlockDeviceMappings=[mapping])
+    assert answered[0] == code and text in answered[1], answered
+
+
+def test_an_instance_without_its_volumes_is_no_instance(volumes: Volumes, machine: Machine, ec2: Any) -> None:
+    machine.full = True
+    request = {"ImageId": volumes.image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+    made = ec2.run_instances(**request)["Instances"][0]["InstanceId"]
+    volumes.until_instance(made, "terminated")
+    machine.full = False
+    reason = volumes.describe_instance(made)["StateReason"]
+    assert reason["Code"] == "Server.InternalError" and "could not be made" in reason["Message"]
+
+
+def test_a_root_volume_comes_and_goes_while_the_instance_is_stopped(
+    volumes: Volumes, machine: Machine, ec2: Any
+) -> None:
+    instance = volumes.instance()
+    root = volumes.describe_instance(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert refusal(ec2.detach_volume, VolumeId=root) == (
+        "OperationNotPermitted",
+        f"Unable to detach root volume '{root}' from instance '{instance}'",
+    )
+    copy = volumes.make(None, SnapshotId=volumes.snapshot(root))
+    ec2.stop_instances(InstanceIds=[instance])
+    volumes.until_instance(instance, "stopped")
+    ec2.detach_volume(VolumeId=root)
+    volumes.until(root, "available")
+    assert refusal(ec2.start_instances, InstanceIds=[instance]) == (
+        "InvalidParameterValue",
+        f"Invalid value '{instance}' for instanceId. Instance does not have a volume attached at root (/dev/xvda)",
+    )
+    ec2.attach_volume(VolumeId=copy, InstanceId=instance, Device="/dev/xvda")
+    volumes.attachment(copy, "attached")
+    ec2.start_instances(InstanceIds=[instance])
+    volumes.until_instance(instance, "running")
+    assert machine.running[instance].root == copy and machine.running[instance].base == "plain"
+
+
 def test_what_was_wanted_is_done_after_a_restart(
     volumes: Volumes, machine: Machine, simulated: Served, ec2: Any
 ) -> None:

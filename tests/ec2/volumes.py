@@ -49,10 +49,10 @@ class Volumes:
     def gone(self, volume_id: str) -> None:
         eventually(lambda: not self.ec2.describe_volumes(Filters=[by("volume-id", volume_id)])["Volumes"])
 
-    def instance(self, state: str = "running") -> str:
+    def instance(self, state: str = "running", **more: Any) -> str:
         subnet = self.ec2.describe_subnets(Filters=[by("availability-zone", ZONE)])["Subnets"][0]["SubnetId"]
         made: str = self.ec2.run_instances(
-            ImageId=self.image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet
+            ImageId=self.image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, **more
         )["Instances"][0]["InstanceId"]
         self.until_instance(made, "running")
         if state == "stopped":

@@ -24,7 +24,17 @@ _PACKAGES = str(Path(__file__).parents[2])
 class Machine:
     """One instance of the driver's, and commands in it as its root would run them."""
 
-    def __init__(self, client: HostClient, config: Config, number: int, **members: object) -> None:
+    def __init__(
+        self,
+        client: HostClient,
+        config: Config,
+        number: int,
+        *,
+        root_gib: int = 8,
+        snapshot: str = "",
+        **members: object,
+    ) -> None:
+        self.root_gib, self._snapshot = root_gib, snapshot
         self._client, self._config = client, config
         self.address = f"10.8.0.{number}"
         instance_id = f"i-{number:017x}"
@@ -41,7 +51,8 @@ class Machine:
                 domain="ec2.internal",
             ),
             hostname=f"ip-10-8-0-{number}.ec2.internal",
-            **{"image": "plain", "vcpus": 1.0, "memory": 512, **members},  # type: ignore[arg-type]
+            root=f"vol-{number:017x}",
+            **{"base": "plain", "vcpus": 1.0, "memory": 512, **members},  # type: ignore[arg-type]
         )
         self.id = instance_id
 
@@ -61,6 +72,8 @@ class Machine:
                 namespace=self.instance.namespace,
             )
         )
+        gib, snapshot = self.root_gib, self._snapshot
+        await self._client.ensure_volume(self.instance.root, gib, snapshot, system=not snapshot)
         await self._client.ensure_instance(self.instance)
         return await self.ready()
 
@@ -72,6 +85,11 @@ class Machine:
             if state.ready and state.pid != unlike:
                 return state
             await asyncio.sleep(0.01)
+
+    async def delete(self) -> None:
+        """Have nothing left of it."""
+        await self._client.delete_instance(self.id)
+        await self._client.delete_volume(self.instance.root)
 
     async def console(self) -> str:
         return (await self._client.console(self.id)).output.decode(errors="replace")

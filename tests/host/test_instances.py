@@ -13,7 +13,7 @@ import pytest
 
 from dryport.host import blocks, namespaces
 from dryport.host.client import HostClient, HostError
-from dryport.host.messages import Group, Metadata, Ruleset
+from dryport.host.messages import Disk, Group, Metadata, Ruleset
 from dryport.platform import leftovers
 from tests.host.conftest import Daemon
 from tests.host.machines import VPC, Machine, make_vpc
@@ -37,14 +37,14 @@ async def make(client: HostClient, daemon: Daemon) -> AsyncIterator[Callable[...
 
     yield describe
     for machine in made:
-        await client.delete_instance(machine.id)
+        await machine.delete()
         assert traces(daemon, machine) == ""
 
 
 def traces(daemon: Daemon, machine: Machine) -> str:
     """What is left on the machine of an instance."""
     found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if machine.id in line]
-    found += blocks.devices(daemon.config.state_dir / "instances" / machine.id / "root.ext4")
+    found += blocks.devices(daemon.config.state_dir / "volumes" / machine.instance.root)
     found += [name for name in namespaces.entries(f"dp{daemon.config.id}") if name.endswith(machine.id)]
     found += [str(each) for each in Path("/sys/fs/cgroup").glob(f"**/dryport/{daemon.config.id}/{machine.id}")]
     directory = daemon.config.state_dir / "instances" / machine.id
@@ -63,7 +63,7 @@ async def test_an_instance_is_a_host_of_its_own(make: Callable[..., Machine], da
     key = daemon.config.state_dir / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     machine = make(
-        image="ecs",
+        base="ecs",
         root_gib=30,
         vcpus=0.5,
         user_data=b"#!/bin/bash\necho told by user data\necho ECS_CLUSTER=blue >> /etc/ecs/ecs.config\n",
@@ -226,36 +226,72 @@ async def test_the_end_of_a_dryport_leaves_nothing_but_disks(
     await client.lost.wait()
     await asyncio.to_thread(leftovers.clear, daemon.config)
     assert not lives(state.pid)
-    disk = daemon.config.state_dir / "instances" / machine.id / "root.ext4"
-    assert traces(daemon, machine) == str(disk.parent) and disk.exists()
+    assert traces(daemon, machine) == str(daemon.config.state_dir / "instances" / machine.id)
+    assert (daemon.config.state_dir / "volumes" / machine.instance.root).exists()
     daemon.start()
     await make_vpc(client)
     assert (await machine.state()).boot == 0
     assert (await machine.boot()).boot == 1
 
 
-async def test_an_image_is_made_of_an_instance(make: Callable[..., Machine], client: HostClient) -> None:
-    image = "ami-0000000000000000a"
+async def test_a_root_volume_is_made_of_a_snapshot(make: Callable[..., Machine], client: HostClient) -> None:
+    snapshot = "snap-0000000000000000a"
     source = make(user_data=b"#!/bin/sh\necho made > /opt/made\n")
     await source.boot()
     key = await source.run("cat /etc/ssh/ssh_host_ed25519_key.pub; echo x > /usr/local/bin/tool; touch /tmp/scrap")
-    await client.save_image(source.id, image)
-    copy = make(image=image, root_gib=9, user_data=b"#!/bin/sh\necho copied > /opt/copied\n")
+    await client.save_snapshot(source.instance.root, snapshot)
+    copy = make(snapshot=snapshot, root_gib=9, user_data=b"#!/bin/sh\necho copied > /opt/copied\n")
     await copy.boot()
     seen = await copy.run(
         "cat /opt/made /opt/copied /usr/local/bin/tool; find /tmp -name scrap; df -BG --output=size / | tail -1"
     )
     assert seen.split() == ["made", "copied", "x", "9G"]
     assert await copy.run("cat /etc/ssh/ssh_host_ed25519_key.pub") != key
-    await client.delete_image(image)
+    await client.delete_snapshot(snapshot)
     await client.stop_instance(copy.id)
+    copy.root_gib = 10
     await copy.boot(2)
-    with pytest.raises(HostError, match="not on this machine"):
-        await make(image=image).boot()
+    assert await copy.run("df -BG --output=size / | tail -1; cat /opt/made") == "10G\nmade"
+
+
+async def test_a_root_volume_is_another_hosts_data_and_back(make: Callable[..., Machine], client: HostClient) -> None:
+    first, second = make(), make()
+    await first.boot()
+    await second.boot()
+    disk = Disk(volume_id=first.instance.root, device="/dev/sdf")
+    with pytest.raises(HostError, match="InUse"):
+        await client.detach_disk(first.id, disk)
+    await client.stop_instance(first.id)
+    await client.detach_disk(first.id, disk)
+    await client.attach_disk(second.id, disk)
+    await second.run("mount /dev/sdf /mnt; echo repaired > /mnt/root/opt/file; umount /mnt")
+    await client.delete_instance(first.id)
+    assert await second.run("mount /dev/sdf /mnt; cat /mnt/root/opt/file; umount /mnt") == "repaired"
+    await client.detach_disk(second.id, disk)
+    await first.boot(2)
+    assert await first.run("cat /opt/file") == "repaired"
+
+
+@pytest.mark.parametrize("place", ["root", "root/proc", "root/usr", "layers/usr/upper"])
+async def test_no_link_on_a_root_volume_leads_out(make: Callable[..., Machine], client: HostClient, place: str) -> None:
+    machine, other = make(), make()
+    await client.ensure_volume(machine.instance.root, 8, system=True)
+    await other.boot()
+    disk = Disk(volume_id=machine.instance.root, device="/dev/sdf")
+    await client.attach_disk(other.id, disk)
+    await other.run(f"mount /dev/sdf /mnt; rm -rf /mnt/{place}; ln -s / /mnt/{place}; umount /mnt")
+    await client.detach_disk(other.id, disk)
+    with pytest.raises(HostError, match=f"/{place.removeprefix('root/')} on the root volume is no directory"):
+        await machine.boot()
+    await client.attach_disk(other.id, disk)
+    await other.run("mkfs.xfs -q -f /dev/sdf 2>/dev/null || dd if=/dev/zero of=/dev/sdf bs=1M count=1 2>/dev/null")
+    await client.detach_disk(other.id, disk)
+    with pytest.raises(HostError, match="no ext4 file system"):
+        await machine.boot()
 
 
 async def test_metadata_is_for_instances_alone(make: Callable[..., Machine], client: HostClient) -> None:
-    machine, other = make(image="ecs"), make()
+    machine, other = make(base="ecs"), make()
     await machine.boot()
     await other.boot()
     tree = {"meta-data/instance-id": machine.id}

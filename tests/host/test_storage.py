@@ -38,6 +38,7 @@ class Host:
         await self.client.plug(port(self.instance))
         changed = {"boot": number, "disks": list(disks)}
         members = {name: getattr(self.instance, name) for name in self.instance.__struct_fields__}
+        await self.client.ensure_volume(self.instance.root, 8, system=True)
         await self.client.ensure_instance(Instance(**{**members, **changed}))
         await self.find()
 
@@ -73,7 +74,8 @@ def description(config: Config, instance_id: str) -> Instance:
             resolver="10.7.0.2",
             domain="ec2.internal",
         ),
-        image="plain",
+        base="plain",
+        root=f"vol-f{instance_id[3:]}",
         hostname=f"host-{number}",
         vcpus=1,
         memory=256,
@@ -99,6 +101,7 @@ async def start(client: HostClient, daemon: Daemon) -> AsyncIterator[Callable[[s
     yield lambda instance_id: Host(client, daemon.config, instance_id)
     for instance_id in (FIRST, SECOND):
         await client.delete_instance(instance_id)
+        await client.delete_volume(f"vol-f{instance_id[3:]}")
     for volume_id in (VOLUME, OTHER):
         await client.delete_volume(volume_id)
     await client.delete_snapshot(SNAPSHOT)
@@ -113,9 +116,9 @@ async def host(start: Callable[[str], Host]) -> Host:
 
 
 def loops(daemon: Daemon) -> str:
-    """The loop devices that hold volumes."""
+    """The loop devices that hold volumes beside the root volumes."""
     listed = subprocess.run(["losetup", "-a"], capture_output=True, text=True).stdout
-    return "\n".join(line for line in listed.splitlines() if f"{daemon.config.state_dir}/volumes" in line)
+    return "\n".join(line for line in listed.splitlines() if f"{daemon.config.state_dir}/volumes/vol-0" in line)
 
 
 async def test_a_volume_is_a_device_of_its_instance(host: Host, client: HostClient, daemon: Daemon) -> None:

@@ -82,6 +82,22 @@ class Machines:
         found: dict[str, Any] = self.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
         return found
 
+    def exists(self, volume_id: str) -> bool:
+        known = [{"Name": "volume-id", "Values": [volume_id]}]
+        return bool(self.ec2.describe_volumes(Filters=known)["Volumes"])
+
+    def root(self, instance_id: str) -> str:
+        """The id of its root volume."""
+        mapping = self.get(instance_id)["BlockDeviceMappings"]
+        found: str = next(each["Ebs"]["VolumeId"] for each in mapping if each["DeviceName"] == "/dev/xvda")
+        return found
+
+    def subnet(self, zone: str) -> str:
+        """A subnet of a zone."""
+        wanted = [{"Name": "availability-zone", "Values": [zone]}]
+        found: str = self.ec2.describe_subnets(Filters=wanted)["Subnets"][0]["SubnetId"]
+        return found
+
     def until(self, volume_id: str, state: str) -> None:
         eventually(lambda: self.describe(volume_id)["State"] == state)
 
@@ -100,5 +116,5 @@ class Machines:
     def delete(self, *volume_ids: str) -> None:
         for each in volume_ids:
             self.ec2.delete_volume(VolumeId=each)
-        known = [{"Name": "volume-id", "Values": list(volume_ids)}]
-        eventually(lambda: not self.ec2.describe_volumes(Filters=known)["Volumes"])
+        for each in volume_ids:
+            eventually(lambda each=each: not self.exists(each))  # type: ignore[misc]

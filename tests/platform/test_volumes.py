@@ -90,3 +90,51 @@ def test_a_snapshot_of_a_mounted_volume_becomes_a_larger_one(machines: Machines,
         machines.ec2.detach_volume(VolumeId=each)
         machines.until(each, "available")
     machines.delete(volume, copy)
+
+
+def test_volumes_of_a_launch_are_there_when_user_data_run_and_stay(machines: Machines, zone: str) -> None:
+    mappings = [
+        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, "DeleteOnTermination": False}},
+        {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "DeleteOnTermination": False}},
+        {"DeviceName": "/dev/sdg", "Ebs": {"VolumeSize": 1}},
+    ]
+    user_data = (
+        "#!/bin/sh\nmkfs.ext4 -q /dev/xvdf\nmount /dev/xvdf /mnt\necho data > /mnt/file\necho root > /opt/file\n"
+    )
+    subnet = machines.subnet(zone)
+    first = machines.launch(BlockDeviceMappings=mappings, UserData=user_data, SubnetId=subnet)
+    assert machines.run(first, "cat /mnt/file; df -BG --output=size / | tail -1").split() == ["data", "10G"]
+    root, data, goes = (each["Ebs"]["VolumeId"] for each in machines.get(first)["BlockDeviceMappings"])
+    machines.terminate(first)
+    for each in (root, data):
+        machines.until(each, "available")
+    eventually(lambda: not machines.exists(goes))
+
+    second = machines.launch(SubnetId=subnet)
+    machines.attach(root, second, "/dev/sdf")
+    machines.attach(data, second, "/dev/sdg")
+    machines.run(second, "mount /dev/sdf /mnt; cat /mnt/root/opt/file; umount /mnt; mount /dev/sdg /mnt; cat /mnt/file")
+    machines.ec2.modify_volume(VolumeId=machines.root(second), Size=12)
+    machines.stop(second)
+    machines.start(second)
+    assert machines.run(second, "df -BG --output=size / | tail -1") == "12G"
+    machines.terminate(second)
+    machines.delete(root, data)
+
+
+def test_a_host_is_repaired_by_its_root_volume(machines: Machines, instance: str, zone: str) -> None:
+    broken = machines.launch(SubnetId=machines.subnet(zone))
+    root = machines.root(broken)
+    machines.stop(broken)
+    machines.ec2.detach_volume(VolumeId=root)
+    machines.until(root, "available")
+    machines.attach(root, instance, "/dev/sdr")
+    machines.run(instance, "mount /dev/sdr /mnt; echo repaired > /mnt/root/opt/file; umount /mnt")
+    machines.ec2.detach_volume(VolumeId=root)
+    machines.until(root, "available")
+    machines.attach(root, broken, "/dev/xvda")
+    machines.start(broken)
+    assert machines.run(broken, "cat /opt/file") == "repaired"
+    machines.terminate(broken)
+    machines.until(root, "available")  # what is attached by hand does not go with the instance
+    machines.delete(root)

@@ -223,9 +223,5 @@ def _change_devices(call: Call, instance: Instance, mappings: list[Shape]) -> No
         if ebs.get("VolumeId", volume.id) != volume.id:
             raise ServiceError("InvalidInstanceAttributeValue", f"Volume {ebs['VolumeId']} is not mapped there")
         goes = ebs.get("DeleteOnTermination", volume.attachment.delete_on_termination)
-        if volume.root and not goes:
-            raise unsupported_parameter(
-                "ec2", "ModifyInstanceAttribute", "Ebs.DeleteOnTermination=false (of the root volume)"
-            )
         changed = replace(volume.attachment, delete_on_termination=goes)
         call.tx.put(model.VOLUMES, replace(volume, attachment=changed))

@@ -80,6 +80,12 @@ def start_instances(call: Call, request: Request) -> Output:
             return instance
         if instance.state != lifecycle.STOPPED:
             raise _incorrect(f"The instance '{instance.id}' is not in a state from which it can be started.")
+        if not any(each.root for each in call.tx.find(model.VOLUMES, "instance", instance.id)):
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"Invalid value '{instance.id}' for instanceId. Instance does not have a volume attached at root "
+                f"({instance.root_device_name})",
+            )
         return lifecycle.start(instance, call.now)
 
     return {"StartingInstances": _change(call, request, start)}

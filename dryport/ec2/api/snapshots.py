@@ -64,8 +64,6 @@ def take(call: Call, volume: Volume, description: str, tags: dict[str, str]) -> 
     """Want a snapshot of a volume. Raises ServiceError."""
     if volume.state not in ("available", "in-use"):
         raise ServiceError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.state}' state.")
-    if volume.root:
-        raise unsupported_parameter("ec2", call.operation, "VolumeId (of a root volume)")
     made = Snapshot(
         id=resource_id(call.random, "snap"),
         account=call.account,
@@ -75,6 +73,7 @@ def take(call: Call, volume: Volume, description: str, tags: dict[str, str]) -> 
         volume_size=volume.size,
         started_at=call.now,
         description=description,
+        base=volume.base,
     )
     call.tx.put(model.SNAPSHOTS, made)
     return made

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
-from dryport.ec2 import addressing, model, volumes
+from dryport.ec2 import addressing, model, snapshots, volumes
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import Request, earlier, get, new_tags, operation, select, with_tags
 from dryport.ec2.model import Volume
@@ -94,7 +94,8 @@ def _new(call: Call, request: Request) -> Volume:
         iops=request.get("Iops"),
         throughput=request.get("Throughput"),
     )
-    more = {"tags": new_tags(request, "volume"), "snapshot_id": snapshot_id}
+    base = snapshots.get(call.tx, call.account, call.region, snapshot_id).base if snapshot_id else ""
+    more = {"tags": new_tags(request, "volume"), "snapshot_id": snapshot_id, "base": base}
     return volumes.new(call.random, call.account, call.region, zone, wanted, call.now, **more)
 
 

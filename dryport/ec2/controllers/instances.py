@@ -90,6 +90,10 @@ class Instances(Controller):
         if failed:
             await self._give_up(instance, lifecycle.INTERNAL_ERROR, f"{failed[0].id}: {failed[0].device_error}")
             return None
+        lost = [each.id for each in volumes.of_instance(self.store.reader, instance.id) if each.state == "error"]
+        if lost:
+            await self._give_up(instance, lifecycle.INTERNAL_ERROR, f"{lost[0]} could not be made")
+            return None
         if any(each.device != "plugged" for each in interfaces) or not _has_volumes(self.store.reader, instance.id):
             return None  # their changes bring us back
         await self._metadata.tell(instance.vpc_id)
@@ -220,11 +224,12 @@ def _came_up(tx: Transaction, booted: Instance, disks: set[str]) -> None:
 
 
 def describe(reader: Reader, instance: Instance, context: Context) -> messages.Instance:
-    """An instance as the host driver is told of it. Raises LookupError where it has no primary interface."""
+    """An instance as the host driver is told of it. Raises LookupError without a primary interface or root volume."""
     interfaces = attachments.of_instance(reader, instance.id)
     vpc, subnet = reader.get(model.VPCS, instance.vpc_id), reader.get(model.SUBNETS, instance.subnet_id)
     kind = instance_types.get(instance.instance_type)
-    if not interfaces or vpc is None or subnet is None or kind is None:
+    root = next((each for each in volumes.of_instance(reader, instance.id) if each.root), None)
+    if not interfaces or vpc is None or subnet is None or kind is None or root is None:
         raise LookupError(f"instance {instance.id} has lost what it was launched with")
     primary, config = interfaces[0], context.config
     return messages.Instance(
@@ -233,12 +238,12 @@ def describe(reader: Reader, instance: Instance, context: Context) -> messages.I
         vpc_id=instance.vpc_id,
         namespace=namespace(context, instance.id),
         interface=_interface(primary, subnet, vpc),
-        image=instance.source,
+        root=root.id,
+        base=root.base or "plain",
         hostname=primary.private_dns_name,
         vcpus=float(instance.vcpus),
         memory=kind.memory,
         gpus=kind.gpu_count,
-        root_gib=instance.root_gib,
         user_data=instance.user_data,
         authorized_keys=[f"{instance.public_key} {instance.key_name}"] if instance.key_name else [],
         disks=_disks(reader, instance.id),

@@ -25,7 +25,7 @@ log = logging.getLogger("dryport.ec2")
 
 
 class Volumes(Controller):
-    """Keyed by volume. Root volumes are made and removed with their instances."""
+    """Keyed by volume."""
 
     tables = (model.VOLUMES, model.INSTANCES, model.SNAPSHOTS)
 
@@ -70,7 +70,8 @@ class Volumes(Controller):
 
     async def _make(self, volume: Volume) -> float | None:
         try:
-            await self._driver.ensure_volume(volume.id, volume.size, volume.snapshot_id)
+            snapshot_id = "" if volume.system else volume.snapshot_id
+            await self._driver.ensure_volume(volume.id, volume.size, snapshot_id, system=volume.system)
         except HostUnavailable:
             raise
         except HostError as error:

@@ -49,7 +49,7 @@ def launch(tx: Transaction, random: Random, caller: Caller, request: Request, ta
     image = images.launchable(tx, caller.account, caller.region, request["ImageId"])
     kind = options.instance_type(request, image)
     cards = network.plan(tx, random, caller, request, kind)
-    devices = disks.plan(image, request.get("BlockDeviceMappings", []))
+    devices = disks.plan(tx, caller, image, request.get("BlockDeviceMappings", []))
     template = _instance(tx, caller, request, image, kind)
     count = _count(tx, caller, request, template, cards)
     reservation = resource_id(random, "r")
@@ -64,13 +64,12 @@ def launch(tx: Transaction, random: Random, caller: Caller, request: Request, ta
                 reservation_id=reservation,
                 launch_index=index,
                 tags=tags.get("instance", {}),
-                root_gib=devices[0].size,
                 created_at=now,
                 launched_at=now,
                 client_token=token,
                 request_digest=digest,
             ),
-            (cards, devices, request.get("IamInstanceProfile")),
+            (cards, devices, image, request.get("IamInstanceProfile")),
             tags,
         )
         for index in range(count)
@@ -134,7 +133,6 @@ def _instance(reader: Reader, caller: Caller, request: Request, image: Image, ki
         reservation_id="",
         launch_index=0,
         image_id=image.id,
-        source=image.source,
         architecture=image.architecture,
         root_device_name=image.root_device_name,
         instance_type=kind.name,
@@ -164,11 +162,11 @@ def _put(
     random: Random,
     caller: Caller,
     instance: Instance,
-    has: tuple[list[network.Card], list[model.BlockDevice], dict[str, str] | None],
+    has: tuple[list[network.Card], list[model.BlockDevice], Image, dict[str, str] | None],
     tags: Tags,
 ) -> Instance:
     """Store one instance with its interfaces, volumes and profile."""
-    cards, devices, profile = has
+    cards, devices, image, profile = has
     now = instance.launched_at
     primary = network.make(tx, random, caller, cards, instance.id, tags.get("network-interface", {}), now)
     made = msgspec.structs.replace(
@@ -178,7 +176,7 @@ def _put(
         availability_zone=primary.availability_zone,
         private_ip=primary.private_ip,
     )
-    disks.make(tx, random, made, devices, tags.get("volume", {}), now)
+    disks.make(tx, random, made, image, devices, tags.get("volume", {}))
     if profile is not None:
         associate(tx, random, made, profiles.find(tx, caller.account, caller.region, profile), now)
     tx.put(model.INSTANCES, made)

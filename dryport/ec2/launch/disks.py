@@ -7,91 +7,110 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.aws.identifiers import resource_id
-from dryport.ec2 import model
-from dryport.ec2.model import BlockDevice, Image, Instance, Volume, VolumeAttachment
-from dryport.store import Transaction
+from dryport.aws.errors import ServiceError
+from dryport.ec2 import model, snapshots, volume_types, volumes
+from dryport.ec2.launch.caller import Caller
+from dryport.ec2.model import BlockDevice, Image, Instance, VolumeAttachment
+from dryport.store import Reader, Transaction
 
 Request = dict[str, Any]
-_LARGEST = 16_384  # GiB
 
 
-def plan(image: Image, mappings: list[Request]) -> list[BlockDevice]:
+def plan(reader: Reader, caller: Caller, image: Image, mappings: list[Request]) -> list[BlockDevice]:
     """An image's volumes with a request's mappings in their place, the root first. Raises ServiceError."""
     devices = {each.device_name: each for each in image.block_devices}
+    named: set[str] = set()
     for mapping in mappings:
         name = mapping.get("DeviceName")
         if not name:
             raise ServiceError("MissingParameter", "The request must contain the parameter deviceName")
+        if volumes.point(name) in named:
+            raise ServiceError("InvalidBlockDeviceMapping", f"The device '{name}' is used in more than one mapping.")
+        named.add(volumes.point(name))
         if "NoDevice" in mapping:
             devices.pop(name, None)
         else:
-            devices[name] = _device(name, devices.get(name), mapping.get("Ebs", {}))
+            volumes.check_device(name)
+            devices[name] = _device(reader, caller, name, devices.get(name), mapping.get("Ebs", {}))
     root = devices.pop(image.root_device_name, None)
     if root is None:
         raise ServiceError("InvalidBlockDeviceMapping", "The root device cannot be suppressed.")
-    if not root.delete_on_termination:
-        raise unsupported_parameter(
-            "ec2", "RunInstances", "BlockDeviceMappings.Ebs.DeleteOnTermination=false (of the root volume)"
+    points = [volumes.point(each) for each in (root.device_name, *devices)]
+    if len(set(points)) < len(points):
+        raise ServiceError("InvalidBlockDeviceMapping", "Two volumes of the instance have the same device name.")
+    if not volume_types.TYPES[root.volume_type].boots:
+        raise ServiceError(
+            "InvalidParameterValue", f"Volume type {root.volume_type} cannot be used for the root volume."
         )
-    if devices:
-        raise unsupported_parameter("ec2", "RunInstances", "BlockDeviceMappings (beside the root volume)")
     return [root, *devices.values()]
 
 
-def _device(name: str, base: BlockDevice | None, ebs: Request) -> BlockDevice:
+def _device(reader: Reader, caller: Caller, name: str, base: BlockDevice | None, ebs: Request) -> BlockDevice:
     """One volume: what the image says of it, or a new one, with what the request says."""
     if base is None and "VolumeSize" not in ebs and "SnapshotId" not in ebs:
         raise ServiceError("MissingParameter", "The request must contain the parameter size or snapshotId")
     kept = base or BlockDevice(device_name=name, size=0)
-    size = ebs.get("VolumeSize", kept.size)
-    if kept.size and size < kept.size:
+    snapshot_id = ebs.get("SnapshotId", kept.snapshot_id)
+    least = kept.size if kept.snapshot_id else 0
+    if snapshot_id != kept.snapshot_id:
+        least = snapshots.completed(reader, caller.account, caller.region, snapshot_id).volume_size
+    size = ebs.get("VolumeSize", max(kept.size, least))
+    if size < least:
         raise ServiceError(
             "InvalidBlockDeviceMapping",
-            f"Volume of size {size}GB is smaller than snapshot '{kept.snapshot_id}', expect size >= {kept.size}GB",
+            f"Volume of size {size}GB is smaller than snapshot '{snapshot_id}', expect size >= {least}GB",
         )
-    if size > _LARGEST or size < 1:
-        raise ServiceError("InvalidParameterValue", f"Volume of {size}GiB is not within the allowed range.")
     kind = ebs.get("VolumeType", kept.volume_type)
-    same = kind == kept.volume_type
+    same = kind == kept.volume_type and kind != "gp2"
+    wanted = volume_types.figures(
+        kind,
+        size,
+        ebs.get("Iops", kept.iops if same else None),
+        ebs.get("Throughput", kept.throughput if same else None),
+    )
     return replace(
         kept,
         size=size,
-        snapshot_id=ebs.get("SnapshotId", kept.snapshot_id),
+        snapshot_id=snapshot_id,
         volume_type=kind,
-        iops=ebs.get("Iops", kept.iops if same else 3000 if kind == "gp3" else None),
-        throughput=ebs.get("Throughput", kept.throughput if same else 125 if kind == "gp3" else None),
+        iops=wanted.iops,
+        throughput=wanted.throughput,
         delete_on_termination=ebs.get("DeleteOnTermination", kept.delete_on_termination),
     )
 
 
 def make(
-    tx: Transaction, random: Random, instance: Instance, devices: list[BlockDevice], tags: dict[str, str], now: float
+    tx: Transaction,
+    random: Random,
+    instance: Instance,
+    image: Image,
+    devices: list[BlockDevice],
+    tags: dict[str, str],
 ) -> None:
-    """Store an instance's volumes, attached to it."""
+    """Store an instance's volumes, attached to it: the first one is the root volume."""
+    now = instance.launched_at
     for place, device in enumerate(devices):
         root = place == 0
-        attachment = VolumeAttachment(
-            instance_id=instance.id,
-            device=device.device_name,
-            attached_at=now,
-            delete_on_termination=device.delete_on_termination,
-        )
-        volume = Volume(
-            id=resource_id(random, "vol"),
-            account=instance.account,
-            region=instance.region,
+        own = tx.get(model.SNAPSHOTS, device.snapshot_id)
+        system = root and own is None
+        iops = None if device.volume_type == "gp2" else device.iops
+        volume = volumes.new(
+            random,
+            instance.account,
+            instance.region,
+            instance.availability_zone,
+            volume_types.figures(device.volume_type, device.size, iops, device.throughput),
+            now,
             tags=tags,
-            availability_zone=instance.availability_zone,
-            size=device.size,
-            volume_type=device.volume_type,
-            created_at=now,
             snapshot_id=device.snapshot_id,
-            iops=device.iops,
-            throughput=device.throughput,
-            state="in-use" if root else "creating",
-            attachment=attachment,
             root=root,
+            base=image.base if system or own is None else own.base,
+            system=system,
+            attachment=VolumeAttachment(
+                instance_id=instance.id,
+                device=device.device_name,
+                attached_at=now,
+                delete_on_termination=device.delete_on_termination,
+            ),
         )
         tx.put(model.VOLUMES, volume)

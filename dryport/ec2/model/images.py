@@ -24,9 +24,9 @@ class BlockDevice(Record, frozen=True, kw_only=True):
 class Image(Resource, frozen=True, kw_only=True):
     """A machine image. ``account`` owns it.
 
-    ``base`` is what its system is made of: ``ecs`` (with Docker and the container agent) or ``plain``; ``disk`` is the
-    snapshot that holds what was changed on it, "" for what was not. ``state``: pending, available, failed, disabled.
-    ``reboot`` while the instance that it is made of has yet to be rebooted.
+    ``base`` is what its system goes back to: ``ecs`` (with Docker and the container agent) or ``plain``; ``disk`` is
+    the snapshot of its root volume, "" for a public image, whose root volume has this machine's own system. ``state``:
+    pending, available, failed, disabled. ``reboot`` while the instance that it is made of has yet to be rebooted.
     """
 
     name: str
@@ -52,11 +52,6 @@ class Image(Resource, frozen=True, kw_only=True):
     deregistration_protection: str = "disabled"
     reboot: bool = False
     client_token: str = ""
-
-    @property
-    def source(self) -> str:
-        """What the host driver knows its disk by: a snapshot, or the base that is built in."""
-        return self.disk or self.base
 
     @property
     def root_device(self) -> BlockDevice:

@@ -32,14 +32,13 @@ class Instance(Resource, frozen=True, kw_only=True):
     ``boot`` is the number of the run that is wanted, ``booted`` of the last one that came up; ``ready`` once the run's
     boot is complete. ``force`` wants it down without an orderly shutdown. ``parking`` is set while the platform goes
     down, ``parked`` once it is shut down for that: it boots again with the platform. ``disposed`` once nothing of a
-    terminated one is left on the machine. ``source`` is what the host driver knows its image's disk by. Its groups and
+    terminated one is left on the machine. Its groups and
     public address are those of its primary interface (NETWORK_INTERFACES, index ``instance``, device index 0).
     """
 
     reservation_id: str
     launch_index: int
     image_id: str
-    source: str
     architecture: str
     root_device_name: str
     instance_type: str
@@ -66,7 +65,6 @@ class Instance(Resource, frozen=True, kw_only=True):
     key_name: str = ""
     public_key: str = ""  # of the key pair, as OpenSSH writes it
     user_data: bytes = b""
-    root_gib: int = 8
     boot_mode: str = ""
     metadata: MetadataOptions = MetadataOptions()
     shutdown_terminates: bool = False

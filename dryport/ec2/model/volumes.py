@@ -40,8 +40,10 @@ class VolumeModification(Record, frozen=True, kw_only=True):
 class Volume(Resource, frozen=True, kw_only=True):
     """A volume of ``size`` GiB. ``state``: creating, available, in-use, deleting, error.
 
-    ``root`` where it is the root volume of the instance that it is attached to: the host driver makes and removes that
-    one's disk together with the instance. ``modified_at`` has the times of the modifications of the last day.
+    ``root`` where the instance that it is attached to boots from it. One that instances can boot from has a ``base``:
+    what is on it goes back to, ``ecs`` (with Docker and the container agent) or ``plain``; ``system`` where it is made
+    with this machine's own system, as the snapshots of public images are not there. ``modified_at`` has the times of
+    the modifications of the last day.
     """
 
     availability_zone: str
@@ -54,6 +56,8 @@ class Volume(Resource, frozen=True, kw_only=True):
     state: str = "creating"
     attachment: VolumeAttachment | None = None
     root: bool = False
+    base: str = ""
+    system: bool = False
     auto_enable_io: bool = False
     modification: VolumeModification | None = None
     modified_at: list[float] = []
@@ -70,7 +74,7 @@ class Snapshot(Resource, frozen=True, kw_only=True):
     """A volume as it was. ``state``: pending, completed, error, and deleting, which nobody sees.
 
     ``volume_size`` is GiB. ``source_id`` is the snapshot that it is a copy of, "" for one of a volume itself. Where
-    ``public``, everybody may make volumes of it, otherwise the ``accounts`` beside its owner.
+    ``public``, everybody may make volumes of it, otherwise the ``accounts`` beside its owner. ``base`` is the volume's.
     """
 
     volume_id: str
@@ -81,6 +85,7 @@ class Snapshot(Resource, frozen=True, kw_only=True):
     state_message: str = ""
     completed_at: float | None = None
     source_id: str = ""
+    base: str = ""
     public: bool = False
     accounts: list[str] = []
 

@@ -29,13 +29,16 @@ class BootFailed(Exception):
     """An instance's init did not come to run."""
 
 
-def plan(place: Place, instance: Instance, group: str, base: str, devices: list[Device], compiled: Path) -> Plan:
-    """What ``enter`` is to make. ``compiled`` is where modules may be compiled to. Blocks."""
+def plan(place: Place, instance: Instance, root: Path, group: str, devices: list[Device], compiled: Path) -> Plan:
+    """What ``enter`` is to make. ``root`` is the root volume's file, ``compiled`` where modules may be compiled to.
+
+    Blocks.
+    """
     over = [str(compiled)] if bytecode.layer(PACKAGE, compiled) else []
     python = os.path.realpath(sys.executable)
     names = [disk_name(disk.device) for disk in instance.disks]
     return Plan(
-        disk=str(place.disk),
+        disk=str(root),
         mount=str(place.directory / "mount"),
         layers={layer: system.layer_name(layer) for layer in system.layers()},
         shared={path: over if path == str(PACKAGE) else [] for path in system.dryport_paths()},
@@ -50,7 +53,7 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
         links={name.link: name.node for name in names if name.link},
         boot={
             "id": instance.id,
-            "base": base,
+            "base": instance.base,
             "hostname": instance.hostname,
             "address": instance.interface.address_cidr.partition("/")[0],
             "resolver": instance.interface.resolver,
@@ -68,7 +71,7 @@ def plan(place: Place, instance: Instance, group: str, base: str, devices: list[
             "HOME": "/root",
             "LANG": "C.UTF-8",
             "container": "dryport",
-            "DRYPORT_BASE": base,
+            "DRYPORT_BASE": instance.base,
             "DRYPORT_CPU": str(round(instance.vcpus * 1024)),
             "DRYPORT_MEMORY": str(round(instance.memory * _OFFERED)),
             "DRYPORT_PYTHON": str(_python()),

@@ -100,20 +100,32 @@ def _mount_disk(plan: Plan) -> None:
         mounts.mount(name, disk, "ext4", "noinit_itable,discard", mounts.MS_NOATIME)
     finally:
         os.close(device)
-    root = disk / "root"
+    root = _directory(disk, "root")
     mounts.bind(root, root)
     for layer, name in plan["layers"].items():
-        written = disk / "layers" / name
-        for directory in (written / "upper", written / "work", root / layer.lstrip("/")):
-            directory.mkdir(parents=True, exist_ok=True)
-        mounts.overlay([layer], written / "upper", written / "work", root / layer.lstrip("/"))
+        upper, work = (_directory(disk, f"layers/{name}/{half}") for half in ("upper", "work"))
+        mounts.overlay([layer], upper, work, _directory(root, layer))
     # Not bound, but below an overlay that has no upper layer: nobody inside can make that writable.
-    empty = disk / "empty"
-    empty.mkdir(mode=0o755, exist_ok=True)
+    empty = _directory(disk, "empty")
     for path, over in plan["shared"].items():
-        target = root / path.lstrip("/")
-        target.mkdir(parents=True, exist_ok=True)
+        target = _directory(root, path)
         mounts.mount("dryport", target, "overlay", f"lowerdir={':'.join([*over, path, str(empty)])}")
+
+
+def _directory(below: Path, path: str) -> Path:
+    """A directory on the root volume, made where there is none.
+
+    What is on a volume its owner has written: no link is followed, which could lead to the machine's own files.
+    """
+    place = below
+    for part in Path(path.lstrip("/")).parts:
+        place /= part
+        try:
+            place.mkdir(mode=0o755)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(place).st_mode):
+                raise NotADirectoryError(f"/{place.relative_to(below)} on the root volume is no directory") from None
+    return place
 
 
 def _become_init(plan: Plan, console: int, status: int) -> NoReturn:
@@ -121,12 +133,13 @@ def _become_init(plan: Plan, console: int, status: int) -> NoReturn:
     root = Path(plan["mount"], "root")
     name = plan["hostname"].encode()
     _check(_libc.sethostname(name, len(name)), "sethostname")
-    mounts.mount("proc", root / "proc", "proc", "", _PSEUDO)
-    _mask(root / "proc")
-    _mount_sys(root / "sys", plan["hierarchies"])
-    _make_dev(root / "dev", plan["devices"], plan["links"])
-    mounts.mount("tmpfs", root / "run", "tmpfs", "mode=755", _TMPFS)
-    _fill_run(root / "run/dryport", plan)
+    proc, sys_, dev, run = (_directory(root, name) for name in ("proc", "sys", "dev", "run"))
+    mounts.mount("proc", proc, "proc", "", _PSEUDO)
+    _mask(proc, aside=dev)
+    _mount_sys(sys_, plan["hierarchies"])
+    _make_dev(dev, plan["devices"], plan["links"])
+    mounts.mount("tmpfs", run, "tmpfs", "mode=755", _TMPFS)
+    _fill_run(run / "dryport", plan)
     _pivot(root)
     mounts.change("/", mounts.MS_SHARED | mounts.MS_REC)
     confine.confine()
@@ -138,14 +151,14 @@ def _become_init(plan: Plan, console: int, status: int) -> NoReturn:
     os.execve(plan["argv"][0], plan["argv"], plan["environment"])
 
 
-def _mask(proc: Path) -> None:
+def _mask(proc: Path, aside: Path) -> None:
+    """Hide what is the machine's. ``aside`` is a directory that nothing is mounted at yet."""
     for name in _MASKED:
         if (proc / name).is_dir():
             mounts.mount("tmpfs", proc / name, "tmpfs", "size=0", _TMPFS | mounts.MS_RDONLY)
         elif (proc / name).exists():
             mounts.bind(Path("/dev/null"), proc / name)
     # The network's settings belong to the instance's own namespace: they stay writable below what is not.
-    aside = proc.parent / "dev"
     mounts.bind(proc / "sys/net", aside)
     for name in _READ_ONLY:
         if (proc / name).exists():

@@ -1,8 +1,8 @@
 """What an instance has on disk, in ``<state>/instances/<id>/``, and what is remembered of its run.
 
-``root.ext4`` is its root volume, ``console.log`` its console, ``instance.json`` what it was asked to be (with its user
-data: 0600), ``base`` what its image goes back to, ``run.json`` which process it is, ``status`` what its init says of
-itself, ``filesystems/`` the directory that appears inside as ``/run/dryport/filesystems``.
+``console.log`` is its console, ``instance.json`` what it was asked to be (with its user data: 0600), ``run.json`` which
+process it is, ``status`` what its init says of itself, ``filesystems/`` the directory that appears inside as
+``/run/dryport/filesystems``.
 """
 
 from __future__ import annotations
@@ -41,11 +41,9 @@ class Place:
             raise ValueError(f"{instance_id!r} is no instance id")
         self.id = instance_id
         self.directory = root / instance_id
-        self.disk = self.directory / "root.ext4"
         self.console = self.directory / "console.log"
         self.status = self.directory / "status"
         self.filesystems = self.directory / "filesystems"
-        self._base = self.directory / "base"
         self._instance = self.directory / "instance.json"
         self._run = self.directory / "run.json"
 
@@ -53,14 +51,6 @@ class Place:
         """Make the directory."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.filesystems.mkdir(mode=0o755, exist_ok=True)
-
-    def base(self) -> str:
-        """The built-in image that its root volume goes back to."""
-        return self._base.read_text()
-
-    def set_base(self, base: str) -> None:
-        """Keep it, as its image may be gone when it boots again."""
-        self._base.write_text(base)
 
     def instance(self) -> Instance | None:
         """What it was last asked to be."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from dryport.control.config import Config
 from dryport.host import mounts
 from dryport.host.instances import boot, devices, disks, groups, network
-from dryport.host.instances.images import Images
 from dryport.host.instances.places import Place, Run, machine_boot, places
 from dryport.host.messages import Console, Instance, Instances, InstanceState
 from dryport.host.storage.volumes import Volumes
@@ -33,7 +32,6 @@ class Provider:
     def __init__(self, config: Config, volumes: Volumes) -> None:
         self._volumes = volumes
         self._root = config.state_dir / "instances"
-        self._images = Images(config.state_dir / "images")
         self._prefix = f"dryport/{config.id}"
         self._namespaces = f"dp{config.id}-"
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -44,7 +42,6 @@ class Provider:
 
     async def open(self) -> None:
         """Find what runs, and what ended while nobody looked."""
-        await asyncio.to_thread(self._images.open, self._root)
         for place in places(self._root):
             run = place.run()
             if run is not None and not run.ended_by and not self._watch(place, run):
@@ -94,33 +91,25 @@ class Provider:
     async def _boot(self, place: Place, instance: Instance) -> None:
         wanted = devices.gpus(instance.gpus)
         wanted += await asyncio.to_thread(self._disks, instance)
-        base = await asyncio.to_thread(self._prepare, place, instance, wanted)
+        root = self._volumes.file(instance.root)
+        await asyncio.to_thread(self._prepare, place, instance, root, wanted)
         compiled = self._root / "templates" / "compiled"
-        plan = await asyncio.to_thread(boot.plan, place, instance, self.group(instance.id), base, wanted, compiled)
+        plan = await asyncio.to_thread(boot.plan, place, instance, root, self.group(instance.id), wanted, compiled)
         pid = await boot.boot(plan)
         run = Run(boot=instance.boot, pid=pid, started=_started(pid), machine_boot=machine_boot())
         place.note(run)
         if not self._watch(place, run):
             await self._ended(place, run)
 
-    def _prepare(self, place: Place, instance: Instance, wanted: list[devices.Device]) -> str:
-        """Everything that a boot needs; the base of its image."""
+    def _prepare(self, place: Place, instance: Instance, root: Path, wanted: list[devices.Device]) -> None:
+        """Everything that a boot needs."""
         groups.delete(self.group(place.id))
         if place.run() is not None:
             network.clean(instance.namespace)
         network.set_up(instance.namespace, instance.interface)
-        if not place.disk.exists():
-            image, base = self._images.find(instance.image)
-            place.set_base(base)
-            unfinished = place.disk.with_suffix(".new")
-            if image is None:
-                disks.make(unfinished, instance.root_gib, self._root / "templates")
-            else:
-                disks.make_from(unfinished, instance.root_gib, image)
-            unfinished.rename(place.disk)
-        disks.await_unused(place.disk)
+        disks.await_unused(root)
+        disks.fill(root)
         groups.create(self.group(place.id), instance.vcpus, instance.memory, wanted)
-        return place.base()
 
     def _disks(self, instance: Instance) -> list[devices.Device]:
         """The block devices of its volumes."""
@@ -128,7 +117,7 @@ class Provider:
         return [devices.Device(name, "b", *self._volumes.device(each)) for each, name in names.items()]
 
     async def stop(self, instance_id: str, force: bool) -> None:
-        """Shut it down, at once if ``force``; its disk stays, its network namespace goes. Raises OSError."""
+        """Shut it down, at once if ``force``; its network namespace goes. Raises OSError."""
         place = Place(self._root, instance_id)
         async with self._locks[instance_id]:
             run = place.run()
@@ -137,7 +126,7 @@ class Provider:
             await asyncio.to_thread(self._clear, place)
 
     async def delete(self, instance_id: str) -> None:
-        """Kill it and remove all that it had. Raises OSError."""
+        """Kill it and remove all that it had but its volumes. Raises OSError."""
         place = Place(self._root, instance_id)
         async with self._locks[instance_id]:
             run = place.run()
@@ -166,25 +155,20 @@ class Provider:
         network.remove(f"{self._namespaces}{place.id}")
         instance = place.instance()
         mounts.unmount(place.filesystems)
-        for disk in instance.disks if instance is not None else ():
+        if instance is None:
+            return
+        for disk in instance.disks:
             self._volumes.release(disk.volume_id)
+        if instance.root:
+            disks.await_unused(self._volumes.file(instance.root))
 
     async def teardown(self) -> None:
-        """End every instance at once and have no runs known; their disks stay."""
+        """End every instance at once and have no runs known."""
         here = places(self._root)
         await asyncio.gather(*(self.stop(place.id, force=True) for place in here))
         for place in here:
             place.forget_run()
         await asyncio.to_thread(groups.delete_empty, self._prefix)
-
-    async def save_image(self, instance_id: str, image: str) -> None:
-        """Make a machine image of an instance. Raises LookupError, ValueError, OSError."""
-        async with self._locks[instance_id]:
-            await asyncio.to_thread(self._images.save, Place(self._root, instance_id), image)
-
-    async def delete_image(self, image: str) -> None:
-        """Remove a machine image. Raises ValueError, OSError."""
-        await asyncio.to_thread(self._images.delete, image)
 
     def list(self) -> Instances:
         """Every instance that there is."""
@@ -302,7 +286,6 @@ async def _gone(pidfd: int, timeout: float) -> bool:
 def _remove(place: Place) -> None:
     if not place.directory.exists():
         return
-    disks.await_unused(place.disk)
     # What is mounted here is somebody's data: were a mount left, this would fail and not delete it.
     for directory in (*place.filesystems.iterdir(), place.filesystems):
         directory.rmdir()

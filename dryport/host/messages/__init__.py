@@ -10,7 +10,6 @@ from dryport.host.messages.base import Message
 from dryport.host.messages.instances import (
     AwaitEnd,
     Console,
-    DeleteImage,
     DeleteInstance,
     Disk,
     EnsureInstance,
@@ -21,7 +20,6 @@ from dryport.host.messages.instances import (
     ListInstances,
     Metadata,
     ReadConsole,
-    SaveImage,
     SetMetadata,
     StopInstance,
 )
@@ -74,8 +72,6 @@ Verb = (
     | ListInstances
     | AwaitEnd
     | ReadConsole
-    | SaveImage
-    | DeleteImage
     | EnsureVolume
     | DeleteVolume
     | SaveSnapshot
@@ -112,7 +108,6 @@ __all__ = [
     "Console",
     "CopySnapshot",
     "DeleteFileSystem",
-    "DeleteImage",
     "DeleteInstance",
     "DeleteSnapshot",
     "DeleteVolume",
@@ -144,7 +139,6 @@ __all__ = [
     "Result",
     "Rule",
     "Ruleset",
-    "SaveImage",
     "SaveSnapshot",
     "SetFirewall",
     "SetMetadata",

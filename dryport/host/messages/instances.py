@@ -25,8 +25,9 @@ class Disk(Message, frozen=True, kw_only=True):
 class Instance(Message, frozen=True, kw_only=True):
     """A host to run. The same ``boot`` means the same run of it: a higher one boots it again.
 
-    ``image`` is a machine image's id and ``base`` the one that it goes back to (``images`` in ``host/instances``);
-    ``memory`` is MiB. ``environment`` goes to ``/etc/environment``. ``user_data`` is executed at the first boot only.
+    ``root`` is its root volume, which has been made; ``base`` is the image that this goes back to, which says what the
+    instance starts: ``ecs`` Docker and the agent, ``plain`` neither. ``memory`` is MiB. ``environment`` goes to
+    ``/etc/environment``. ``user_data`` is executed at the first boot only.
     """
 
     id: str
@@ -34,12 +35,12 @@ class Instance(Message, frozen=True, kw_only=True):
     vpc_id: str
     namespace: str  # its network namespace, by name
     interface: Interface
-    image: str
+    root: str
+    base: str
     hostname: str
     vcpus: float
     memory: int
     gpus: int = 0
-    root_gib: int = 8
     user_data: bytes = b""
     authorized_keys: list[str] = []
     disks: list[Disk] = []
@@ -64,20 +65,20 @@ class Metadata(Message, frozen=True, kw_only=True):
 
 
 class EnsureInstance(Message, frozen=True, kw_only=True, tag="ensure_instance"):
-    """Have it run. Answered once its init runs; refused where its image is not there."""
+    """Have it run. Answered once its init runs; refused where one of its volumes is not there."""
 
     instance: Instance
 
 
 class StopInstance(Message, frozen=True, kw_only=True, tag="stop_instance"):
-    """Shut it down, by force after a while or at once; its disks stay. Nothing where it does not run."""
+    """Shut it down, by force after a while or at once. Nothing where it does not run."""
 
     instance_id: str
     force: bool = False
 
 
 class DeleteInstance(Message, frozen=True, kw_only=True, tag="delete_instance"):
-    """Kill what runs of it and remove its root file system and network namespace."""
+    """Kill what runs of it and remove its network namespace and what is remembered of it; its volumes stay."""
 
     instance_id: str
 
@@ -105,19 +106,8 @@ class ReadConsole(Message, frozen=True, kw_only=True, tag="read_console"):
     instance_id: str
 
 
-class SaveImage(Message, frozen=True, kw_only=True, tag="save_image"):
-    """Make a machine image of an instance's root file system."""
-
-    instance_id: str
-    image: str
-
-
-class DeleteImage(Message, frozen=True, kw_only=True, tag="delete_image"):
-    image: str
-
-
 class InstanceState(Message, frozen=True, kw_only=True):
-    """``running`` is false for one whose disk is there but which has ended; ``ready`` once its boot is complete.
+    """``running`` is false for one that is remembered but has ended; ``ready`` once its boot is complete.
 
     ``boot`` is 0 where nothing is known of a run since the machine's start or the last ``dryport down``: it may be
     booted with its number again.

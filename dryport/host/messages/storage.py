@@ -7,11 +7,16 @@ from dryport.host.messages.instances import Disk
 
 
 class EnsureVolume(Message, frozen=True, kw_only=True, tag="ensure_volume"):
-    """Make a volume of so many GiB, a copy of a snapshot where one is named, or let it grow to that size."""
+    """Make a volume of so many GiB, or let it grow to that size.
+
+    It is a copy of a snapshot where one is named; with ``system`` a root volume with this machine's own system; empty
+    otherwise.
+    """
 
     volume_id: str
     gib: int
     snapshot_id: str = ""
+    system: bool = False
 
 
 class DeleteVolume(Message, frozen=True, kw_only=True, tag="delete_volume"):

@@ -46,13 +46,21 @@ class Attachments:
         devices.appear(pid, device, name.link)
 
     async def detach(self, instance_id: str, disk: Disk, *, force: bool) -> None:
-        """Have it vanish. Raises InUse while somebody has it mounted or open, unless ``force``; OSError."""
+        """Have it vanish; the root volume only from one that does not run.
+
+        Raises InUse while somebody has it mounted or open, unless ``force``; OSError.
+        """
         async with self._provider.holding(instance_id) as place:
             instance = place.instance()
             try:
                 pid = self._provider.pid(instance_id)
             except LookupError:
                 pid = 0
+            if instance is not None and instance.root == disk.volume_id:
+                if pid:
+                    raise InUse(f"{instance.id} runs on {disk.volume_id}")
+                place.remember(replace(instance, root=""))
+                return
             if instance is None or disk.volume_id not in {each.volume_id for each in instance.disks}:
                 return  # and may by now be another instance's
             await asyncio.to_thread(self._vanish, instance, pid, disk, force)

@@ -52,8 +52,8 @@ class Storage:
     async def do(self, verb: Verb) -> Result | None:
         """Do what a verb says. Raises LookupError for one that is not known, and what the kernel says against it."""
         match verb:
-            case messages.EnsureVolume(volume_id=volume_id, gib=gib, snapshot_id=snapshot_id):
-                await self._run(lambda: self._volumes.ensure(volume_id, gib, snapshot_id))
+            case messages.EnsureVolume(volume_id=volume_id, gib=gib, snapshot_id=snapshot_id, system=system):
+                await self._run(lambda: self._volumes.ensure(volume_id, gib, snapshot_id, system=system))
             case messages.DeleteVolume(volume_id=volume_id):
                 await self._run(lambda: self._volumes.delete(volume_id))
             case messages.SaveSnapshot(volume_id=volume_id, snapshot_id=snapshot_id):

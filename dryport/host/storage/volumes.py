@@ -1,8 +1,8 @@
 """Volumes and their snapshots: sparse files in ``<state>/volumes`` and ``<state>/snapshots``, named after their ids.
 
-A volume that is attached is in a loop device, which stays until it is told to go: it is found again by its file. What
-has another ending (``.new``, ``.gone``) is unfinished or deleted; ``open`` removes what a killed driver left of that.
-Functions block; one volume is worked on by one of them at a time.
+A volume that is attached is in a loop device, which stays until it is told to go: it is found again by its file. That
+of a root volume goes with its instance. What has another ending (``.new``, ``.gone``) is unfinished or deleted;
+``open`` removes what a killed driver left of that. Functions block; one volume is worked on by one of them at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dryport.host import blocks
+from dryport.host.instances import disks
 from dryport.host.storage import holders
 
 GIB = 1 << 30
@@ -35,6 +36,7 @@ class Volumes:
     def __init__(self, state_dir: Path) -> None:
         self._volumes = state_dir / "volumes"
         self._snapshots = state_dir / "snapshots"
+        self._templates = state_dir / "instances" / "templates"
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def open(self) -> None:
@@ -53,8 +55,8 @@ class Volumes:
         for file in self._volumes.glob("vol-*"):
             self.release(file.name)
 
-    def ensure(self, volume_id: str, gib: int, snapshot_id: str = "") -> None:
-        """Make a volume, of a snapshot where one is named, or let it grow.
+    def ensure(self, volume_id: str, gib: int, snapshot_id: str = "", *, system: bool = False) -> None:
+        """Make a volume, of a snapshot where one is named or with this machine's ``system``, or let it grow.
 
         Raises LookupError for an unknown snapshot, ValueError for a smaller size than it has, OSError.
         """
@@ -73,6 +75,8 @@ class Volumes:
                     raise ValueError(f"{gib} GiB are less than the {source.stat().st_size // GIB} of {snapshot_id}")
                 blocks.copy(source, unfinished, size)
                 _grow(unfinished, size)
+            elif system:
+                disks.make(unfinished, gib, self._templates)
             else:
                 with unfinished.open("wb") as made:
                     os.fchmod(made.fileno(), 0o600)
@@ -139,6 +143,10 @@ class Volumes:
         """The loop devices that a volume is in, by name."""
         return blocks.devices(self._volume(volume_id))
 
+    def file(self, volume_id: str) -> Path:
+        """A volume's file, whether it is there or not. Raises ValueError for what is no volume's name."""
+        return self._volume(volume_id)
+
     def release(self, volume_id: str, *, forced: bool = False) -> None:
         """Free a volume's loop device. Raises InUse where it stays mounted or open, unless ``forced``."""
         with self._locks[volume_id]:
@@ -176,8 +184,9 @@ def _grow(file: Path, size: int) -> None:
         raise ValueError(f"{file.name} has {had // GIB} GiB and cannot shrink to {size // GIB}")
     if size > had:
         os.truncate(file, size)
-    for name in blocks.devices(file, leaving=False):
-        blocks.resize(name)
+    for name in blocks.devices(file):
+        with suppress(FileNotFoundError):
+            blocks.resize(name)
 
 
 def _remove(file: Path) -> None:
@@ -189,7 +198,7 @@ def _remove(file: Path) -> None:
 
 @contextmanager
 def _standing_still(file: Path) -> Iterator[None]:
-    names = blocks.devices(file, leaving=False)
+    names = blocks.devices(file)
     frozen = [held for name in names for held in holders.freeze(name)]
     try:
         for name in names:
