@@ -167,6 +167,8 @@ VARIABLES: dict[str, Variable] = {
     "ECS_NUM_IMAGES_DELETE_PER_CYCLE": Variable("images_per_cycle", whole(1, 1 << 31)),
     "ECS_IMAGE_PULL_BEHAVIOR": Variable("image_pull_behavior", _PULLS),
     "ECS_DISABLE_PRIVILEGED": Variable("disable_privileged", boolean),
+    "ECS_ENABLE_TASK_ENI": Variable("task_eni", boolean),
+    "ECS_AWSVPC_BLOCK_IMDS": Variable("block_instance_metadata", boolean),
     "ECS_SELINUX_CAPABLE": Variable("selinux", boolean),
     "ECS_APPARMOR_CAPABLE": Variable("apparmor", boolean),
     "ECS_ENABLE_TASK_IAM_ROLE": Variable("task_roles", boolean),

@@ -112,8 +112,14 @@ class TaskRecord(Record):
     role_credentials: Credentials | None = None
     execution_credentials: Credentials | None = None
     namespace: str = ""  # the task's network namespace by name; "": it has none of its own
+    sandbox: ContainerRecord | None = None  # what holds it, where the runtime joins no namespace but a container's
     oom_kills: int = 0
     cleaned: bool = False
+
+    @property
+    def runtime_ids(self) -> list[str]:
+        """The runtime's ids of all that the task has there."""
+        return [*(c.id for c in self.containers.values()), *([self.sandbox.id] if self.sandbox else ())]
 
     @property
     def arn(self) -> str:

@@ -64,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     container_metadata: bool = False
     metrics: bool = True
     metrics_interval: float = 5.0
+    task_eni: bool = True  # whether tasks of an EC2 instance can have interfaces of their own
+    block_instance_metadata: bool = False  # whether those are kept from the instance's metadata
     metadata_port: int = 51679
     introspection_port: int = 51678
     log_level: str = "INFO"

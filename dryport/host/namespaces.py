@@ -93,6 +93,20 @@ def create(name: str) -> str:
     return target
 
 
+def bind(name: str, pid: int) -> str:
+    """Name the network namespace of a process, where the name is not bound yet; its path.
+
+    Raises OSError, FileNotFoundError where the process is gone.
+    """
+    _prepare_directory()
+    target = path(name)
+    if not exists(name):
+        with open(target, "a"):
+            pass
+        _mount(f"/proc/{pid}/ns/net", target, _MS_BIND)
+    return target
+
+
 def delete(name: str) -> None:
     """Unbind a namespace; it ends, with its links, once no process or socket is in it. Nothing where there is none."""
     target = path(name)

@@ -127,6 +127,7 @@ class Init:
                     continue
                 failure = each.start(self._console.writer)
                 self._console.write_line(f"dryport: {failure or f'started {each.name}'}")
+                self._answer_waiting()
 
     def _look_at_docker(self) -> None:
         """Find out when Docker answers: its socket is there before it does."""
@@ -207,7 +208,6 @@ class Init:
     def _answer_waiting(self) -> None:
         for service, client in list(self._waiting):
             if service.settled():
-                self._waiting.remove((service, client))
                 self._answer(client, "ok")
 
     def _answer(self, client: socket.socket, text: str) -> None:
@@ -218,6 +218,7 @@ class Init:
         self._drop(client)
 
     def _drop(self, client: socket.socket) -> None:
+        self._waiting = [each for each in self._waiting if each[1] is not client]  # it may have gone before its answer
         self._poll.unregister(client)
         self._clients.pop(client.fileno(), None)
         client.close()

@@ -13,16 +13,16 @@ from tests.platform.support import eventually
 
 CLUSTER = "instances"
 PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2/recommended/image_id"
-USER_DATA = f"#!/bin/sh\necho ECS_CLUSTER={CLUSTER} >> /etc/ecs/ecs.config\necho user data was here\n"
 
 
 class Fleet:
     """Instances of a security group of their own in a cluster."""
 
-    def __init__(self, platform: Platform, image: str, group: str = "fleet") -> None:
-        self.platform, self.image = platform, image
+    def __init__(self, platform: Platform, image: str, group: str = "fleet", cluster: str = CLUSTER) -> None:
+        self.platform, self.image, self.cluster = platform, image, cluster
+        self.user_data = f"#!/bin/sh\necho ECS_CLUSTER={cluster} >> /etc/ecs/ecs.config\necho user data was here\n"
         self.ec2, self.ecs = platform.client("ec2"), platform.client("ecs")
-        self.ecs.create_cluster(clusterName=CLUSTER)
+        self.ecs.create_cluster(clusterName=cluster)
         self.ami = platform.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
         self.group = self.ec2.create_security_group(GroupName=group, Description="their ports")["GroupId"]
 
@@ -37,7 +37,7 @@ class Fleet:
             "MinCount": 1,
             "MaxCount": 1,
             "SecurityGroupIds": [self.group],
-            "UserData": USER_DATA,
+            "UserData": self.user_data,
             "IamInstanceProfile": {"Name": "ecsInstanceRole"},
         }
         made = self.ec2.run_instances(**request | settings)["Instances"][0]["InstanceId"]
@@ -51,10 +51,12 @@ class Fleet:
         return found
 
     def container_instance(self, instance_id: str) -> dict[str, Any]:
-        arns = self.ecs.list_container_instances(cluster=CLUSTER)["containerInstanceArns"]
+        arns = self.ecs.list_container_instances(cluster=self.cluster)["containerInstanceArns"]
         if not arns:
             return {}
-        found = self.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=arns)["containerInstances"]
+        found = self.ecs.describe_container_instances(cluster=self.cluster, containerInstances=arns)[
+            "containerInstances"
+        ]
         return next((each for each in found if each.get("ec2InstanceId") == instance_id), {})
 
     def define(self, family: str, script: str, **settings: Any) -> None:
@@ -65,13 +67,13 @@ class Fleet:
     def run(self, family: str, script: str, **settings: Any) -> str:
         """Run a task of one container in bridge mode; its ARN."""
         self.define(family, script, **settings)
-        answer = self.ecs.run_task(cluster=CLUSTER, taskDefinition=family)
+        answer = self.ecs.run_task(cluster=self.cluster, taskDefinition=family)
         assert not answer["failures"], answer["failures"]
         arn: str = answer["tasks"][0]["taskArn"]
         return arn
 
     def task(self, arn: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
+        found: dict[str, Any] = self.ecs.describe_tasks(cluster=self.cluster, tasks=[arn])["tasks"][0]
         return found
 
     def running(self, arn: str) -> dict[str, Any]:
@@ -82,7 +84,7 @@ class Fleet:
 
     def stop(self, arn: str) -> dict[str, Any]:
         """The task, once StopTask has ended it."""
-        self.ecs.stop_task(cluster=CLUSTER, task=arn)
+        self.ecs.stop_task(cluster=self.cluster, task=arn)
         return self.stopped(arn)
 
     def stopped(self, arn: str) -> dict[str, Any]:

@@ -58,12 +58,16 @@ class RegistrationRefused(Exception):
     """The control plane will not have this agent; the text is its reason."""
 
 
-def capabilities(settings: Settings) -> list[dict[str, str]]:
+def capabilities(settings: Settings, *, on_ec2: bool = False) -> list[dict[str, str]]:
     """The agent's capability attributes, and what the machine is."""
     drivers = settings.logging_drivers if settings.runtime == "docker" else ("json-file", "none", "awslogs")
     names = [*_CAPABILITIES, *(f"com.amazonaws.ecs.capability.logging-driver.{driver}" for driver in drivers)]
-    if settings.runtime == "containerd":
-        names += ["ecs.capability.task-eni", "ecs.capability.task-eni-block-instance-metadata"]
+    # Interfaces come from the platform: to its own capacity and to EC2 instances.
+    interfaces = settings.runtime == "containerd" or (on_ec2 and settings.task_eni)
+    if interfaces:
+        names.append("ecs.capability.task-eni")
+    if interfaces and (settings.runtime == "containerd" or settings.block_instance_metadata):
+        names.append("ecs.capability.task-eni-block-instance-metadata")
     if settings.file_systems.is_dir():
         names += ["ecs.capability.efs", "ecs.capability.efsAuth"]
     if not settings.disable_privileged:
@@ -142,7 +146,7 @@ class Registration:
         request: dict[str, Any] = {
             "cluster": settings.cluster,
             "clientToken": token,
-            "attributes": capabilities(settings),
+            "attributes": capabilities(settings, on_ec2=self._identity.instance is not None),
             "totalResources": total_resources(settings),
             "instanceIdentityDocument": "",
             "instanceIdentityDocumentSignature": "",

@@ -55,6 +55,4 @@ def refusal(task: Task, *, docker: bool) -> str:
             return f"volume {volume.name}: it names no file system"
         if volume.type not in (None, "", "host", "efs"):
             return f"volume {volume.name}: volumes of type {volume.type} are not supported"
-    if docker and task.awsvpc:
-        return "network mode awsvpc needs the containerd runtime"
     return ""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from dryport.agent.engine import events, health
+from dryport.agent.engine import events, health, sandbox
 from dryport.agent.engine.errors import OUT_OF_MEMORY, TaskFailure
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.messages import (
@@ -123,6 +123,8 @@ class TaskActor:
                     self._stop(reason)
             case StepDone():
                 self._step_done(message)
+            case ContainerExited(name=sandbox.NAME):
+                self._stop("")  # its containers have no network any more that others could join
             case ContainerExited(name=name) if self._work.get(name, (None,))[0] is Verb.START:
                 self._early[name] = message  # looked at once the start has been told of
             case ContainerExited(name, exit_code, at, out_of_memory, reason):
@@ -130,6 +132,7 @@ class TaskActor:
             case Observed(states):
                 for container in self.record.containers.values():
                     self._observe(container, states.get(container.id))
+                self._observe_sandbox(states)
             case Probed(name, probe):
                 self._probed(self.record.containers[name], probe)
             case LogsShipped():
@@ -250,6 +253,13 @@ class TaskActor:
                 self._started(container, state)
             at = state.finished_at or time.time()
             self._exited(container, state.exit_code if state.exit_code is not None else 0, at, state.out_of_memory, "")
+
+    def _observe_sandbox(self, states: dict[str, ContainerState]) -> None:
+        own = self.record.sandbox
+        if own is not None and own.known is ContainerStatus.RUNNING:
+            state = states.get(own.id)
+            if state is None or state.status == "exited":
+                self._stop("")
 
     def _probed(self, container: ContainerRecord, probe: health.Probe) -> None:
         check = self._health_check(container.name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import accept, events, file_systems
+from dryport.agent.engine import accept, events, file_systems, sandbox
 from dryport.agent.engine.actor import TaskActor
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.messages import ContainerExited, Observed, Stop
@@ -71,8 +71,9 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 in_use = {r.namespace for r in self._records.values() if r.namespace}
-                if self._host.keeps_logs:
-                    group.create_task(self._host.network.fill(in_use=in_use))
+                await self._host.network.sweep(in_use=in_use)
+                if self._host.runtime.sandboxes is None:
+                    group.create_task(self._host.network.fill())
                 await self._recover()
                 group.create_task(self._follow_exits())
                 group.create_task(self._look_now_and_then())
@@ -121,7 +122,7 @@ class Engine:
         except RuntimeFailure:
             return  # nothing is known while the daemon is away
         for actor in list(self._actors.values()):
-            actor.post(Observed({c.id: states[c.id] for c in actor.record.containers.values() if c.id in states}))
+            actor.post(Observed({id: states[id] for id in actor.record.runtime_ids if id in states}))
 
     # What the control plane wants
 
@@ -142,9 +143,11 @@ class Engine:
             self.refuse(task.arn, f"ResourceInitializationError: {reason}")
             return
         log.debug("task %s has come", task.arn)
-        record = accept.record_of(task, time.time(), lambda n: secrets.token_hex(n)[:n], docker=docker)
+        record = accept.record_of(task, time.time(), _token, docker=docker)
         if task.awsvpc:
-            record.namespace = self._host.network.reserve()
+            held = self._host.runtime.sandboxes is not None  # then no namespace can be made before its holder
+            record.namespace = self._host.network.reserve(made=not held)
+            record.sandbox = sandbox.record_of(task, _token) if held else None
         self._records[task.arn] = record
         self._run(record, None)
 
@@ -197,11 +200,13 @@ class Engine:
     def _run(self, record: TaskRecord, states: dict[str, ContainerState] | None) -> None:
         for container in record.containers.values():
             self._owners[container.id] = (record.arn, container.name)
+        if record.sandbox is not None:
+            self._owners[record.sandbox.id] = (record.arn, record.sandbox.name)
         outbox = Outbox(self._host.state, record, self._submitter)
         outbox.save()
         acknowledged = asyncio.Event()
         self._spawn(outbox.run(acknowledged.set))
-        own = None if states is None else {c.id: states[c.id] for c in record.containers.values() if c.id in states}
+        own = None if states is None else {id: states[id] for id in record.runtime_ids if id in states}
         actor = TaskActor(self._host, record, outbox, recovered=own)
         self._spawn(self._live(actor, outbox, acknowledged))
 
@@ -239,6 +244,8 @@ class Engine:
         for container in containers:
             self._owners.pop(container.id, None)
             self._host.metadata.forget(container.id)
+        if record.sandbox is not None:
+            self._owners.pop(record.sandbox.id, None)
 
     def _remember(self, task: str, event: Event) -> None:
         self._finished[task] = Finished(time.time(), event)
@@ -268,3 +275,7 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("a task's work failed", exc_info=error)
+
+
+def _token(digits: int) -> str:
+    return secrets.token_hex(digits)[:digits]

@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 
 from dryport.agent.engine.errors import RESOURCE, TaskFailure
-from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT, PORT
+from dryport.agent.metadata.urls import ADDRESS, INSTANCE_METADATA, LISTENER_PORT, PORT
 from dryport.agent.payload import Container, NetworkInterface
 from dryport.agent.runtime import Mount
 from dryport.agent.settings import Settings
@@ -31,6 +31,7 @@ class Network:
     def __init__(self, settings: Settings) -> None:
         self._prefix = f"dpa{settings.slug}-"
         self._files = settings.state_dir / "tasks"
+        self._refused = INSTANCE_METADATA if settings.block_instance_metadata else ""
         self._ready: deque[str] = deque()
         self._ahead = _AHEAD
         self._made: dict[str, asyncio.Future[None]] = {}
@@ -38,8 +39,10 @@ class Network:
         self._seen: set[str] = set()
         self._arrival = asyncio.Event()
 
-    def reserve(self) -> str:
-        """The name of a namespace for a new task; it may have been made already."""
+    def reserve(self, *, made: bool) -> str:
+        """The name of a namespace for a new task; with ``made`` it may be one of those made ahead."""
+        if not made:
+            return self._name()
         self._wanted.set()
         if self._ready:
             return self._ready.popleft()
@@ -49,11 +52,14 @@ class Network:
     def _name(self) -> str:
         return f"{self._prefix}{secrets.token_hex(4)}"
 
-    async def fill(self, *, in_use: set[str]) -> None:
-        """Delete this agent's namespaces that no task has, then keep some ready. Runs until cancelled."""
+    async def sweep(self, *, in_use: set[str]) -> None:
+        """Delete this agent's namespaces that no task has."""
         for name in await asyncio.to_thread(namespaces.entries, self._prefix):
             if name not in in_use and name not in self._ready:
                 await asyncio.to_thread(namespaces.delete, name)
+
+    async def fill(self) -> None:
+        """Keep some namespaces ready. Runs until cancelled."""
         while True:
             self._wanted.clear()
             while len(self._ready) < self._ahead:
@@ -62,11 +68,16 @@ class Network:
                 self._ready.append(name)
             await self._wanted.wait()
 
-    async def prepare(self, namespace: str) -> None:
-        """Make a namespace in which the task endpoint's port leads to the agent; once a process."""
+    async def prepare(self, namespace: str, process: int | None = None) -> None:
+        """Make a namespace in which the task endpoint's port leads to the agent; once a process.
+
+        ``process``: it is there already, as this one's.
+        """
         making = self._made.get(namespace)
         if making is None or (making.done() and (making.cancelled() or making.exception())):
-            making = self._made[namespace] = asyncio.ensure_future(asyncio.to_thread(_make, namespace))
+            making = self._made[namespace] = asyncio.ensure_future(
+                asyncio.to_thread(_make, namespace, process, self._refused)
+            )
         await asyncio.shield(making)
 
     async def empty(self) -> None:
@@ -82,7 +93,6 @@ class Network:
         if not interfaces:
             raise TaskFailure(f"{RESOURCE}: the task has no network interface")
         interface = interfaces[0]
-        await self.prepare(namespace)
         address = f"{interface.address}/{interface.prefix}"
         try:
             with contextlib.suppress(LookupError):
@@ -140,9 +150,12 @@ class Network:
         return [Mount(target=f"/etc/{file}", source=str(directory / file)) for file in contents]
 
 
-def _make(namespace: str) -> None:
-    namespaces.create(namespace)
-    redirect(namespace, ADDRESS, PORT, LISTENER_PORT)
+def _make(namespace: str, process: int | None, refused: str) -> None:
+    if process is None:
+        namespaces.create(namespace)
+    else:
+        namespaces.bind(namespace, process)
+    redirect(namespace, ADDRESS, PORT, LISTENER_PORT, refused=refused)
 
 
 def hosts(address: str, name: str, extra: list[tuple[str, str]]) -> str:

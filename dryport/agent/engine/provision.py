@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import envfile, file_systems, metadata_file, secrets
+from dryport.agent.engine import envfile, file_systems, metadata_file, sandbox, secrets
 from dryport.agent.engine.errors import RESOURCE, TaskFailure, because
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.network import directory_of
@@ -56,8 +56,9 @@ async def provision(
     """
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(resume(host, record, again=again))
-            found = await _fetch(host, record)
+            holder = group.create_task(sandbox.create(host, record))
+            group.create_task(resume(host, record, holder, again=again))
+            found = await _fetch(host, record, holder)
             fetched(found)
             if host.keeps_logs:
                 await host.logs.prepare(record, found.secrets)  # its options may be secrets
@@ -70,20 +71,29 @@ async def provision(
     raise failure
 
 
-async def _fetch(host: Host, record: TaskRecord) -> Provisioned:
+async def _fetch(host: Host, record: TaskRecord, holder: asyncio.Task[None]) -> Provisioned:
     """All that containers are made of."""
     async with asyncio.TaskGroup() as group:
-        if record.namespace:
+        if record.namespace and record.sandbox is None:
             group.create_task(host.network.prepare(record.namespace))
         group.create_task(asyncio.to_thread(_local, host, record.payload))
         values = group.create_task(_secrets(host, record))
         files = group.create_task(_files(host, record))
+        await asyncio.shield(holder)
     return Provisioned(secrets=values.result(), files=files.result())
 
 
-async def resume(host: Host, record: TaskRecord, *, again: bool = True) -> None:
-    """What also a task whose containers exist already needs again after the agent was away."""
+async def resume(
+    host: Host, record: TaskRecord, holder: asyncio.Task[None] | None = None, *, again: bool = True
+) -> None:
+    """What also a task whose containers exist already needs again after the agent was away.
+
+    ``holder`` is done once what holds its network namespace is made.
+    """
     if record.namespace:
+        if holder is not None:
+            await asyncio.shield(holder)
+        await host.network.prepare(record.namespace, await sandbox.start(host, record))
         await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [], again=again)
     await host.metadata.serve(record)
 
@@ -123,18 +133,25 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
     return Surroundings(
         weak=found.files.get(container.name, {}) | injected.weak,
         strong=secrets.environment(container, found.secrets) | injected.strong,
-        network=f"/run/netns/{record.namespace}" if record.namespace else "",
+        network=_network(record),
         cgroup_parent=f"/{cgroup}" if (cgroup := cgroup_of(host, task)) else "",
         volumes=volumes(host, task),
         own=frozenset(v.name for v in volumes_of_host if v.host is None or not v.host.source_path),
         users=file_systems.users(task),
         files=files,
-        hostname=interfaces[0].private_dns_name if record.namespace else "",
+        hostname=interfaces[0].private_dns_name if record.namespace and record.sandbox is None else "",
         ids={name: c.id for name, c in record.containers.items()},
         log_driver="" if host.keeps_logs else str(log_config.get("Type") or ""),
         log_options={} if host.keeps_logs else _docker_log_options(host, record, container, log_config, found),
         bound_storage=host.keeps_logs,
     )
+
+
+def _network(record: TaskRecord) -> str:
+    """The network that the task's containers join, where it has one of its own."""
+    if record.sandbox is not None:
+        return f"container:{record.sandbox.id}"
+    return f"/run/netns/{record.namespace}" if record.namespace else ""
 
 
 def _docker_log_options(
@@ -189,6 +206,7 @@ async def release(host: Host, record: TaskRecord) -> None:
     """Let go of network and limits: the containers no longer run."""
     await host.metadata.end(record.arn)
     host.ports.release(container.id for container in record.containers.values())
+    await sandbox.remove(host, record)
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])
     await asyncio.to_thread(file_systems.release, host.settings, record.payload.id)

@@ -86,9 +86,10 @@ def build(
         security_options=[str(o) for o in host.get("SecurityOpt") or ()],
         network=around.network or str(host.get("NetworkMode") or task.network_mode or "bridge"),
         published_ports=published_ports(task, container),
-        dns_servers=[str(s) for s in host.get("Dns") or ()],
-        dns_search=[str(s) for s in host.get("DnsSearch") or ()],
-        extra_hosts=extra_hosts(host),
+        # Where files are given, they have all of this.
+        dns_servers=[str(s) for s in host.get("Dns") or () if not around.files],
+        dns_search=[str(s) for s in host.get("DnsSearch") or () if not around.files],
+        extra_hosts=[] if around.files else extra_hosts(host),
         links=links(container, around.ids),
         pid_mode=shared_mode(task.pid_mode, record, around.ids),
         ipc_mode=shared_mode(task.ipc_mode, record, around.ids),

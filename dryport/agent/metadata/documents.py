@@ -59,6 +59,24 @@ def container(record: TaskRecord, state: ContainerRecord, *, version: int = 4) -
     return _present(document)
 
 
+def _sandbox(record: TaskRecord, state: ContainerRecord, version: int) -> Json:
+    """The container that holds the task's network, as AWS's agent shows it."""
+    ready = "RESOURCES_PROVISIONED" if state.known is ContainerStatus.RUNNING else _STATUS.get(state.known, "STOPPED")
+    return _present(
+        {
+            "DockerId": state.id,
+            "Name": state.name,
+            "DockerName": state.id,
+            "Labels": state.labels,
+            "DesiredStatus": "RESOURCES_PROVISIONED" if state.desired is ContainerStatus.RUNNING else "STOPPED",
+            "KnownStatus": ready,
+            "StartedAt": instant(state.started_at),
+            "Type": "CNI_PAUSE",
+            "Networks": _networks(record, version),
+        }
+    )
+
+
 def task(record: TaskRecord, zone: str, *, version: int = 4) -> Json:
     """A task with its containers."""
     payload = record.payload
@@ -75,7 +93,10 @@ def task(record: TaskRecord, zone: str, *, version: int = 4) -> Json:
         "PullStoppedAt": instant(record.pull_stopped_at),
         "ExecutionStoppedAt": instant(record.execution_stopped_at),
         "AvailabilityZone": payload.availability_zone or zone,
-        "Containers": [container(record, c, version=version) for c in record.containers.values()],
+        "Containers": [
+            *([_sandbox(record, record.sandbox, version)] if record.sandbox else ()),
+            *(container(record, c, version=version) for c in record.containers.values()),
+        ],
     }
     if version >= 4:
         document |= {"LaunchType": payload.launch_type, "ServiceName": payload.service_name}

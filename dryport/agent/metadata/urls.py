@@ -12,6 +12,7 @@ from dryport.agent.settings import Settings
 from dryport.aws import arn
 
 ADDRESS = "169.254.170.2"
+INSTANCE_METADATA = "169.254.169.254"
 PORT = 80
 # Where the agent really listens inside a task's namespace; connections to PORT are led there, so that the task's own
 # program can bind port 80 on every address.

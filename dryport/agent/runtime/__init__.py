@@ -17,6 +17,8 @@ from dryport.agent.runtime.interface import (
     Resources,
     Runtime,
     RuntimeFailure,
+    Sandboxes,
+    SandboxSpec,
     Ulimit,
     User,
 )
@@ -35,6 +37,8 @@ __all__ = [
     "Resources",
     "Runtime",
     "RuntimeFailure",
+    "SandboxSpec",
+    "Sandboxes",
     "Ulimit",
     "User",
 ]

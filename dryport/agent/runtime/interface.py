@@ -147,6 +147,14 @@ class ContainerSpec(Data, frozen=True, kw_only=True):
     root_size: int | None = None  # bytes that the writable layer may hold, where the runtime can bound it
 
 
+class SandboxSpec(Data, frozen=True, kw_only=True):
+    """A container that holds a network namespace in which there is nothing yet. ``id`` is chosen by the engine."""
+
+    id: str
+    hostname: str = ""  # that of every container that joins it, too
+    labels: dict[str, str] = {}
+
+
 class ContainerState(Data, frozen=True, kw_only=True):
     """What a container is doing. ``status``: created, running, exited."""
 
@@ -203,10 +211,28 @@ class ContainerStats(Data, frozen=True, kw_only=True):
     written_bytes: int = 0
 
 
+class Sandboxes(Protocol):
+    """Network namespaces of a runtime that joins none but those of its own containers."""
+
+    async def create(self, spec: SandboxSpec) -> None:
+        """Make one; it may be there. Raises RuntimeFailure."""
+        ...
+
+    async def start(self, id: str) -> ContainerState:
+        """Have it run, so that containers can join it as ``container:<id>``; its ``pid`` is in the namespace.
+
+        Raises RuntimeFailure, also where it has run and ended: what joined it is in a namespace that is lost.
+        """
+        ...
+
+
 class Runtime(Protocol):
-    """Runs containers."""
+    """Runs containers. ``sandboxes`` is ``None`` where they can join any namespace that is prepared."""
 
     name: str
+
+    @property
+    def sandboxes(self) -> Sandboxes | None: ...
 
     async def ping(self) -> str:
         """The daemon's version. Raises RuntimeFailure where it is away."""

@@ -36,6 +36,7 @@ class ContainerdRuntime:
     """``Runtime`` on containerd, conmon and runc. Its directory is ``home``; one process at a time may use it."""
 
     name = "containerd"
+    sandboxes = None
 
     def __init__(self, home: Path, socket: Path, registries: Path, cleanup: Cleanup) -> None:
         self._home = home

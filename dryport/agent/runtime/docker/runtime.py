@@ -18,6 +18,7 @@ from aiodocker.exceptions import DockerError
 from dryport.agent.runtime import identities, pull_errors
 from dryport.agent.runtime.docker import logs
 from dryport.agent.runtime.docker.connection import AWAY, Connection, failures
+from dryport.agent.runtime.docker.pause import Pauses
 from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, network_bindings
 from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
@@ -51,6 +52,7 @@ class DockerRuntime:
         self._connection = Connection(socket)
         self._label = f"{INSTANCE_LABEL}={instance_id}"
         self._instance_id = instance_id
+        self.sandboxes = Pauses(self._connection, self, instance_id)
         self._pulls = SharedPulls(self._pull)
         self._exclude_ipv6 = exclude_ipv6
         used = home / "images-used.json"

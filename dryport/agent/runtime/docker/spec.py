@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dryport.agent.runtime import identities
-from dryport.agent.runtime.interface import ContainerSpec, Mount, RuntimeFailure
+from dryport.agent.runtime.interface import ContainerSpec, Mount, RuntimeFailure, SandboxSpec
 
 ID_LABEL = "dryport.container"
 INSTANCE_LABEL = "dryport.instance"
@@ -40,6 +40,24 @@ def create_body(spec: ContainerSpec, instance_id: str) -> dict[str, Any]:
         if value:
             body[name] = value
     return body
+
+
+def sandbox_body(spec: SandboxSpec, image: str, instance_id: str) -> dict[str, Any]:
+    """The request that makes a sandbox of an image. Process 1 has no handler of signals: only SIGKILL ends it."""
+    return {
+        "Image": image,
+        "Hostname": spec.hostname,
+        "Labels": {**spec.labels, ID_LABEL: spec.id, INSTANCE_LABEL: instance_id},
+        "NetworkDisabled": True,
+        "StopSignal": "SIGKILL",
+        "HostConfig": {
+            "CapDrop": ["ALL"],
+            "IpcMode": "private",
+            "LogConfig": {"Type": "none", "Config": {}},
+            "ReadonlyRootfs": True,
+            "RestartPolicy": {"Name": "no"},
+        },
+    }
 
 
 def host_config(spec: ContainerSpec, ports: dict[str, list[dict[str, str]]]) -> dict[str, Any]:
