@@ -1,0 +1,88 @@
+"""Patterns of ARNs: each of the six parts is compared by itself, so that only the last part's wildcards pass colons.
+
+An ARN of fewer than six parts in a policy's Resource is completed with wildcards.
+
+Source: "IAM JSON policy elements: Resource" and "Amazon Resource Name (ARN) condition operators", IAM user guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dryport.iam.policy.patterns import MANY, Context, Glob, Token, has_variables, resolve, tokens
+
+PARTS = 6
+
+
+def split(text: str) -> tuple[str, ...] | None:
+    """The six parts of the ARN of a request, or ``None`` where it is none."""
+    parts = text.split(":", PARTS - 1)
+    return tuple(parts) if len(parts) == PARTS and parts[0] == "arn" else None
+
+
+def lead(text: str) -> str:
+    """With which literal text the last part of every ARN of a pattern begins."""
+    fixed = text.partition("$")[0].split(":", PARTS - 1)
+    if len(fixed) < PARTS:
+        return ""
+    return fixed[-1].partition("*")[0].partition("?")[0]
+
+
+class ArnPattern:
+    """A resource in a policy. ``exact`` or ``prefix`` says all of it, where that is so; ``any`` where it is ``*``."""
+
+    __slots__ = ("_checks", "_dynamic", "any", "exact", "prefix")
+
+    def __init__(self, text: str, *, variables: bool) -> None:
+        self.exact: str | None = None
+        self.prefix: str | None = None
+        self._checks: tuple[tuple[int, Glob], ...] = ()
+        self._dynamic: tuple[tuple[int, list[Token]], ...] = ()
+        self.any = text == "*"
+        if self.any:
+            return
+        if "$" not in text and "?" not in text and text.count(":") >= PARTS - 1:
+            star = text.find("*")
+            if star < 0:
+                self.exact = text
+                return
+            if star == len(text) - 1 and text.count(":", 0, star) >= PARTS - 1:
+                self.prefix = text[:-1]
+                return
+        parts = _components(tokens(text, variables=variables))
+        self._dynamic = tuple((i, part) for i, part in enumerate(parts) if has_variables(part))
+        globs = ((i, Glob(part)) for i, part in enumerate(parts) if not has_variables(part))
+        self._checks = tuple((i, glob) for i, glob in globs if not glob.any)
+
+    def matches(self, text: str, parts: Sequence[str] | None, context: Context) -> bool:
+        """Whether a resource is of this pattern; ``parts`` is what ``split`` makes of its text."""
+        if self.exact is not None:
+            return text == self.exact
+        if self.prefix is not None:
+            return text.startswith(self.prefix)
+        if self.any:
+            return True
+        if parts is None:
+            return False
+        for i, glob in self._checks:
+            if not glob.matches(parts[i]):
+                return False
+        for i, dynamic in self._dynamic:
+            resolved = resolve(dynamic, context)
+            if resolved is None or not Glob(resolved).matches(parts[i]):
+                return False
+        return True
+
+
+def _components(parts: list[Token]) -> list[list[Token]]:
+    """Tokens, divided at the colons of the policy's own text (not at those of a variable's name or value)."""
+    components: list[list[Token]] = [[]]
+    for token in parts:
+        if not isinstance(token, str):
+            components[-1].append(token)
+            continue
+        pieces = token.split(":", PARTS - len(components))
+        components[-1].append(pieces[0])
+        components.extend([piece] for piece in pieces[1:])
+    components.extend([MANY] for _ in range(PARTS - len(components)))
+    return components
