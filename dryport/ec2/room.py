@@ -6,6 +6,7 @@ from dryport.control.context import Context, Room
 from dryport.ec2 import public_parameters
 from dryport.ec2.api import with_driver
 from dryport.ec2.controllers.ends import Ends
+from dryport.ec2.controllers.images import Images
 from dryport.ec2.controllers.instances import Instances
 from dryport.ec2.controllers.metadata import InstanceMetadata
 from dryport.ec2.controllers.networks import Convergence, Departures, Networks
@@ -34,5 +35,6 @@ def room_on(context: Context, driver: Driver) -> Room:
         Ends(context, driver, metadata),
         Volumes(context.store, context.clock, driver),
         Snapshots(context.store, context.clock, driver),
+        Images(context.store, context.clock),
     )
     return Room(services=(with_driver(driver),), loops=loops)

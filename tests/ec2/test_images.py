@@ -18,6 +18,8 @@ from dryport.ec2 import images, instance_types, model, public_images
 from dryport.ec2.public_parameters import docker_version
 from dryport.ec2.room import room as ec2_room
 from dryport.ssm.room import room as ssm_room
+from tests.ec2.machine import Machine
+from tests.ec2.volumes import Volumes, eventually
 from tests.served import Served, refusal
 
 ACCOUNT = "000000000000"
@@ -277,12 +279,12 @@ def test_an_image_by_the_parameter_that_names_it(both: Served, ssm: Any) -> None
 
 def test_images_that_cannot_be_launched(both: Served) -> None:
     reader = both.context.store.reader
-    pending = put(both, id="ami-0000000000000000b", name="new", state="pending")
+    failed = put(both, id="ami-0000000000000000b", name="new", state="failed")
     for image_id, account, code in (
         ("ami-1", ACCOUNT, "InvalidAMIID.Malformed"),
         ("ami-0000000000000000f", ACCOUNT, "InvalidAMIID.NotFound"),
-        (pending.id, ACCOUNT, "InvalidAMIID.Unavailable"),
-        (pending.id, "333333333333", "AuthFailure"),
+        (failed.id, ACCOUNT, "InvalidAMIID.Unavailable"),
+        (failed.id, "333333333333", "AuthFailure"),
     ):
         with pytest.raises(ServiceError) as caught:
             images.launchable(reader, account, "us-east-1", image_id)
@@ -294,3 +296,161 @@ def test_the_version_of_docker(tmp_path: Path) -> None:
     status.write_text("Package: docker\nVersion: 1\n\nPackage: docker-ce\nStatus: x\nVersion: 5:27.3.1-1~debian\n\n")
     assert docker_version(status) == "27.3.1"
     assert docker_version(tmp_path / "none") == "unknown"
+
+
+def by_name(ec2: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = ec2.describe_images(Owners=["self"], Filters=[by("name", name)])["Images"][0]
+    return found
+
+
+def available(ec2: Any, image_id: str) -> dict[str, Any]:
+    """The image once it is available."""
+
+    def probe() -> dict[str, Any] | None:
+        found: dict[str, Any] = ec2.describe_images(ImageIds=[image_id])["Images"][0]
+        return found if found["State"] == "available" else None
+
+    found = eventually(probe)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def ec2(simulated: Served) -> Any:
+    return simulated.client("ec2")
+
+
+@pytest.fixture(scope="module")
+def source(volumes: Volumes) -> str:
+    """A running instance with a volume beside its root volume."""
+    return volumes.instance(BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 3}}])
+
+
+def test_an_image_is_made_of_an_instance_and_launched(
+    volumes: Volumes, machine: Machine, source: str, ec2: Any
+) -> None:
+    boots = machine.running[source].boot
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "Of", "Value": kind}]} for kind in ("image", "snapshot")]
+    made = ec2.create_image(InstanceId=source, Name="golden", Description="mine", TagSpecifications=tags)["ImageId"]
+    found = available(ec2, made)
+    assert found["SourceInstanceId"] == source and found["SourceImageId"] == volumes.image
+    assert (found["Public"], found["RootDeviceName"], found["Tags"]) == (False, "/dev/xvda", tags[0]["Tags"])
+    root, data = found["BlockDeviceMappings"]
+    assert (root["DeviceName"], data["DeviceName"], data["Ebs"]["VolumeSize"]) == ("/dev/xvda", "/dev/sdf", 3)
+    for each in (root, data):
+        snapshot = volumes.until_snapshot(each["Ebs"]["SnapshotId"], "completed")
+        assert snapshot["Tags"] == tags[1]["Tags"]
+        assert snapshot["Description"] == f"Created by CreateImage({source}) for {made}"
+    volumes.until_instance(source, "running")
+    eventually(lambda: machine.running[source].boot == boots + 1 and source not in machine.stopped)
+
+    copy = volumes.instance(ImageId=made)
+    mapping = {e["DeviceName"]: e["Ebs"]["VolumeId"] for e in volumes.describe_instance(copy)["BlockDeviceMappings"]}
+    assert machine.origins[mapping["/dev/xvda"]] == root["Ebs"]["SnapshotId"]
+    assert machine.origins[mapping["/dev/sdf"]] == data["Ebs"]["SnapshotId"]
+    without = volumes.instance(ImageId=made, BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "NoDevice": ""}])
+    assert len(volumes.describe_instance(without)["BlockDeviceMappings"]) == 1
+
+    in_use = refusal(ec2.delete_snapshot, SnapshotId=data["Ebs"]["SnapshotId"])
+    assert in_use == (
+        "InvalidSnapshot.InUse",
+        f"The snapshot {data['Ebs']['SnapshotId']} is currently in use by {made}",
+    )
+    assert refusal(ec2.create_image, InstanceId=source, Name="golden") == (
+        "InvalidAMIName.Duplicate",
+        f"AMI name golden is already in use by AMI {made}",
+    )
+    assert refusal(ec2.create_image, InstanceId=source, Name="no*name")[0] == "InvalidAMIName.Malformed"
+
+
+def test_the_instance_is_down_while_its_snapshots_are_taken(machine: Machine, source: str, ec2: Any) -> None:
+    machine.held = True
+    made = ec2.create_image(InstanceId=source, Name="down")["ImageId"]
+    eventually(lambda: source in machine.stopped)
+    assert refusal(ec2.run_instances, ImageId=made, MinCount=1, MaxCount=1)[0] == "InvalidAMIID.Unavailable"
+    assert by_name(ec2, "down")["State"] == "pending"
+    machine.held = False
+    available(ec2, made)
+    eventually(lambda: source not in machine.stopped)
+
+
+def test_without_a_reboot_the_instance_goes_on(volumes: Volumes, machine: Machine, source: str, ec2: Any) -> None:
+    boots = machine.running[source].boot
+    mappings = [
+        {"DeviceName": "/dev/sdf", "NoDevice": ""},
+        {"DeviceName": "/dev/sdg", "Ebs": {"VolumeSize": 7, "VolumeType": "gp3"}},
+        {"DeviceName": "/dev/xvda", "Ebs": {"DeleteOnTermination": False, "VolumeType": "gp3"}},
+    ]
+    made = ec2.create_image(InstanceId=source, Name="live", NoReboot=True, BlockDeviceMappings=mappings)["ImageId"]
+    root, empty = available(ec2, made)["BlockDeviceMappings"]
+    assert machine.running[source].boot == boots and source not in machine.stopped
+    assert not root["Ebs"]["DeleteOnTermination"] and root["Ebs"]["VolumeType"] == "gp3"
+    assert (empty["DeviceName"], empty["Ebs"]["VolumeSize"], "SnapshotId" in empty["Ebs"]) == ("/dev/sdg", 7, False)
+    larger = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 30}}]
+    refused = refusal(ec2.create_image, InstanceId=source, Name="larger", BlockDeviceMappings=larger)
+    assert refused[0] == "InvalidBlockDeviceMapping"
+
+
+def test_an_image_that_is_dropped_lets_its_instance_boot(machine: Machine, source: str, ec2: Any) -> None:
+    machine.held = True
+    made = ec2.create_image(InstanceId=source, Name="dropped")["ImageId"]
+    eventually(lambda: source in machine.stopped)
+    ec2.deregister_image(ImageId=made)
+    eventually(lambda: source not in machine.stopped)
+    machine.held = False
+
+
+def test_an_image_is_registered_of_a_snapshot(volumes: Volumes, machine: Machine, source: str, ec2: Any) -> None:
+    root = volumes.describe_instance(source)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    snapshot = volumes.snapshot(root)
+    request: dict[str, Any] = {
+        "Name": "registered",
+        "Architecture": HERE,
+        "VirtualizationType": "hvm",
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot, "VolumeSize": 40}}],
+        "EnaSupport": True,
+    }
+    made = ec2.register_image(**request)["ImageId"]
+    copy = volumes.instance(ImageId=made)
+    disk = volumes.describe_instance(copy)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert machine.origins[disk] == snapshot and machine.volumes[disk] == 40
+    other = {**request, "Name": "other"}
+    assert refusal(ec2.register_image, **{**other, "VirtualizationType": "paravirtual"})[0] == "NotImplemented"
+    del other["BlockDeviceMappings"]
+    assert refusal(ec2.register_image, **other)[0] == "InvalidBlockDeviceMapping"
+
+    answer = ec2.deregister_image(ImageId=made, DeleteAssociatedSnapshots=True)
+    assert answer["DeleteSnapshotResults"] == [{"SnapshotId": snapshot, "ReturnCode": "success"}]
+    assert refusal(ec2.describe_images, ImageIds=[made])[0] == "InvalidAMIID.NotFound"
+    eventually(lambda: snapshot not in machine.snapshots)
+    assert volumes.describe_instance(copy)["State"]["Name"] == "running"
+
+
+def test_an_image_is_copied_to_another_region(
+    volumes: Volumes, machine: Machine, simulated: Served, source: str, ec2: Any
+) -> None:
+    made = ec2.create_image(InstanceId=source, Name="far", NoReboot=True)["ImageId"]
+    snapshots = {each["Ebs"]["SnapshotId"] for each in available(ec2, made)["BlockDeviceMappings"]}
+    west = simulated.client("ec2", region="us-west-2")
+    request = {"SourceRegion": "us-east-1", "SourceImageId": made, "Name": "far", "ClientToken": "once"}
+    copy = west.copy_image(**request)["ImageId"]
+    assert west.copy_image(**request)["ImageId"] == copy
+    found = available(west, copy)
+    assert (found["SourceImageId"], found["SourceImageRegion"]) == (made, "us-east-1")
+    copies = {each["Ebs"]["SnapshotId"] for each in found["BlockDeviceMappings"]}
+    assert len(copies) == 2 and copies.isdisjoint(snapshots) and copies <= set(machine.snapshots)
+    public = ec2.copy_image(SourceRegion="us-east-1", SourceImageId=volumes.image, Name="own")["ImageId"]
+    assert available(ec2, public)["Public"] is False
+    own = volumes.instance(ImageId=public)
+    root = volumes.describe_instance(own)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert machine.origins[root] == "system"
+
+
+def test_a_protected_image_stays(source: str, ec2: Any) -> None:
+    made = ec2.create_image(InstanceId=source, Name="protected", NoReboot=True)["ImageId"]
+    available(ec2, made)
+    ec2.enable_image_deregistration_protection(ImageId=made)
+    assert refusal(ec2.deregister_image, ImageId=made)[0] == "OperationNotPermitted"
+    ec2.disable_image_deregistration_protection(ImageId=made)
+    assert ec2.deregister_image(ImageId=made)["Return"] is True

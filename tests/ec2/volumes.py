@@ -51,9 +51,8 @@ class Volumes:
 
     def instance(self, state: str = "running", **more: Any) -> str:
         subnet = self.ec2.describe_subnets(Filters=[by("availability-zone", ZONE)])["Subnets"][0]["SubnetId"]
-        made: str = self.ec2.run_instances(
-            ImageId=self.image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, **more
-        )["Instances"][0]["InstanceId"]
+        usual = {"ImageId": self.image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet}
+        made: str = self.ec2.run_instances(**{**usual, **more})["Instances"][0]["InstanceId"]
         self.until_instance(made, "running")
         if state == "stopped":
             self.ec2.stop_instances(InstanceIds=[made])

@@ -39,6 +39,10 @@ class Machines:
         ]
         return found
 
+    def describe_image(self, image_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ec2.describe_images(ImageIds=[image_id])["Images"][0]
+        return found
+
     def state(self, instance_id: str) -> InstanceState:
         async def ask() -> InstanceState:
             client = HostClient(self.platform.config.run_dir / "host.sock")

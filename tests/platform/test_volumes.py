@@ -138,3 +138,31 @@ def test_a_host_is_repaired_by_its_root_volume(machines: Machines, instance: str
     machines.terminate(broken)
     machines.until(root, "available")  # what is attached by hand does not go with the instance
     machines.delete(root)
+
+
+def test_an_image_boots_with_what_was_on_the_instance(machines: Machines, zone: str) -> None:
+    subnet = machines.subnet(zone)
+    source = machines.launch(
+        SubnetId=subnet, BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}}]
+    )
+    machines.run(source, "mkfs.ext4 -q /dev/xvdf; mount /dev/xvdf /mnt; echo data > /mnt/file; echo root > /opt/file")
+    before = machines.state(source).pid
+    images = {
+        "live": machines.ec2.create_image(InstanceId=source, Name="live", NoReboot=True)["ImageId"],
+        "down": machines.ec2.create_image(InstanceId=source, Name="down")["ImageId"],
+    }
+    for image in images.values():
+        eventually(lambda image=image: machines.describe_image(image)["State"] == "available")  # type: ignore[misc]
+    eventually(lambda: (state := machines.state(source)).ready and state.pid != before)
+    machines.terminate(source)
+    for image in images.values():
+        made = machines.launch(ImageId=image, SubnetId=subnet, UserData="#!/bin/sh\necho new > /opt/new\n")
+        assert machines.run(made, "mount /dev/xvdf /mnt; cat /opt/file /mnt/file /opt/new").split() == [
+            "root",
+            "data",
+            "new",
+        ]
+        machines.terminate(made)
+        machines.ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+    eventually(lambda: not machines.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
+    eventually(lambda: not list((machines.platform.state_dir / "snapshots").iterdir()))

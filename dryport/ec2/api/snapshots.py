@@ -60,8 +60,8 @@ def describe(snapshot: Snapshot, account: str) -> dict[str, Any]:
     return with_tags(described, snapshot) if snapshot.account == account else described
 
 
-def take(call: Call, volume: Volume, description: str, tags: dict[str, str]) -> Snapshot:
-    """Want a snapshot of a volume. Raises ServiceError."""
+def take(call: Call, volume: Volume, description: str, tags: dict[str, str], *, held: bool = False) -> Snapshot:
+    """Want a snapshot of a volume, though not yet where it is ``held``. Raises ServiceError."""
     if volume.state not in ("available", "in-use"):
         raise ServiceError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.state}' state.")
     made = Snapshot(
@@ -74,6 +74,7 @@ def take(call: Call, volume: Volume, description: str, tags: dict[str, str]) -> 
         started_at=call.now,
         description=description,
         base=volume.base,
+        held=held,
     )
     call.tx.put(model.SNAPSHOTS, made)
     return made
@@ -109,9 +110,10 @@ def create_snapshots(call: Call, request: Request) -> Output:
         wanted = [each for each in wanted if not each.root]
     if not wanted:
         raise ServiceError("InvalidParameterValue", f"No volumes of the instance '{instance.id}' are to be snapshot.")
-    copy = request.get("CopyTagsFromSource") == "volume"
+    with_tags_of_volume = request.get("CopyTagsFromSource") == "volume"
     made = [
-        take(call, each, request.get("Description", ""), {**(each.tags if copy else {}), **tags}) for each in wanted
+        take(call, each, request.get("Description", ""), {**(each.tags if with_tags_of_volume else {}), **tags})
+        for each in wanted
     ]
     return {"Snapshots": [created(each) for each in made]}
 
@@ -138,24 +140,28 @@ def copy_snapshot(call: Call, request: Request) -> Output:
         )
     tags = new_tags(request, "snapshot")
     source = snapshots.completed(call.tx, call.account, source_region, request["SourceSnapshotId"])
-    made = replace(
-        source,
+    usual = f"[Copied {source.id} from {source_region}] {source.description}"
+    made = copy(call, source, request.get("Description", usual), tags)
+    answer: dict[str, Any] = {"SnapshotId": made.id}
+    return {**answer, "Tags": tag_list(tags)} if tags else answer
+
+
+def copy(call: Call, source: Snapshot, description: str, tags: dict[str, str]) -> Snapshot:
+    """Want a copy of a completed snapshot, in the call's region."""
+    made = Snapshot(
         id=resource_id(call.random, "snap"),
         account=call.account,
         region=call.region,
         tags=tags,
         volume_id="vol-ffffffff",  # as AWS has it of every copy
+        volume_size=source.volume_size,
         started_at=call.now,
-        description=request.get("Description", f"[Copied {source.id} from {source_region}] {source.description}"),
-        state="pending",
-        completed_at=None,
+        description=description,
         source_id=source.id,
-        public=False,
-        accounts=[],
+        base=source.base,
     )
     call.tx.put(model.SNAPSHOTS, made)
-    answer: dict[str, Any] = {"SnapshotId": made.id}
-    return {**answer, "Tags": tag_list(tags)} if tags else answer
+    return made
 
 
 @operation("DeleteSnapshot")

@@ -45,7 +45,7 @@ class Snapshots(Controller):
         if snapshot is None:
             return None
         try:
-            if snapshot.state == "pending":
+            if snapshot.state == "pending" and not snapshot.held:
                 return await self._take(snapshot)
             if snapshot.state == "deleting":
                 await self._delete(snapshot)

@@ -75,6 +75,7 @@ class Snapshot(Resource, frozen=True, kw_only=True):
 
     ``volume_size`` is GiB. ``source_id`` is the snapshot that it is a copy of, "" for one of a volume itself. Where
     ``public``, everybody may make volumes of it, otherwise the ``accounts`` beside its owner. ``base`` is the volume's.
+    It is not taken while it is ``held``: the instance that an image is made of shuts down first.
     """
 
     volume_id: str
@@ -86,6 +87,7 @@ class Snapshot(Resource, frozen=True, kw_only=True):
     completed_at: float | None = None
     source_id: str = ""
     base: str = ""
+    held: bool = False
     public: bool = False
     accounts: list[str] = []
 
