@@ -126,6 +126,7 @@ class Task(Record, frozen=True, kw_only=True):
     # Inside only:
     resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
+    noted: bool = False  # its service knows of its end
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
 
@@ -195,6 +196,12 @@ def scope(account: str, region: str, name: str = "") -> str:
     return f"{account}/{region}/{name}"
 
 
+def _of_service(task: Task) -> str | None:
+    if task.group is None or not task.group.startswith("service:") or (task.last_status == "STOPPED" and task.noted):
+        return None
+    return f"{task.cluster_arn}/{task.group}"
+
+
 CLUSTERS = Table("ecs.cluster", Cluster, key=lambda c: c.arn, indexes={"scope": lambda c: scope(c.account, c.region)})
 TASK_DEFINITIONS = Table(
     "ecs.task_definition",
@@ -221,6 +228,8 @@ TASKS = Table(
         "status": lambda t: t.last_status,
         "family": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.family}",
         "started_by": lambda t: f"{t.cluster_arn}/{t.desired_status}/{t.started_by}" if t.started_by else None,
+        # What a service looks at: its tasks that have not stopped, and those of which it does not know it yet.
+        "service": _of_service,
         "attachment": lambda t: [each.id for each in t.attachments] or None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",

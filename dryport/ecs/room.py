@@ -7,6 +7,7 @@ from dryport.ecs.acs.hub import Hub
 from dryport.ecs.api import SERVICE
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
+from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.host.client import HostClient
@@ -23,6 +24,7 @@ def room(context: Context) -> Room:
             hub,
             TaskController(context),
             InstanceController(context.store, context.clock),
+            ServiceController(context),
             TaskDefinitionController(context.store, context.clock),
             mounts,
             Remounts(context.clock, driver, mounts),

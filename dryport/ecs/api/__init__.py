@@ -14,6 +14,8 @@ from dryport.ecs.api import (  # noqa: E402, F401
     protection,
     registration,
     run_task,
+    service_deployments,
+    services,
     start_task,
     tags,
     task_definitions,

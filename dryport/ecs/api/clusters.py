@@ -14,6 +14,7 @@ from dryport.ecs import published
 from dryport.ecs.api import SERVICE, lookup, pages, shapes, tags
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, RESERVED_CLUSTER, TASKS, Cluster, Json, scope
+from dryport.ecs.services.model import ACTIVE, DRAINING, INACTIVE, SERVICE_REVISIONS, SERVICES
 from dryport.ecs.settings import check
 from dryport.gateway.service import Call, Output
 
@@ -127,6 +128,10 @@ def delete_cluster(call: Call, request: types.DeleteClusterRequestTypeDef) -> Ou
             "ClusterContainsContainerInstancesException",
             "The Cluster cannot be deleted while Container Instances are active or draining.",
         )
+    if any(service.status != INACTIVE for service in call.tx.find(SERVICES, "cluster", cluster.arn)):
+        raise ServiceError(
+            "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
+        )
     if call.tx.count(TASKS, "cluster", cluster.arn) > _count(call, cluster, *_LAUNCH_TYPES, statuses=("STOPPED",)):
         raise ServiceError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
     cluster = replace(cluster, status="INACTIVE")
@@ -168,7 +173,7 @@ def _counts(call: Call, cluster: Cluster, statistics: bool) -> Json:
         "registeredContainerInstancesCount": _registered(call, cluster),
         "runningTasksCount": _count(call, cluster, *_LAUNCH_TYPES, statuses=("RUNNING",)),
         "pendingTasksCount": _count(call, cluster, *_LAUNCH_TYPES, statuses=_PENDING),
-        "activeServicesCount": 0,  # there are no services yet
+        "activeServicesCount": len(_services(call, cluster, ACTIVE)),
     }
     if statistics:
         counts["statistics"] = [
@@ -176,11 +181,19 @@ def _counts(call: Call, cluster: Cluster, statistics: bool) -> Json:
             for launch_type, word in _LAUNCH_TYPES.items()
             for state, statuses in (("running", ("RUNNING",)), ("pending", _PENDING))
         ] + [
-            {"name": f"{state}{word}ServiceCount", "value": "0"}
-            for word in _LAUNCH_TYPES.values()
-            for state in ("active", "draining")
+            {"name": f"{state.lower()}{word}ServiceCount", "value": str(services.count(launch_type))}
+            for state in (ACTIVE, DRAINING)
+            for services in (_services(call, cluster, state),)
+            for launch_type, word in _LAUNCH_TYPES.items()
         ]
     return counts
+
+
+def _services(call: Call, cluster: Cluster, status: str) -> list[str]:
+    """The launch type of each service of a status."""
+    found = [each for each in call.tx.find(SERVICES, "cluster", cluster.arn) if each.status == status]
+    revisions = [call.tx.get(SERVICE_REVISIONS, each.revision_arn) for each in found]
+    return ["EC2" if each is None else each.launch_type or "FARGATE" for each in revisions]
 
 
 def _registered(call: Call, cluster: Cluster) -> int:

@@ -17,6 +17,7 @@ from dryport.ecs.model import (
     TaskDefinition,
     scope,
 )
+from dryport.ecs.services.model import SERVICES, Service
 from dryport.gateway.service import Call
 
 DEFAULT_CLUSTER = "default"
@@ -108,6 +109,25 @@ def existing_instance(call: Call, cluster: Cluster, identifier: str) -> Containe
     if found is None or found.status == "INACTIVE":
         raise invalid("Referenced container instance {} not found.".format(identifier.rpartition("/")[2]))
     return found
+
+
+def service_arn(cluster: Cluster, identifier: str) -> str:
+    """The ARN of a cluster's service that is called by its name or its ARN, with the cluster in it or (old) without."""
+    name = identifier
+    if identifier.startswith("arn:"):
+        parsed = arn.parse(identifier)
+        parts = parsed.resource.split("/") if parsed is not None else []
+        if len(parts) not in (2, 3) or parts[0] != "service":
+            raise invalid("Invalid identifier: Unexpected number of separators")
+        if len(parts) == 3 and parts[1] != cluster.name:
+            raise invalid(f"Invalid identifier: Identifier is for cluster {parts[1]}. Your cluster is {cluster.name}")
+        name = parts[-1]
+    return arn.make("ecs", cluster.region, cluster.account, f"service/{cluster.name}/{name}")
+
+
+def service(call: Call, cluster: Cluster, identifier: str) -> Service | None:
+    """A cluster's service by its name or ARN, inactive ones too. Raises ServiceError where it is of another cluster."""
+    return call.tx.get(SERVICES, service_arn(cluster, identifier))
 
 
 def task_definition(call: Call, identifier: str) -> TaskDefinition | None:

@@ -11,6 +11,7 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.ecs.api import SERVICE, lookup
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, Json
+from dryport.ecs.services.model import SERVICES
 from dryport.gateway.service import Call, Output
 from dryport.store import Table
 
@@ -23,6 +24,7 @@ _TABLES: dict[str, Table[Any]] = {
     "task-definition": TASK_DEFINITIONS,
     "task": TASKS,
     "container-instance": CONTAINER_INSTANCES,
+    "service": SERVICES,
 }
 
 

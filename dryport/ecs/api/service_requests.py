@@ -1,0 +1,167 @@
+"""What CreateService and UpdateService say, checked and made ready to be stored."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dryport.ecs.api import clusters, launch, placement
+from dryport.ecs.api.lookup import invalid
+from dryport.ecs.model import Cluster, Json, TaskDefinition
+from dryport.ecs.services import rollout
+from dryport.ecs.services.model import Service, ServiceRevision
+from dryport.gateway.service import Call
+
+# Nothing balances, discovers, or watches alarms yet.
+UNSUPPORTED = (
+    "loadBalancers",
+    "serviceRegistries",
+    "enableExecuteCommand",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+    "gatewayConnectors",
+    "monitoring",
+    "deploymentConfiguration.alarms",
+    "deploymentConfiguration.bakeTimeInMinutes",
+    "deploymentConfiguration.lifecycleHooks",
+    "deploymentConfiguration.linearConfiguration",
+    "deploymentConfiguration.canaryConfiguration",
+    "deploymentConfiguration.earlySuccessCriteria",
+    "deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask",
+    "deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration",
+)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_MOST_TASKS = 5000  # "Tasks per service", Amazon ECS service quotas
+_MOST_GRACE = 2**31 - 1
+_PERCENTS = {"REPLICA": (100, 200), "DAEMON": (0, 100)}
+
+
+def name(given: str) -> str:
+    """A service's name. Raises ServiceError."""
+    if not _NAME.fullmatch(given):
+        raise invalid("Service name must be between 1 and 255 characters: letters, numbers, underscores, hyphens.")
+    return given
+
+
+def desired_count(request: Any, strategy: str, before: int | None = None) -> int:
+    """How many tasks are wanted; ``before`` of a service that is there. Raises ServiceError."""
+    given = request.get("desiredCount")
+    if strategy == "DAEMON":
+        if given is not None:
+            raise invalid(
+                "The daemon scheduling strategy does not support a desired count for services. Remove the desired "
+                "count value and try again"
+            )
+        return before or 0
+    if given is None:
+        if before is None:
+            raise invalid("Desired count must be specified for services of the REPLICA scheduling strategy.")
+        return before
+    if not 0 <= given <= _MOST_TASKS:
+        raise invalid(f"desiredCount must be between 0 and {_MOST_TASKS}.")
+    return int(given)
+
+
+def deployment_configuration(given: Any, strategy: str, before: Json | None = None) -> Json:
+    """The deployment configuration with what ECS fills in. Raises ServiceError."""
+    minimum, maximum = _PERCENTS[strategy]
+    if given.get("strategy", "ROLLING") != "ROLLING":
+        raise invalid(f"Dryport does not have the deployment strategy {given['strategy']} yet.")
+    merged: Json = {
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+        "maximumPercent": maximum,
+        "minimumHealthyPercent": minimum,
+        "strategy": "ROLLING",
+        "bakeTimeInMinutes": 0,
+        **(before or {}),
+        **{member: value for member, value in given.items() if member != "alarms"},
+    }
+    least, most = merged["minimumHealthyPercent"], merged["maximumPercent"]
+    if least < 0 or most < 0:
+        raise invalid("minimumHealthyPercent and maximumPercent must not be negative.")
+    if strategy == "DAEMON" and most != 100:
+        raise invalid("The daemon scheduling strategy supports a maximumPercent of 100 only.")
+    if least > 100:
+        raise invalid("minimumHealthyPercent must be between 0 and 100.")
+    if most < 100 or most > 200:
+        raise invalid("maximumPercent must be between 100 and 200.")
+    if strategy == "REPLICA" and least == most == 100:
+        raise invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.")
+    return merged
+
+
+def check_controller(request: Any) -> None:
+    """Refuse other deployment controllers than ECS's own."""
+    kind = request.get("deploymentController", {}).get("type", "ECS")
+    if kind != "ECS":
+        raise invalid(f"Dryport does not have the deployment controller {kind} yet.")
+
+
+def check_rebalancing(request: Any) -> str:
+    """Refuse rebalancing, which is not there."""
+    if request.get("availabilityZoneRebalancing") == "ENABLED":
+        raise invalid("Dryport does not rebalance services over availability zones yet.")
+    return "DISABLED"
+
+
+def grace(request: Any, before: int = 0) -> int:
+    """Seconds in which the health of a task does not count. Raises ServiceError."""
+    given = request.get("healthCheckGracePeriodSeconds", before)
+    if not 0 <= given <= _MOST_GRACE:
+        raise invalid(f"healthCheckGracePeriodSeconds must be between 0 and {_MOST_GRACE}.")
+    return int(given)
+
+
+def capacity(request: Any, cluster: Cluster) -> tuple[str | None, list[Json]]:
+    """The launch type, or the capacity provider strategy where it is one. Raises ServiceError."""
+    launch_type, strategy = request.get("launchType"), request.get("capacityProviderStrategy")
+    if launch_type is not None and strategy:
+        raise invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+        )
+    if launch_type is not None:
+        return launch_type, []
+    if strategy:
+        return None, clusters.check_strategy(strategy, cluster.capacity_providers)
+    if cluster.default_capacity_provider_strategy:
+        return None, cluster.default_capacity_provider_strategy
+    return "EC2", []
+
+
+def revision(
+    call: Call,
+    request: Any,
+    service: Service,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    where: tuple[str | None, list[Json]],
+) -> ServiceRevision:
+    """A new revision of a service, which could be launched. Not stored. Raises ServiceError."""
+    launch_type, strategy = where
+    kind = launch_type or "FARGATE"
+    if kind == "FARGATE":
+        if service.scheduling_strategy == "DAEMON":
+            raise invalid("The daemon scheduling strategy is not supported with the FARGATE launch type.")
+        placement.refuse_on_fargate(
+            {"placementConstraints": service.placement_constraints, "placementStrategy": service.placement_strategy}
+        )
+    if service.scheduling_strategy == "DAEMON" and service.placement_strategy:
+        raise invalid("The daemon scheduling strategy does not support placement strategies.")
+    placement.constraints(service.placement_constraints, definition.body)
+    placement.strategies(service.placement_strategy)
+    launched = {name: request[name] for name in ("networkConfiguration", "platformVersion") if name in request}
+    prepared = launch.prepare(call, launched, cluster, definition, kind)
+    return ServiceRevision(
+        arn=rollout.resource_arn(service, "service-revision", rollout.number(call.random)),
+        service_arn=service.arn,
+        cluster_arn=cluster.arn,
+        account=service.account,
+        region=service.region,
+        task_definition_arn=definition.arn,
+        launch_type=launch_type,
+        capacity_provider_strategy=strategy,
+        platform_version=request.get("platformVersion"),
+        network_configuration=prepared.network,
+        created_at=call.now,
+    )

@@ -1,0 +1,176 @@
+"""Services, their revisions and deployments as AWS's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dryport.ecs.api.shapes import time
+from dryport.ecs.model import TASK_DEFINITIONS, TASKS, Json
+from dryport.ecs.services import history
+from dryport.ecs.services.launching import launch_type_of
+from dryport.ecs.services.model import (
+    SERVICE_REVISIONS,
+    Deployment,
+    Service,
+    ServiceDeployment,
+    ServiceRevision,
+    tasks_key,
+)
+from dryport.ecs.services.views import View
+from dryport.store import Reader
+
+LATEST = "LATEST"
+
+
+def service(reader: Reader, service: Service, *, tags: bool = False) -> Json:
+    """AWS's ``Service`` with its present counts."""
+    revision = reader.get(SERVICE_REVISIONS, service.revision_arn)
+    view = view_of(reader, service)
+    counts = [view.counts(each) for each in view.deployments()]
+    shape: Json = {
+        "serviceArn": service.arn,
+        "serviceName": service.name,
+        "clusterArn": service.cluster_arn,
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "status": service.status,
+        "desiredCount": service.desired_count,
+        "runningCount": sum(each.healthy + each.unhealthy for each in counts),
+        "pendingCount": sum(each.pending for each in counts),
+        "taskDefinition": revision.task_definition_arn if revision else "",
+        "deploymentConfiguration": service.deployment_configuration,
+        "deployments": [_deployment(reader, each, view) for each in service.deployments],
+        "roleArn": service.role_arn,
+        "events": service.events,
+        "createdAt": time(service.created_at),
+        "placementConstraints": service.placement_constraints,
+        "placementStrategy": service.placement_strategy,
+        "healthCheckGracePeriodSeconds": service.grace_seconds,
+        "schedulingStrategy": service.scheduling_strategy,
+        "deploymentController": {"type": "ECS"},
+        "createdBy": service.created_by,
+        "enableECSManagedTags": service.managed_tags,
+        "propagateTags": service.propagate_tags,
+        "enableExecuteCommand": False,
+        "availabilityZoneRebalancing": service.zone_rebalancing,
+        **(_launching(reader, revision) if revision is not None else {}),
+    }
+    if service.deployments:
+        shape["currentServiceDeployment"] = service.primary.service_deployment_arn
+        shape["currentServiceRevisions"] = [history.summary(each, view) for each in service.deployments]
+    if tags:
+        shape["tags"] = service.tags
+    return shape
+
+
+def view_of(reader: Reader, service: Service) -> View:
+    """A service's tasks."""
+    found = reader.find(TASKS, "service", tasks_key(service))
+    return View([task for task in found if task.last_status != "STOPPED"], reader)
+
+
+def revision(reader: Reader, revision: ServiceRevision) -> Json:
+    """AWS's ``ServiceRevision``."""
+    definition = reader.get(TASK_DEFINITIONS, revision.task_definition_arn)
+    containers = definition.body["containerDefinitions"] if definition is not None else ()
+    return {
+        "serviceRevisionArn": revision.arn,
+        "serviceArn": revision.service_arn,
+        "clusterArn": revision.cluster_arn,
+        "taskDefinition": revision.task_definition_arn,
+        "containerImages": [{"containerName": each["name"], "image": each["image"]} for each in containers],
+        "guardDutyEnabled": False,
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "createdAt": time(revision.created_at),
+        **_launching(reader, revision),
+    }
+
+
+def service_deployment(each: ServiceDeployment) -> Json:
+    """AWS's ``ServiceDeployment``."""
+    shape: Json = {
+        "serviceDeploymentArn": each.arn,
+        "serviceArn": each.service_arn,
+        "clusterArn": each.cluster_arn,
+        "updatedAt": time(each.updated_at),
+        "sourceServiceRevisions": each.source_revisions,
+        "targetServiceRevision": {
+            "arn": each.target_revision_arn,
+            "requestedTaskCount": each.requested,
+            "runningTaskCount": each.running,
+            "pendingTaskCount": each.pending,
+        },
+        "status": each.status,
+        "deploymentConfiguration": each.configuration,
+        "deploymentCircuitBreaker": each.breaker,
+        **_times(each),
+    }
+    if each.status_reason:
+        shape["statusReason"] = each.status_reason
+    if each.rollback:
+        shape["rollback"] = {**each.rollback, "startedAt": time(each.rollback["startedAt"])}
+    return shape
+
+
+def brief(each: ServiceDeployment) -> Json:
+    """AWS's ``ServiceDeploymentBrief``."""
+    shape: Json = {
+        "serviceDeploymentArn": each.arn,
+        "serviceArn": each.service_arn,
+        "clusterArn": each.cluster_arn,
+        "targetServiceRevisionArn": each.target_revision_arn,
+        "status": each.status,
+        **{name: value for name, value in _times(each).items() if name != "stoppedAt"},
+    }
+    if each.status_reason:
+        shape["statusReason"] = each.status_reason
+    return shape
+
+
+def _times(each: ServiceDeployment) -> Json:
+    known = {
+        "createdAt": each.created_at,
+        "startedAt": each.started_at,
+        "finishedAt": each.finished_at,
+        "stoppedAt": each.stopped_at,
+    }
+    return {name: time(value) for name, value in known.items() if value is not None}
+
+
+def _deployment(reader: Reader, each: Deployment, view: View) -> Json:
+    counts = view.counts(each.id)
+    revision = reader.get(SERVICE_REVISIONS, each.revision_arn)
+    return {
+        "id": each.id,
+        "status": each.status,
+        "taskDefinition": each.task_definition_arn,
+        "desiredCount": each.desired_count,
+        "pendingCount": counts.pending,
+        "runningCount": counts.healthy + counts.unhealthy,
+        "failedTasks": each.failed_tasks,
+        "createdAt": time(each.created_at),
+        "updatedAt": time(each.updated_at),
+        "rolloutState": each.rollout_state,
+        "rolloutStateReason": each.rollout_reason,
+        **(_launching(reader, revision) if revision is not None else {}),
+    }
+
+
+def _launching(reader: Reader, revision: ServiceRevision) -> Json:
+    shape: Json = {}
+    if revision.launch_type is not None:
+        shape["launchType"] = revision.launch_type
+    else:
+        shape["capacityProviderStrategy"] = revision.capacity_provider_strategy
+    if launch_type_of(revision) == "FARGATE":
+        shape["platformVersion"] = revision.platform_version or LATEST
+        shape["platformFamily"] = "Linux"
+    if revision.network_configuration:
+        shape["networkConfiguration"] = {"awsvpcConfiguration": revision.network_configuration}
+    return shape
+
+
+def failures(arns: Sequence[str]) -> list[Json]:
+    """AWS's ``Failure`` of what is not there."""
+    return [{"arn": arn, "reason": "MISSING"} for arn in arns]

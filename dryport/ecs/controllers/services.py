@@ -1,0 +1,365 @@
+"""Keeps every service's tasks as they are wanted: keyed by the service's ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from dryport.aws.errors import ServiceError
+from dryport.control.context import Context
+from dryport.control.controller import Controller
+from dryport.ecs import lifecycle
+from dryport.ecs.api import placement
+from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
+from dryport.ecs.placement import stopping
+from dryport.ecs.services import breaker, daemon, events, history, rolling, rollout
+from dryport.ecs.services.launching import Launcher
+from dryport.ecs.services.model import (
+    DRAINING,
+    FAILED,
+    IN_PROGRESS,
+    INACTIVE,
+    INACTIVE_SECONDS,
+    SERVICES,
+    Deployment,
+    Service,
+    tasks_key,
+)
+from dryport.ecs.services.views import View
+from dryport.store import Change, Transaction
+
+_PLACE_AGAIN = 15.0  # seconds until a task that could not be placed is tried again, whatever happens meanwhile
+_REPEAT = 300.0  # seconds until the same event is said again
+_STEADY_AGAIN = 6 * 3600.0
+_MOST_STARTS = 500  # a pass
+
+
+class ServiceController(Controller):
+    """One pass looks at a service as it is and does what is next, in one transaction."""
+
+    tables = (SERVICES, TASKS, CONTAINER_INSTANCES)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.store, context.clock)
+        self._random = context.random
+
+    def existing(self) -> Iterable[str]:
+        return [each.arn for each in self.store.reader.all(SERVICES)]
+
+    def keys(self, change: Change[Any]) -> Iterable[str]:
+        if change.table.name == TASKS.name:
+            return self._of_task(change)
+        if change.table.name == CONTAINER_INSTANCES.name:
+            return self._of_instance(change)
+        return (change.key,)
+
+    def _of_task(self, change: Change[Task]) -> Iterable[str]:
+        task = change.new or change.old
+        if task is None or _decisive(change.old) == _decisive(change.new):
+            return ()
+        found: list[str] = []
+        if task.group is not None and task.group.startswith("service:"):
+            found += self.store.reader.keys(SERVICES, "tasks", f"{task.cluster_arn}/{task.group}")
+        if task.last_status == lifecycle.STOPPED and task.launch_type != "FARGATE":
+            found += self.store.reader.keys(SERVICES, "waiting", task.cluster_arn)  # there is room again
+        return found
+
+    def _of_instance(self, change: Change[ContainerInstance]) -> Iterable[str]:
+        instance = change.new or change.old
+        if instance is None or instance.capacity == "FARGATE":
+            return ()
+        found = self.store.reader.keys(SERVICES, "waiting", instance.cluster_arn)
+        if change.new is not None and change.old is not None and change.new.status != change.old.status:
+            found += self.store.reader.keys(SERVICES, "cluster", instance.cluster_arn)  # a drain, say
+        return found
+
+    async def reconcile(self, key: str) -> float | None:
+        return await self.store.transact(lambda tx: self._pass(tx, key))
+
+    def _pass(self, tx: Transaction, key: str) -> float | None:
+        service = tx.get(SERVICES, key)
+        if service is None:
+            return None
+        now = self.clock.time()
+        if service.status == INACTIVE:
+            return self._forget(tx, service, now)
+        return Pass(self, tx, service, now).run()
+
+    def _forget(self, tx: Transaction, service: Service, now: float) -> float | None:
+        left = (service.deleted_at or 0.0) + INACTIVE_SECONDS - now
+        if left > 0:
+            return left
+        history.forget(tx, service)
+        tx.delete(SERVICES, service.arn)
+        return None
+
+    def launcher(self, tx: Transaction, service: Service) -> Launcher:
+        """What starts a service's tasks."""
+        return Launcher(self.store, self.clock, self._random, tx, service)
+
+    @property
+    def random(self) -> Any:
+        """The passed-in source."""
+        return self._random
+
+
+class Pass:
+    """One look at one service."""
+
+    def __init__(self, owner: ServiceController, tx: Transaction, service: Service, now: float) -> None:
+        self._owner, self._tx, self._now = owner, tx, now
+        self._random = owner.random
+        self._before = self.service = service
+        self._again: list[float] = []
+
+    def run(self) -> float | None:
+        """Do what is next; seconds until it is to be looked at again."""
+        view = self._note(View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx))
+        self._judge(view)
+        self._act(view)
+        view = View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx)
+        self._settle(view)
+        if self.service is not self._before:
+            self._tx.put(SERVICES, self.service)
+        history.keep(self._tx, self.service, view, self._now)
+        return min(self._again, default=None)
+
+    # What has happened
+
+    def _note(self, view: View) -> View:
+        """Take note of tasks that run, and of those that ended, each once."""
+        for deployment in self.service.deployments:
+            if not deployment.reached_running and view.ran(deployment.id):
+                self._change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=0, retry_at=0.0)
+            elif deployment.failed_tasks and view.counts(deployment.id).healthy:
+                self._change(deployment.id, failed_tasks=0, retry_at=0.0)
+        ended = [task for task in view.tasks if task.last_status == lifecycle.STOPPED]
+        for task in ended:
+            self._tx.put(TASKS, replace(task, noted=True))
+            if task.started_at is None and task.stop_code != lifecycle.SERVICE_SCHEDULER_INITIATED:
+                self._failed_to_start(task.started_by or "")
+        return View([task for task in view.tasks if task.last_status != lifecycle.STOPPED], self._tx)
+
+    def _failed_to_start(self, deployment_id: str) -> None:
+        deployment = self._find(deployment_id)
+        if deployment is None:
+            return
+        failures = deployment.failed_tasks + 1
+        pause = breaker.delay(failures)
+        counted = deployment.breaker_failures + (not deployment.reached_running)
+        self._change(deployment_id, failed_tasks=failures, breaker_failures=counted, retry_at=self._now + pause)
+        if pause and deployment.status == "PRIMARY":
+            self._say(events.INCONSISTENT)
+
+    def _judge(self, view: View) -> None:
+        """Whether the primary deployment has failed."""
+        primary = self.service.primary
+        configuration = self.service.deployment_configuration
+        if primary.rollout_state != IN_PROGRESS or self.service.status == DRAINING:
+            return
+        if not breaker.triggered(configuration, primary.breaker_failures, self.service.desired_count):
+            return
+        why = rollout.UNHEALTHY if primary.reached_running else rollout.FAILED_TO_START
+        self.service = rollout.fail(self.service, why, self._now, self._random)
+        if configuration["deploymentCircuitBreaker"]["rollback"]:
+            target = history.rollback_target(self._tx, self.service, self._random, self._now)
+            if target is not None:
+                self.service = rollout.roll_back(self.service, target, self._now, self._random)
+        history.keep(self._tx, self.service, view, self._now)  # the failed one may be gone in a moment
+
+    # What is next
+
+    def _act(self, view: View) -> None:
+        if self.service.scheduling_strategy == "DAEMON":
+            self._act_as_daemon(view)
+        else:
+            self._act_as_replica(view)
+
+    def _act_as_replica(self, view: View) -> None:
+        service = self.service
+        grace = service.grace_seconds
+        others = {each.id: view.counts(each.id, self._now, grace) for each in service.deployments[1:]}
+        others.update({each: view.counts(each, self._now, grace) for each in view.strangers(service)})
+        primary = view.counts(service.primary.id, self._now, grace)
+        configuration = service.deployment_configuration
+        bounds = (configuration["minimumHealthyPercent"], configuration["maximumPercent"])
+        plan = rolling.decide(service.desired_count, bounds, primary, others)
+        self._stop(view, service.primary.id, plan.primary)
+        for name, stops in plan.others.items():
+            self._stop(view, name, stops)
+        if plan.stuck:
+            self._say_again(events.STUCK)
+        self._start(min(plan.start, _MOST_STARTS), more=plan.start > _MOST_STARTS)
+
+    def _act_as_daemon(self, view: View) -> None:
+        service = self.service
+        launcher = self._owner.launcher(self._tx, service)
+        wanted: list[int] = []
+        if service.status != DRAINING:
+            try:
+                wanted = launcher.eligible(service.primary)
+            except ServiceError as error:
+                self._refused(error)
+                return
+        slots = launcher.board.slots
+        if len(wanted) != service.desired_count:
+            self.service = service = rollout.scale(service, len(wanted), self._now)
+        plan = daemon.decide(
+            wanted,
+            service.deployment_configuration["minimumHealthyPercent"],
+            view.by_slot(slots, service.primary.id),
+            view.by_slot(slots, *(each for each in view.deployments() if each != service.primary.id)),
+            view.healthy(self._now, service.grace_seconds),
+        )
+        self._stop_tasks([view.by_arn[arn] for arn in plan.stop])
+        if not plan.start or not self._may_start():
+            return
+        self._started(*launcher.start_on(service.primary, plan.start))
+
+    def _start(self, count: int, *, more: bool) -> None:
+        if more:
+            self._again.append(0.0)
+        if not count or not self._may_start():
+            return
+        try:
+            found = self._owner.launcher(self._tx, self.service).start(self.service.primary, count)
+        except ServiceError as error:
+            self._refused(error)
+            return
+        self._started(*found)
+
+    def _may_start(self) -> bool:
+        primary = self.service.primary
+        if primary.rollout_state == FAILED:
+            return False
+        pause = primary.retry_at - self._now
+        if pause > 0:
+            self._again.append(pause)
+            return False
+        return True
+
+    def _started(self, tasks: Sequence[Task], reasons: dict[str, str] | None) -> None:
+        if tasks:
+            self._say(events.started([task.arn for task in tasks]))
+        if (reasons is not None) != self.service.waiting:
+            self.service = replace(self.service, waiting=reasons is not None)
+        if reasons is not None:
+            self._say_again(events.unplaced(reasons))
+            self._again.append(_PLACE_AGAIN)
+
+    def _refused(self, error: ServiceError) -> None:
+        """The revision cannot be launched as things are (its subnet is gone, say): that is a task that failed."""
+        self._failed_to_start(self.service.primary.id)
+        self._say_again(events.refused(error.message))
+        self._again.append(max(1.0, self.service.primary.retry_at - self._now))
+
+    def _stop(self, view: View, deployment_id: str, stops: rolling.Stops) -> None:
+        grace = self.service.grace_seconds
+        chosen = view.of_kind(deployment_id, "pending", self._now, grace)[: stops.pending]
+        chosen += view.of_kind(deployment_id, "unhealthy", self._now, grace)[: stops.unhealthy]
+        unhealthy = [task.arn for task in chosen[stops.pending :]]
+        if stops.healthy:
+            running = view.of_kind(deployment_id, "healthy", self._now, grace)
+            chosen += self._choose([each for each in running if not view.protected(each, self._now)], stops.healthy)
+        self._stop_tasks(chosen, unhealthy)
+
+    def _choose(self, running: list[Task], count: int) -> list[Task]:
+        """The tasks that go, by the service's strategies turned round; on Fargate of the zone that has the most."""
+        if count >= len(running):
+            return running
+        there = board(self._tx.view(BOARDS), self.service.cluster_arn)
+        if all(task.arn in there.tasks for task in running):
+            by_arn = {task.arn: task for task in running}
+            strategies = placement.strategies(self.service.placement_strategy)
+            return [by_arn[arn] for arn in stopping.to_stop(there, by_arn, count, strategies, self._random)]
+        left = sorted(running, key=lambda task: task.created_at)
+        chosen: list[Task] = []
+        while len(chosen) < count:
+            zones = [task.availability_zone for task in left]
+            crowded = max(left, key=lambda task: (zones.count(task.availability_zone), task.created_at))
+            left.remove(crowded)
+            chosen.append(crowded)
+        return chosen
+
+    def _stop_tasks(self, tasks: Sequence[Task], unhealthy: Iterable[str] = ()) -> None:
+        sick = set(unhealthy)
+        running = [task.arn for task in tasks if task.last_status == lifecycle.RUNNING]
+        for task in tasks:
+            reason = f"Scaling activity initiated by (deployment {self.service.primary.id})"
+            if task.arn in sick:
+                reason = lifecycle.FAILED_HEALTH_CHECKS
+                self._unhealthy(task)
+            code = lifecycle.SERVICE_SCHEDULER_INITIATED
+            self._tx.put(TASKS, lifecycle.request_stop(task, code, reason, self._now))
+        if running:
+            self._say(events.stopped(running))
+
+    def _unhealthy(self, task: Task) -> None:
+        deployment = self._find(task.started_by or "")
+        if deployment is not None:
+            self._change(
+                deployment.id,
+                failed_tasks=deployment.failed_tasks + 1,
+                breaker_failures=deployment.breaker_failures + 1,
+            )
+
+    # Where that leaves it
+
+    def _settle(self, view: View) -> None:
+        """Whether a deployment is complete, the service steady, a deleted one gone."""
+        service = self.service
+        here = {service.primary.id, *view.deployments()}
+        if any(each.id not in here for each in service.deployments):
+            service = replace(service, deployments=[each for each in service.deployments if each.id in here])
+        primary = view.counts(service.primary.id, self._now, service.grace_seconds)
+        full = primary.healthy == service.desired_count and not primary.pending and not primary.unhealthy
+        alone = len(service.deployments) == 1 and not view.strangers(service)
+        if service.status == DRAINING:
+            if not view.tasks:
+                service = replace(service, status=INACTIVE, deleted_at=self._now, deployments=[], waiting=False)
+                self._again.append(INACTIVE_SECONDS)
+        elif full and alone:
+            if service.primary.rollout_state == IN_PROGRESS:
+                service = rollout.complete(service, self._now, self._random)
+            service = self._steady(service)
+        elif service.steady_at is not None:
+            service = replace(service, steady_at=None)
+        self.service = service
+
+    def _steady(self, service: Service) -> Service:
+        if service.steady_at is None or self._now >= service.steady_at + _STEADY_AGAIN:
+            service = replace(
+                events.say(service, events.STEADY, self._now, self._random), steady_at=self._now, waiting=False
+            )
+        self._again.append((service.steady_at or self._now) + _STEADY_AGAIN - self._now)
+        return service
+
+    # Small things
+
+    def _find(self, deployment_id: str) -> Deployment | None:
+        return next((each for each in self.service.deployments if each.id == deployment_id), None)
+
+    def _change(self, deployment_id: str, **members: Any) -> None:
+        changed = [
+            replace(each, updated_at=self._now, **members) if each.id == deployment_id else each
+            for each in self.service.deployments
+        ]
+        self.service = replace(self.service, deployments=changed)
+
+    def _say(self, message: str) -> None:
+        self.service = events.say(self.service, message, self._now, self._random)
+
+    def _say_again(self, message: str) -> None:
+        """Say what was said already only once in a while."""
+        last = events.said_last(self.service, message)
+        if last is None or self._now >= last + _REPEAT:
+            self._say(message)
+
+
+def _decisive(task: Task | None) -> tuple[object, ...] | None:
+    if task is None:
+        return None
+    return task.last_status, task.desired_status, task.health_status, task.protected_until

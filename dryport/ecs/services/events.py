@@ -1,0 +1,88 @@
+"""What services say, in ECS's words. Pure.
+
+Source: "Amazon ECS service event messages", developer guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from msgspec.structs import replace
+
+from dryport.aws.identifiers import uuid4
+from dryport.ecs.placement.filters import AGENT, ATTRIBUTE
+from dryport.ecs.services.model import Service
+
+MOST = 100  # that are kept
+_GUIDE = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+STEADY = "has reached a steady state."
+INCONSISTENT = f"is unable to consistently start tasks successfully. {_GUIDE}"
+STUCK = (
+    "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the "
+    "minimumHealthyPercent or maximumPercent value and try again."
+)
+NO_INSTANCES = "No Container Instances were found in your cluster."
+
+
+def say(service: Service, message: str, now: float, random: Random) -> Service:
+    """The service with an event: ``message`` is what follows its name."""
+    event = {"id": uuid4(random), "createdAt": round(now, 3), "message": f"(service {service.name}) {message}"}
+    return replace(service, events=[event, *service.events[: MOST - 1]])
+
+
+def said_last(service: Service, message: str) -> float | None:
+    """When the latest event was, if it was this one."""
+    if service.events and service.events[0]["message"] == f"(service {service.name}) {message}":
+        return float(service.events[0]["createdAt"])
+    return None
+
+
+def started(arns: Sequence[str]) -> str:
+    return f"has started {len(arns)} tasks: {_tasks(arns)}."
+
+
+def stopped(arns: Sequence[str]) -> str:
+    return f"has stopped {len(arns)} running tasks: {_tasks(arns)}."
+
+
+def completed(deployment_id: str) -> str:
+    return f"(deployment {deployment_id}) deployment completed."
+
+
+def failed(deployment_id: str, why: str) -> str:
+    return f"(deployment {deployment_id}) deployment failed: {why}."
+
+
+def rolling_back(deployment_id: str) -> str:
+    return f"rolling back to deployment {deployment_id}."
+
+
+def unplaced(reasons: dict[str, str]) -> str:
+    """``reasons`` are those of the instances, by ARN, in ECS's short words (``RESOURCE:CPU``); none: there are none."""
+    head = "was unable to place a task because no container instance met all of its requirements."
+    if not reasons:
+        return f"{head} Reason: {NO_INSTANCES} {_GUIDE}"
+    arn, reason = next(iter(reasons.items()))
+    return f"{head} The closest matching (container-instance {arn.rpartition('/')[2]}) {_obstacle(reason)}. {_GUIDE}"
+
+
+def refused(reason: str) -> str:
+    """A task could not be launched at all."""
+    return f"failed to launch a task with (error {reason})."
+
+
+def _obstacle(reason: str) -> str:
+    words = {
+        "RESOURCE:CPU": "has insufficient CPU units available",
+        "RESOURCE:MEMORY": "has insufficient memory available",
+        "RESOURCE:GPU": "has insufficient GPU resource available",
+        "RESOURCE:PORTS": "is already using a port required by your task",
+        ATTRIBUTE: "is missing an attribute required by your task",
+        AGENT: "doesn't have the agent connected",
+    }
+    return words.get(reason, f'encountered error "{reason}"')
+
+
+def _tasks(arns: Iterable[str]) -> str:
+    return " ".join(f"(task {arn.rpartition('/')[2]})" for arn in arns)

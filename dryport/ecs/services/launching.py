@@ -1,0 +1,156 @@
+"""Tasks of services, launched in the scheduler's own name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from random import Random
+
+from dryport.aws.identifiers import uuid4
+from dryport.control.clock import Clock
+from dryport.ecs.api import launch, network, placement, tags
+from dryport.ecs.api.launch import Launch
+from dryport.ecs.api.lookup import client_error
+from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Json, Task
+from dryport.ecs.placement import capacity, choice
+from dryport.ecs.placement.bits import members
+from dryport.ecs.placement.board import Board
+from dryport.ecs.placement.model import SERVICE_DEFAULT, Request
+from dryport.ecs.services.model import SERVICE_REVISIONS, Deployment, Service, ServiceRevision, tasks_key
+from dryport.gateway.service import Call, Principal
+from dryport.store import Store, Transaction
+
+_ROLE = "role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+
+
+def service_role_arn(account: str) -> str:
+    """The service-linked role of ECS's scheduler."""
+    return f"arn:aws:iam::{account}:{_ROLE}"
+
+
+class Launcher:
+    """Starts the tasks of one service in one transaction."""
+
+    def __init__(self, store: Store, clock: Clock, random: Random, tx: Transaction, service: Service) -> None:
+        self._tx, self._service = tx, service
+        principal = Principal(service.account, service_role_arn(service.account), "ecs.amazonaws.com", "")
+        now = clock.time()
+        self._call = Call("ecs", "CreateService", uuid4(random), principal, service.region, now, store, clock, random)
+        self._call._tx = tx
+
+    @property
+    def board(self) -> Board:
+        """The cluster's instances."""
+        return board(self._tx.view(BOARDS), self._service.cluster_arn)
+
+    def start(self, deployment: Deployment, count: int) -> tuple[list[Task], dict[str, str] | None]:
+        """Start up to ``count`` tasks; where instances are lacking, why each that there is does not take one.
+
+        Raises ServiceError where the revision cannot be launched any more.
+        """
+        revision, cluster = self._revision(deployment), self._cluster()
+        prepared = self._prepared(deployment, revision, cluster)
+        if launch_type_of(revision) == "FARGATE":
+            return self._on_fargate(deployment, prepared, count), None
+        return self._on_instances(prepared, self._request(prepared), count)
+
+    def start_on(self, deployment: Deployment, slots: Sequence[int]) -> tuple[list[Task], dict[str, str] | None]:
+        """Start a task on each of these instances of the board that has room for it."""
+        prepared = self._prepared(deployment, self._revision(deployment), self._cluster())
+        wanted = self._request(prepared)
+        plan = choice.Plan(self.board, wanted)
+        started: list[Task] = []
+        reasons: dict[str, str] = {}
+        for slot in slots:
+            instance = self.board.instances[slot]
+            if plan.feasible() >> slot & 1:
+                started.append(self._put(launch.task_on(self._call, prepared, instance.arn, self.board)))
+            else:
+                reasons[instance.arn] = choice.obstacles(self.board, wanted, instance.arn)[0]
+        return started, reasons or None
+
+    def eligible(self, deployment: Deployment) -> list[int]:
+        """The instances that a daemon's task belongs on: all that bind it but for what tasks take."""
+        request = self._request(self._prepared(deployment, self._revision(deployment), self._cluster()))
+        there = self.board
+        found = choice.pool(there, request)
+        for each in choice.Plan(there, request).filters:
+            if not each.moving:
+                found &= each.slots()
+        return list(members(found))
+
+    def _on_fargate(self, deployment: Deployment, prepared: Launch, count: int) -> list[Task]:
+        revision = self._revision(deployment)
+        providers: list[str | None] = [None] * count
+        if revision.capacity_provider_strategy:
+            there = self._tx.find(TASKS, "service", tasks_key(self._service))
+            mine = [each for each in there if each.started_by == deployment.id and each.desired_status == "RUNNING"]
+            wanted = list(capacity.distribute(len(mine) + count, revision.capacity_provider_strategy))
+            for each in mine:
+                if each.capacity_provider in wanted:
+                    wanted.remove(each.capacity_provider)
+            providers = [*wanted[:count]]
+        subnets = network.subnets(self._call, prepared.network)
+        zones = [each.availability_zone for each in self._tx.find(TASKS, "service", tasks_key(self._service))]
+        started = []
+        for provider in providers:
+            # Spread over the zones, as services are.
+            subnet = min(subnets, key=lambda each: (zones.count(each.availability_zone), self._call.random.random()))
+            zones.append(subnet.availability_zone)
+            started.append(self._put(launch.task(self._call, prepared, subnet=subnet, provider=provider)))
+        return started
+
+    def _on_instances(self, prepared: Launch, wanted: Request, count: int) -> tuple[list[Task], dict[str, str] | None]:
+        there = self.board
+        started: list[Task] = []
+        while len(started) < count:
+            chosen = choice.choose(there, wanted, self._call.random)
+            if chosen is None:
+                return started, dict(choice.reasons(there, wanted))
+            started.append(self._put(launch.task_on(self._call, prepared, chosen.arn, there)))
+        return started, None
+
+    def _put(self, task: Task) -> Task:
+        self._tx.put(TASKS, task)
+        return task
+
+    def _request(self, prepared: Launch) -> Request:
+        own = placement.constraints(self._service.placement_constraints, prepared.definition.body)
+        strategies = placement.strategies(self._service.placement_strategy) or SERVICE_DEFAULT
+        return placement.request_of(self._call, prepared, own, strategies)
+
+    def _prepared(self, deployment: Deployment, revision: ServiceRevision, cluster: Cluster) -> Launch:
+        definition = self._tx.get(TASK_DEFINITIONS, deployment.task_definition_arn)
+        if definition is None:
+            raise client_error("TaskDefinition not found.")
+        request: Json = {"group": f"family:{definition.family}", "startedBy": deployment.id}
+        if revision.network_configuration:
+            request["networkConfiguration"] = {"awsvpcConfiguration": revision.network_configuration}
+        if revision.platform_version is not None:
+            request["platformVersion"] = revision.platform_version
+        prepared = launch.prepare(self._call, request, cluster, definition, launch_type_of(revision))
+        service = self._service
+        given = {"SERVICE": service.tags, "TASK_DEFINITION": definition.tags}.get(service.propagate_tags, [])
+        managed: list[Json] = []
+        if service.managed_tags:
+            managed = [
+                {"key": "aws:ecs:clusterName", "value": cluster.name},
+                {"key": "aws:ecs:serviceName", "value": service.name},
+            ]
+        return dataclasses.replace(prepared, group=service.group, tags=tags.merge(managed, given))
+
+    def _revision(self, deployment: Deployment) -> ServiceRevision:
+        revision = self._tx.get(SERVICE_REVISIONS, deployment.revision_arn)
+        assert revision is not None  # they stay as long as their service
+        return revision
+
+    def _cluster(self) -> Cluster:
+        cluster = self._tx.get(CLUSTERS, self._service.cluster_arn)
+        assert cluster is not None  # it is not deleted before its services
+        return cluster
+
+
+def launch_type_of(revision: ServiceRevision) -> str:
+    """Where a revision's tasks run; the capacity providers that there are are all Fargate's."""
+    return revision.launch_type or "FARGATE"

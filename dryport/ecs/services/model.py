@@ -1,0 +1,152 @@
+"""What is stored of services. Times are seconds since the epoch; ARNs are keys."""
+
+from __future__ import annotations
+
+from dryport.ecs.model import Json, Record, scope
+from dryport.store import Table
+
+ACTIVE, DRAINING, INACTIVE = "ACTIVE", "DRAINING", "INACTIVE"
+PRIMARY = "PRIMARY"
+IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
+OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")  # states of a service deployment
+INACTIVE_SECONDS = 3600.0  # for how long a deleted service can be seen
+
+
+class ServiceRevision(Record, frozen=True, kw_only=True):
+    """What the tasks of a service are at one time; never changed."""
+
+    arn: str
+    service_arn: str
+    cluster_arn: str
+    account: str
+    region: str
+    task_definition_arn: str
+    launch_type: str | None = None  # None where a capacity provider strategy says it
+    capacity_provider_strategy: list[Json] = []
+    platform_version: str | None = None  # as it was asked for
+    network_configuration: Json = {}  # awsvpcConfiguration, empty for other network modes
+    created_at: float
+
+
+class Deployment(Record, frozen=True, kw_only=True):
+    """A service on its way to a revision, or there.
+
+    ``failed_tasks`` are those that failed one after the other; ``retry_at`` is when the next one may be started.
+    """
+
+    id: str
+    revision_arn: str
+    service_deployment_arn: str
+    task_definition_arn: str
+    status: str = PRIMARY
+    desired_count: int = 0
+    failed_tasks: int = 0
+    breaker_failures: int = 0  # what the circuit breaker has counted
+    reached_running: bool = False  # one of its tasks has
+    retry_at: float = 0.0
+    rollout_state: str = IN_PROGRESS
+    rollout_reason: str = ""
+    created_at: float
+    updated_at: float
+
+
+class ServiceDeployment(Record, frozen=True, kw_only=True):
+    """A deployment as it is remembered: where it came from, what became of it."""
+
+    arn: str
+    service_arn: str
+    cluster_arn: str
+    account: str
+    region: str
+    deployment_id: str
+    target_revision_arn: str
+    source_revisions: list[Json] = []  # AWS's ServiceRevisionSummary, as of the beginning
+    requested: int = 0
+    running: int = 0  # as of its end
+    pending: int = 0
+    configuration: Json = {}
+    status: str = "IN_PROGRESS"
+    status_reason: str = ""
+    breaker: Json = {}  # AWS's ServiceDeploymentCircuitBreaker
+    rollback: Json = {}  # AWS's Rollback
+    created_at: float
+    updated_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    stopped_at: float | None = None
+
+
+class Service(Record, frozen=True, kw_only=True):
+    """``deployments`` has the primary one first; ``events`` the latest first."""
+
+    arn: str
+    name: str
+    cluster_arn: str
+    account: str
+    region: str
+    status: str = ACTIVE
+    desired_count: int = 0
+    scheduling_strategy: str = "REPLICA"
+    revision_arn: str
+    deployments: list[Deployment] = []
+    completed_revision_arn: str = ""  # the latest one that a deployment came to, which a rollback goes back to
+    deployment_configuration: Json = {}
+    placement_constraints: list[Json] = []
+    placement_strategy: list[Json] = []
+    zone_rebalancing: str = "DISABLED"
+    grace_seconds: int = 0
+    propagate_tags: str = "NONE"
+    managed_tags: bool = False
+    tags: list[Json] = []
+    events: list[Json] = []
+    steady_at: float | None = None  # when it was last said to be steady, while it is
+    waiting: bool = False  # a task could not be placed
+    role_arn: str = ""
+    created_by: str = ""
+    created_at: float = 0.0
+    deleted_at: float | None = None
+    client_token: str | None = None
+    request_digest: str = ""
+
+    @property
+    def group(self) -> str:
+        """The group of its tasks."""
+        return f"service:{self.name}"
+
+    @property
+    def primary(self) -> Deployment:
+        """The latest deployment."""
+        return self.deployments[0]
+
+
+def tasks_key(service: Service) -> str:
+    """The value that the index ``service`` of tasks has for a service's."""
+    return f"{service.cluster_arn}/{service.group}"
+
+
+SERVICES = Table(
+    "ecs.service",
+    Service,
+    key=lambda s: s.arn,
+    indexes={
+        "cluster": lambda s: s.cluster_arn,
+        "tasks": tasks_key,
+        # Whom an instance that comes, or room on one, concerns.
+        "waiting": lambda s: s.cluster_arn if s.waiting or s.scheduling_strategy == "DAEMON" else None,
+    },
+)
+SERVICE_REVISIONS = Table(
+    "ecs.service_revision",
+    ServiceRevision,
+    key=lambda r: r.arn,
+    indexes={"service": lambda r: r.service_arn, "scope": lambda r: scope(r.account, r.region)},
+)
+SERVICE_DEPLOYMENTS = Table(
+    "ecs.service_deployment",
+    ServiceDeployment,
+    key=lambda d: d.arn,
+    indexes={
+        "service": lambda d: d.service_arn,
+        "open": lambda d: d.service_arn if d.status not in OVER else None,
+    },
+)
