@@ -206,7 +206,6 @@ class Plane:
             reservation_id="r-0",
             launch_index=0,
             image_id="ami-1",
-            source="",
             architecture="x86_64",
             root_device_name="/dev/xvda",
             instance_type="t3.small",
