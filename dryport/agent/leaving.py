@@ -19,10 +19,13 @@ import msgspec
 
 from dryport.agent.acs.registration import VERSION
 from dryport.agent.identity import Identity, NoCredentials
+from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT
 from dryport.agent.runtime.docker.spec import INSTANCE_LABEL
 from dryport.agent.settings import Settings
 from dryport.agent.state import State
 from dryport.client import ApiError, Client, Credentials, Unreachable, managed
+from dryport.host import task_endpoint
+from dryport.host.nft import NftError
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -48,6 +51,11 @@ async def leave(state_dir: Path) -> int:
         return failures + 1  # what the agent remembers of them may still be needed
     finally:
         await docker.close()
+    try:
+        task_endpoint.close(ADDRESS, LISTENER_PORT)  # an agent that was killed has left it
+    except (OSError, NftError) as error:
+        print(f"the address {ADDRESS} could not be removed: {error}", file=sys.stderr)
+        failures += 1
     shutil.rmtree(state_dir)
     return failures
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 _NLMSG_ERROR = 2
-_RTM_NEWLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 20, 24
+_RTM_NEWLINK, _RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE = 16, 20, 21, 24
 _REQUEST, _ACK, _REPLACE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 _IFLA_IFNAME, _IFLA_NET_NS_FD = 3, 28
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -47,13 +47,18 @@ class Rtnetlink:
 
     def add_address(self, index: int, address: str, length: int) -> None:
         """Give a link an IPv4 address, which it may have already."""
-        packed = IPv4Address(address).packed
-        body = _ADDRESS.pack(socket.AF_INET, length, 0, 0, index)
-        body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
         try:
-            self._ask(_RTM_NEWADDR, _CREATE | _EXCLUSIVE, body)
+            self._ask(_RTM_NEWADDR, _CREATE | _EXCLUSIVE, _address(index, address, length))
         except OSError as error:
             if error.errno != errno.EEXIST:
+                raise
+
+    def delete_address(self, index: int, address: str, length: int) -> None:
+        """Take an IPv4 address from a link, which may not have it."""
+        try:
+            self._ask(_RTM_DELADDR, 0, _address(index, address, length))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
                 raise
 
     def set_default_route(self, index: int, gateway: str) -> None:
@@ -71,6 +76,12 @@ class Rtnetlink:
             code := struct.unpack_from("=i", answer, _HEADER.size)[0]
         ):
             raise OSError(-code, os.strerror(-code))
+
+
+def _address(index: int, address: str, length: int) -> bytes:
+    packed = IPv4Address(address).packed
+    body = _ADDRESS.pack(socket.AF_INET, length, 0, 0, index)
+    return body + _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

@@ -17,14 +17,16 @@ from dryport.agent.acs.registration import VERSION
 from dryport.agent.identity import Identity
 from dryport.agent.metadata import documents
 from dryport.agent.metadata.protection import protection
-from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT
+from dryport.agent.metadata.urls import ADDRESS, LISTENER_PORT, PORT
 from dryport.agent.model import ContainerRecord, TaskRecord
 from dryport.agent.runtime import ContainerStats, Runtime, RuntimeFailure
 from dryport.agent.settings import Settings
 from dryport.client import ApiError, Client, Unreachable
-from dryport.host import sockets
+from dryport.host import sockets, task_endpoint
+from dryport.host.nft import NftError
 
 log = logging.getLogger("dryport.agent")
+_ENDPOINT = "endpoint"
 Tasks = Callable[[], Iterable[TaskRecord]]
 
 
@@ -57,8 +59,13 @@ class Metadata:
         await self._listen(record.arn, lambda: (record,), sock=listener)
 
     async def serve_host(self, records: Mapping[str, TaskRecord]) -> None:
-        """Open the host's sockets on loopback, for tasks that have no namespace of their own. Raises OSError."""
-        await self._listen("host", lambda: list(records.values()), port=self._settings.metadata_port)
+        """Open the host's sockets, for tasks that have no namespace of their own. Raises OSError."""
+
+        def shared() -> list[TaskRecord]:
+            return list(records.values())
+
+        await self._listen("host", shared, port=self._settings.metadata_port)
+        await self._open_endpoint(shared)
         introspect = self._introspection(records)
         handler = web.Server(introspect)
         self._handlers["introspection"] = handler
@@ -66,6 +73,16 @@ class Metadata:
         self._servers["introspection"] = await loop.create_server(
             handler, "127.0.0.1", self._settings.introspection_port
         )
+
+    async def _open_endpoint(self, tasks: Tasks) -> None:
+        """Answer at the task endpoint's address to what the host itself and its containers ask."""
+        try:
+            bridge = await self._runtime.bridge()
+            listener = await asyncio.to_thread(task_endpoint.open, ADDRESS, PORT, LISTENER_PORT, bridge)
+        except (OSError, RuntimeFailure, NftError) as error:
+            log.warning("tasks of the bridge and host modes have no metadata at %s: %s", ADDRESS, error)
+            return
+        await self._listen(_ENDPOINT, tasks, sock=listener)
 
     async def _listen(self, name: str, tasks: Tasks, *, sock: object = None, port: int = 0) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -93,8 +110,11 @@ class Metadata:
 
     async def close(self) -> None:
         """Close every socket."""
+        opened = _ENDPOINT in self._servers
         for name in list(self._servers):
             await self.end(name)
+        if opened:
+            await asyncio.to_thread(task_endpoint.close, ADDRESS, LISTENER_PORT)
 
     async def _handle(self, request: web.BaseRequest, tasks: Tasks) -> web.StreamResponse:
         try:

@@ -234,6 +234,10 @@ class Runtime(Protocol):
     @property
     def sandboxes(self) -> Sandboxes | None: ...
 
+    async def bridge(self) -> str:
+        """The name of the link by which containers of the bridge mode reach this host; "" where there is none."""
+        ...
+
     async def ping(self) -> str:
         """The daemon's version. Raises RuntimeFailure where it is away."""
         ...

@@ -58,6 +58,10 @@ class ContainerdRuntime:
         """See ``Runtime``."""
         return await self._client.version()
 
+    async def bridge(self) -> str:
+        """See ``Runtime``."""
+        return ""
+
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
         """See ``Runtime``."""
         await self._open()

@@ -63,6 +63,14 @@ class DockerRuntime:
         with failures("DockerTimeoutError"):
             return str((await self._connection.docker.version())["Version"])
 
+    async def bridge(self) -> str:
+        """See ``Runtime``."""
+        options: dict[str, Any] = {}
+        with failures("DockerTimeoutError", missing_ok=True):  # dockerd may run without it
+            found = await (await self._connection.docker.networks.get("bridge")).show()
+            options = found.get("Options") or {}
+        return str(options.get("com.docker.network.bridge.name", ""))
+
     async def pull(self, reference: str, auth: RegistryAuth | None) -> Image:
         """See ``Runtime``."""
         return await self._pulls.pull(reference, auth)
