@@ -219,7 +219,7 @@ NOT_ACTED_ON: dict[str, str] = {
     "ECS_POLL_METRICS": "metrics are always polled, every ECS_POLLING_METRICS_WAIT_DURATION",
     "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT": "images are pulled at once, whatever depends on what",
     "ECS_SHARED_VOLUME_MATCH_FULL_CONFIG": "volumes of Docker's drivers are not supported",
-    "ECS_SKIP_LOCALHOST_TRAFFIC_FILTER": "the agent makes no firewall rules of the host",
+    "ECS_SKIP_LOCALHOST_TRAFFIC_FILTER": "packets for 169.254.170.2 that come from elsewhere are always dropped",
     "ECS_TASK_METADATA_RPS_LIMIT": "the metadata endpoint has no limit",
     "ECS_UPDATES_ENABLED": "the agent comes with the image",
     "ECS_UPDATE_DOWNLOAD_DIR": "the agent comes with the image",

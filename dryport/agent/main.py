@@ -90,7 +90,8 @@ async def _run_as(identity: Identity, settings: Settings) -> None:
 async def _run(settings: Settings, identity: Identity, state: State, runtime: Runtime, client: Client) -> None:
     submitter = Submitter(client, identity)
     metadata = Metadata(settings, runtime, client, identity)
-    logs = Logs(state, runtime, client, identity, ships=settings.runtime != "docker")
+    docker = settings.runtime == "docker"
+    logs = Logs(state, runtime, client, identity, docker=docker, execution_role=settings.awslogs_execution_role)
     registration = Registration(settings, state, client, identity)
     registration.remembered()
     host = Host(

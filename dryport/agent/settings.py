@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reserved_memory: int = 0
     reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
     reserved_ports_udp: tuple[int, ...] = ()
-    logging_drivers: tuple[str, ...] = ("json-file", "none")
+    logging_drivers: tuple[str, ...] = ("json-file", "syslog", "awslogs", "none")
     dynamic_host_ports: tuple[int, int] | None = None  # first and last; None: the kernel's range
     exclude_ipv6_bindings: bool = True
     stop_timeout: float = 30.0

@@ -55,6 +55,13 @@ class Joined:
             self.process = None
 
 
+def endpoint_is_free() -> bool:
+    """Whether no agent of this machine has left 169.254.170.2 or rules for it."""
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    addresses = subprocess.run(["ip", "-br", "address", "show", "lo"], capture_output=True, text=True, check=True)
+    return "dryport_task_endpoint" not in tables and "169.254.170.2/" not in addresses.stdout
+
+
 @pytest.fixture
 def joined(platform: Platform) -> Iterator[Joined]:
     platform.client("ecs").create_cluster(clusterName="edge")
@@ -72,7 +79,11 @@ def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, join
         "name": "web",
         "image": busybox,
         "memory": 64,
-        "command": ["sh", "-c", "echo hi > /www/index.html; exec httpd -f -p 80 -h /www"],
+        "command": [
+            "sh",
+            "-c",
+            "cd /www; echo hi > index.html; wget -O task $ECS_CONTAINER_METADATA_URI_V4/task; exec httpd -f -h /www",
+        ],
         "portMappings": [{"containerPort": 80}],
     }
     ecs.register_task_definition(
@@ -93,6 +104,8 @@ def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, join
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"hi\n"
+    connection.request("GET", "/task")
+    assert arn.encode() in connection.getresponse().read()
     assert "com.amazonaws.ecs.task-arn" in docker("inspect", "-f", "{{.Config.Labels}}", _container(arn))
 
     joined.end(signal.SIGKILL)
@@ -104,6 +117,9 @@ def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, join
     eventually(lambda: ecs.describe_tasks(cluster="edge", tasks=[arn])["tasks"][0]["lastStatus"] == "STOPPED")
     assert _container(arn) == "" or docker("inspect", "-f", "{{.State.Running}}", _container(arn)) == "false"
     ecs.deregister_container_instance(cluster="edge", containerInstance=instances[0])
+    assert not endpoint_is_free()
+    joined.end()
+    assert endpoint_is_free()
     if found := docker("ps", "-aq", "--filter", f"label=com.amazonaws.ecs.task-arn={arn}"):
         docker("rm", "-f", *found.split())
 
@@ -134,10 +150,11 @@ def test_a_machine_joins_by_an_activation_and_leaves(platform: Platform, busybox
         described = {"cluster": "far", "tasks": [task]}
         eventually(lambda: ecs.describe_tasks(**described)["tasks"][0]["lastStatus"] == "RUNNING")
         assert joined.leave().returncode == 1  # the agent runs
-        joined.end()
+        joined.end(signal.SIGKILL)
         left = joined.leave()
         assert left.returncode == 0, left.stderr
         assert not joined.state_dir.exists() and not _container(task)
+        assert endpoint_is_free()
         eventually(lambda: ecs.describe_tasks(**described)["tasks"][0]["lastStatus"] == "STOPPED")
         assert _instance(ecs, arn, "far")["status"] == "INACTIVE"
         assert ssm.describe_instance_information()["InstanceInformationList"] == []

@@ -346,8 +346,7 @@ class TaskActor:
 
     def _attend(self, container: ContainerRecord) -> None:
         """Look after a running container: ship what it prints, check its health."""
-        if self._host.keeps_logs:
-            self._host.logs.follow(self.record, container, again=container.restarts > 0)
+        self._host.logs.follow(self.record, container, again=container.restarts > 0)
         check = self._health_check(container.name)
         if check is None:
             return

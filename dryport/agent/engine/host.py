@@ -42,11 +42,6 @@ class Host:
     ports: Ports
     health_changed: Callable[[], None]
 
-    @property
-    def keeps_logs(self) -> bool:
-        """Whether the runtime keeps output for the agent to ship; Docker's own drivers ship it otherwise."""
-        return self.settings.runtime != "docker"
-
     async def patiently(self, work: Callable[[], Awaitable[R]]) -> R:
         """Do something with the runtime; where that fails because its daemon is away, wait for it and do it again.
 

@@ -60,8 +60,7 @@ async def provision(
             group.create_task(resume(host, record, holder, again=again))
             found = await _fetch(host, record, holder)
             fetched(found)
-            if host.keeps_logs:
-                await host.logs.prepare(record, found.secrets)  # its options may be secrets
+            await host.logs.prepare(record, found.secrets)  # its options may be secrets
         return
     except* TaskFailure as failures:
         # Leaving through the group keeps the others' tracebacks out of the stopped reason.
@@ -128,7 +127,7 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
     volumes_of_host = [each for each in task.volumes or () if each.name not in shared]
     interfaces = task.elastic_network_interfaces or []
     files = host.network.files(task.id, interfaces[0], container) if record.namespace else []
-    log_config: dict[str, Any] = container.host_config().get("LogConfig") or {}
+    log_driver, log_options = _log_driver(host, container, found)
     injected = injected_environment(host.settings, record, state)
     return Surroundings(
         weak=found.files.get(container.name, {}) | injected.weak,
@@ -141,9 +140,9 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
         files=files,
         hostname=interfaces[0].private_dns_name if record.namespace and record.sandbox is None else "",
         ids={name: c.id for name, c in record.containers.items()},
-        log_driver="" if host.keeps_logs else str(log_config.get("Type") or ""),
-        log_options={} if host.keeps_logs else _docker_log_options(host, record, container, log_config, found),
-        bound_storage=host.keeps_logs,
+        log_driver=log_driver,
+        log_options=log_options,
+        bound_storage=host.settings.runtime != "docker",
     )
 
 
@@ -154,19 +153,14 @@ def _network(record: TaskRecord) -> str:
     return f"/run/netns/{record.namespace}" if record.namespace else ""
 
 
-def _docker_log_options(
-    host: Host, record: TaskRecord, container: Container, config: dict[str, Any], found: Provisioned
-) -> dict[str, str]:
-    options = {str(k): str(v) for k, v in (config.get("Config") or {}).items()}
-    options |= secrets.log_options(container, found.secrets)
-    if config.get("Type") != "awslogs":
-        return options
-    options.setdefault("awslogs-endpoint", host.settings.endpoint)
-    if record.execution_credentials is not None and host.settings.awslogs_execution_role:
-        # Read by dockerd through 169.254.170.2.
-        path = f"/v2/credentials/{record.execution_credentials.credentials_id}"
-        options.setdefault("awslogs-credentials-endpoint", path)
-    return options
+def _log_driver(host: Host, container: Container, found: Provisioned) -> tuple[str, dict[str, str]]:
+    """The driver that the runtime is asked for and its options; "": it keeps the output, for the agent to ship."""
+    config: dict[str, Any] = container.host_config().get("LogConfig") or {}
+    driver = str(config.get("Type") or "")
+    if host.logs.keeps(driver):
+        return "", {}
+    options = {str(name): str(value) for name, value in (config.get("Config") or {}).items()}
+    return driver, options | secrets.log_options(container, found.secrets)
 
 
 async def _secrets(host: Host, record: TaskRecord) -> dict[tuple[str, str], str]:

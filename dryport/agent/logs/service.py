@@ -14,7 +14,7 @@ from dryport.agent.engine.errors import RESOURCE, TaskFailure
 from dryport.agent.identity import Identity
 from dryport.agent.logs import options as log_options
 from dryport.agent.logs.shipper import Shipper, create
-from dryport.agent.model import ContainerRecord, TaskRecord
+from dryport.agent.model import ContainerRecord, TaskRecord, TaskStatus
 from dryport.agent.payload import Container
 from dryport.agent.runtime import LogLine, Runtime
 from dryport.agent.state import State
@@ -22,20 +22,39 @@ from dryport.client import ApiError, Client, Credentials, Unreachable
 
 _DRAIN = 30.0  # seconds that a task's STOPPED waits for its last lines
 _KEEP = 3600.0  # seconds that output is kept to be shipped after its task has ended
+_SHIPPED = "awslogs"
 _KEPT_DRIVERS = ("json-file", "none", "local", "journald")  # output that stays where the runtime keeps it
 
 
 class Logs:
-    """Ships output of containers with the awslogs driver."""
+    """Ships output of containers with the awslogs driver, which it reads where the runtime keeps it.
 
-    def __init__(self, state: State, runtime: Runtime, client: Client, identity: Identity, *, ships: bool) -> None:
+    Docker's own awslogs driver is not used: what it cannot ship at once, while the platform is away, it drops.
+    ``docker``: Docker has other drivers of its own. ``execution_role``: whether shipping is done as that.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        runtime: Runtime,
+        client: Client,
+        identity: Identity,
+        *,
+        docker: bool = False,
+        execution_role: bool = True,
+    ) -> None:
         self._state = state
         self._runtime = runtime
         self._client = client
         self._identity = identity
-        self._ships = ships
+        self._docker = docker
+        self._execution_role = execution_role
         self._running: dict[str, tuple[Shipper, asyncio.Task[None]]] = {}
         self._again: set[str] = set()
+
+    def keeps(self, driver: str) -> bool:
+        """Whether output that should go to a log driver is kept by the runtime instead, for ``docker logs`` or here."""
+        return not self._docker or driver == _SHIPPED
 
     async def prepare(self, record: TaskRecord, values: dict[tuple[str, str], str]) -> None:
         """Make streams (and groups) before the containers start. Raises TaskFailure."""
@@ -47,7 +66,7 @@ class Logs:
                 raise TaskFailure(f"{RESOURCE}: failed to validate logger args: {error}") from error
             if options is not None:
                 record.containers[container.name].log_stream = options.stream
-                wanted.append(create(self._client, options, self._credentials(record)))
+                wanted.append(create(self._client, options, self._credentials(record)[0]))
         for result in await asyncio.gather(*wanted, return_exceptions=True):
             if isinstance(result, (ApiError, Unreachable)):
                 raise TaskFailure(_missing(result)) from result
@@ -62,7 +81,7 @@ class Logs:
         if again:
             container.log_done = False
             self._again.add(container.id)
-        if not self._ships or container.log_done or container.id in self._running:
+        if container.log_done or container.id in self._running:
             return
         definition = next(c for c in record.payload.containers or () if c.name == container.name)
         try:
@@ -130,18 +149,21 @@ class Logs:
     def _options(self, record: TaskRecord, container: Container, extra: dict[str, str]) -> log_options.Options | None:
         config: dict[str, Any] = container.host_config().get("LogConfig") or {}
         driver = config.get("Type") or "json-file"
-        if driver in _KEPT_DRIVERS:
+        if driver in _KEPT_DRIVERS or (self._docker and driver != _SHIPPED):
             return None
-        if driver != "awslogs":
+        if driver != _SHIPPED:
             raise log_options.OptionsError(f"log driver {driver} is not supported here")
         values = {str(k): str(v) for k, v in (config.get("Config") or {}).items()} | extra
         return log_options.read(values, record.containers[container.name], record.payload.id)
 
-    def _credentials(self, record: TaskRecord) -> Credentials:
+    def _credentials(self, record: TaskRecord) -> list[Credentials]:
+        """The execution role's, and the host's own for what is left once the task and its sessions have ended."""
         role = record.execution_credentials
-        if role is None:
-            return self._identity.credentials()
-        return Credentials(role.access_key_id, role.secret_access_key, role.session_token or None)
+        if role is None or not self._execution_role:
+            return [self._identity.credentials()]
+        of_role = Credentials(role.access_key_id, role.secret_access_key, role.session_token or None)
+        over = record.known is TaskStatus.STOPPED
+        return [of_role, self._identity.credentials()] if over else [of_role]
 
     def _save(self, record: TaskRecord) -> None:
         if not record.cleaned:

@@ -21,20 +21,24 @@ _JOIN_AFTER = 1.0  # seconds that an event of several lines waits for its next o
 _FIRST_RETRY, _LAST_RETRY = 0.25, 15.0
 _BLOCKING_BUFFER = 4 << 20  # bytes read ahead; the rest waits in the runtime's own file
 
+# A session that has ended, or was revoked with its task.
+_REFUSED_KEYS = ("UnrecognizedClientException", "ExpiredTokenException", "InvalidClientTokenId")
+
 Reader = Callable[[str], AsyncIterator[LogLine]]
 
 
 class Shipper:
     """Follows a container's output until it has ended and all of it is shipped.
 
-    ``read(cursor)`` gives lines from a cursor; ``moved(cursor)`` is told how far shipping has come.
+    ``read(cursor)`` gives lines from a cursor; ``moved(cursor)`` is told how far shipping has come. Of ``credentials``
+    those are used that are still good: a task's end with it.
     """
 
     def __init__(
         self,
         client: Client,
         options: Options,
-        credentials: Callable[[], Credentials],
+        credentials: Callable[[], list[Credentials]],
         read: Reader,
         moved: Callable[[str], None],
     ) -> None:
@@ -133,17 +137,24 @@ class Shipper:
             "logEvents": [{"timestamp": e.timestamp, "message": e.message} for e in batch],
         }
         delay = _FIRST_RETRY
+        attempts = 0
         while True:
+            usable = self._credentials()
+            chosen = usable[attempts % len(usable)]
             try:
-                await call(self._client, self._options, "PutLogEvents", request, self._credentials())
+                await call(self._client, self._options, "PutLogEvents", request, chosen)
                 return
             except ApiError as error:
+                if error.code in _REFUSED_KEYS and attempts + 1 < len(usable):
+                    attempts += 1
+                    continue
+                attempts = 0
                 if error.code in ("InvalidParameterException", "DataAlreadyAcceptedException"):
                     log.warning("%d events of %s were refused: %s", len(batch), self._options.stream, error)
                     return
                 if error.code == "ResourceNotFoundException":
                     with contextlib.suppress(ApiError, Unreachable):
-                        await create(self._client, self._options, self._credentials())
+                        await create(self._client, self._options, chosen)
                 why: Exception = error
             except Unreachable as error:
                 why = error

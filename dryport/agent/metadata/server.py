@@ -133,7 +133,7 @@ class Metadata:
                 case ["v4" | "v3" as version, endpoint, *rest]:
                     return await self._metadata(int(version[1]), endpoint, rest, tasks)
                 case ["v2", "credentials", id]:
-                    return _credentials(id, tasks, whole_host=tasks_share(tasks))
+                    return _credentials(id, tasks)
                 case ["v2", "metadata" | "stats" as what, *rest]:
                     return await self._version2(what, rest, tasks)
                 case ["api", endpoint, "task-protection", "v1", "state"]:
@@ -240,18 +240,17 @@ def _find(endpoint: str, tasks: Tasks) -> tuple[TaskRecord, ContainerRecord]:
     )
 
 
-def _credentials(id: str, tasks: Tasks, *, whole_host: bool) -> object:
+def _credentials(id: str, tasks: Tasks) -> object:
     for record in tasks():
-        roles = [record.role_credentials, record.execution_credentials if whole_host else None]
-        for role in roles:
-            if role is not None and role.credentials_id == id:
-                return {
-                    "RoleArn": role.role_arn,
-                    "AccessKeyId": role.access_key_id,
-                    "SecretAccessKey": role.secret_access_key,
-                    "Token": role.session_token,
-                    "Expiration": role.expiration,
-                }
+        role = record.role_credentials
+        if role is not None and role.credentials_id == id:
+            return {
+                "RoleArn": role.role_arn,
+                "AccessKeyId": role.access_key_id,
+                "SecretAccessKey": role.secret_access_key,
+                "Token": role.session_token,
+                "Expiration": role.expiration,
+            }
     body = {
         "code": "InvalidIdInRequest",
         "message": "CredentialsV2Request: Credentials not found",

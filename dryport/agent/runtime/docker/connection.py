@@ -72,17 +72,15 @@ class Connection:
         if since:
             params["since"] = since
         async with self.docker._query(f"containers/{id}/logs", params=params, timeout=_FOREVER) as response:
-            content = response.content
             if terminal:
-                async for line in content:
+                async for line in response.content:
                     yield "stdout", line.replace(b"\r\n", b"\n")
                 return
-            while True:
-                try:
-                    kind, length = _FRAME.unpack(await content.readexactly(_FRAME.size))
-                    yield _STREAMS.get(kind, "stdout"), await content.readexactly(length)
-                except EOFError:
-                    return
+            rest = b""
+            async for piece in response.content.iter_any():
+                frames, rest = split(rest + piece)
+                for frame in frames:
+                    yield frame
 
     async def counters(self, id: str) -> dict[str, Any]:
         """A container's counters now (``stats`` waits for a second sample)."""
@@ -95,3 +93,16 @@ class Connection:
         if self._docker is not None:
             await self._docker.close()
             self._docker = None
+
+
+def split(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+    """The whole frames at the beginning of ``data``, each with its stream, and what is left ("Attach", Engine API)."""
+    frames, at = [], 0
+    while at + _FRAME.size <= len(data):
+        kind, length = _FRAME.unpack_from(data, at)
+        end = at + _FRAME.size + length
+        if end > len(data):
+            break
+        frames.append((_STREAMS.get(kind, "stdout"), data[at + _FRAME.size : end]))
+        at = end
+    return frames, data[at:]
