@@ -135,12 +135,12 @@ def _require(check: Callable[[], str]) -> None:
         raise options.Failure(f"{lack}\n  mend it with: {lack.mend}") from None
 
 
-def port_taken(port: int) -> bool:
-    """Whether another program listens on this port of loopback."""
-    with socket.socket() as probe:
+def port_taken(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether another program listens on this port of an address of the machine's."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return True
     return False

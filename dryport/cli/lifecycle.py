@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -19,10 +22,25 @@ START_SECONDS = 30.0
 DOWN_SECONDS = 90.0
 
 
-def _command(state_dir: Path, port: int, dev_credentials: bool) -> list[str]:
+def _command(state_dir: Path, port: int, listen: Sequence[str], dev_credentials: bool) -> list[str]:
     command = [sys.executable, "-m", "dryport.platform.supervisor"]
     command += ["--state-dir", str(state_dir), "--port", str(port)]
+    for address in listen:
+        command += ["--listen", address]
     return [*command, "--dev-credentials"] if dev_credentials else command
+
+
+def _own_address(_: click.Context, parameter: click.Parameter, addresses: Sequence[str]) -> Sequence[str]:
+    for address in addresses:
+        try:
+            family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+            with socket.socket(family) as probe:
+                probe.bind((address, 0))
+        except ValueError:
+            raise click.BadParameter(f"{address} is no IP address", param=parameter) from None
+        except OSError:
+            raise click.BadParameter(f"this machine does not have the address {address}", param=parameter) from None
+    return addresses
 
 
 @click.command()
@@ -30,21 +48,34 @@ def _command(state_dir: Path, port: int, dev_credentials: bool) -> list[str]:
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port."
 )
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=_own_address,
+    help="Also answer at this address of the machine, for others that join. May be given several times.",
+)
 @click.option("--detach", is_flag=True, help="Return once the endpoint answers; the platform goes on.")
 @click.option("--dev-credentials", is_flag=True, help="Also accept the keys test/test, from loopback only.")
-def up(state_dir: Path, port: int, detach: bool, dev_credentials: bool) -> None:
+def up(state_dir: Path, port: int, listen: Sequence[str], detach: bool, dev_credentials: bool) -> None:
     """Start the platform, or pick up where this state was: tasks that still run go on.
 
     \b
     dryport up --detach
     dryport up --state-dir /srv/dryport --port 4600
+    dryport up --detach --listen 192.168.1.10      # plain HTTP: where the wire is yours
     """
     doctor.require()
     if supervisor_pid(state_dir) is not None:
         raise options.Failure(f"a Dryport with the state {state_dir} is running already (see `dryport status`)")
     if doctor.port_taken(port):
         raise options.Failure(f"port {port} is taken by another program: choose another one with --port")
-    command = _command(state_dir.resolve(), port, dev_credentials)
+    for address in listen:
+        if doctor.port_taken(port, address):
+            raise options.Failure(
+                f"port {port} of {address} is taken by another program: choose another one with --port"
+            )
+    command = _command(state_dir.resolve(), port, listen, dev_credentials)
     if not detach:
         click.echo(f"Dryport starts at http://localhost:{port} (Ctrl-C stops it and its tasks)")
         os.execv(command[0], command)

@@ -20,11 +20,13 @@ ENDPOINT_IN_VPC = "169.254.171.1"
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one Dryport. Every process of it gets the same ones, as JSON in the state directory.
 
+    ``listen`` are addresses besides loopback that the endpoint is served at, for other machines.
     ``slot`` (0 to 127) sets apart the Dryports that run on one machine: public addresses, names of namespaces.
     """
 
     state_dir: Path
     port: int = DEFAULT_PORT
+    listen: tuple[str, ...] = ()
     slot: int = 0
     dev_credentials: bool = False
     account: str = DEFAULT_ACCOUNT

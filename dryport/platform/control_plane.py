@@ -80,7 +80,7 @@ async def serve(state_dir: Path) -> None:
     loop.add_signal_handler(signal.SIGUSR1, ask, True)
 
     gateway = Gateway(context, furnished)
-    running = [loop.create_task(gateway.serve(loopback_addresses(), config.port))]
+    running = [loop.create_task(gateway.serve([*loopback_addresses(), *config.listen], config.port))]
     running.append(loop.create_task(_serve_vpcs(gateway, context)))
     running += [loop.create_task(each.run()) for room in furnished for each in room.loops]
     for task in running:

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dryport.control.config import Config, save
@@ -45,9 +46,10 @@ def lock(state_dir: Path) -> int:
     return descriptor
 
 
-def write_config(state_dir: Path, port: int, dev_credentials: bool) -> Config:
+def write_config(state_dir: Path, port: int, listen: Sequence[str], dev_credentials: bool) -> Config:
     """Settle the settings of this run where every process reads them."""
-    config = Config(state_dir=state_dir, port=port, dev_credentials=dev_credentials, slot=slots.take(state_dir))
+    slot = slots.take(state_dir)
+    config = Config(state_dir=state_dir, port=port, listen=tuple(listen), dev_credentials=dev_credentials, slot=slot)
     save(config)
     return config
 
@@ -129,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--listen", action="append", default=[])
     parser.add_argument("--dev-credentials", action="store_true")
     arguments = parser.parse_args()
     os.umask(0o022)
@@ -141,7 +144,7 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(3) from None
     try:
-        run(write_config(state_dir, arguments.port, arguments.dev_credentials))
+        run(write_config(state_dir, arguments.port, arguments.listen, arguments.dev_credentials))
     finally:
         os.close(held)
 
