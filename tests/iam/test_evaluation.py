@@ -53,7 +53,7 @@ def test_actions(action: Any, answer: bool) -> None:
         ("arn:aws:ecs:us-west-2:*:cluster/prod", False),
         (f"arn:aws:ecs:us-east-1:{ACCOUNT}:cluster/Prod", False),
         ("arn:aws:ecs:*:*:cluster/${aws:PrincipalTag/Stage}", True),
-        ("arn:aws:ecs:*:${aws:PrincipalAccount}:*", True),
+        ("arn:aws:ecs:*:${aws:PrincipalAccount}:*", False),  # only after the fifth colon
         ("arn:aws:ecs:*:*:cluster/${aws:PrincipalTag/Other}", False),
         ("arn:aws:ecs:*:*:cluster/${aws:PrincipalTag/Other, 'prod'}", True),
         ([f"{CLUSTER}2", CLUSTER], True),

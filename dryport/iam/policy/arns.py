@@ -1,8 +1,10 @@
 """Patterns of ARNs: each of the six parts is compared by itself, so that only the last part's wildcards pass colons.
 
-An ARN of fewer than six parts in a policy's Resource is completed with wildcards.
+An ARN of fewer than six parts in a policy's Resource is completed with wildcards. Of a Resource only the last part
+takes variables, of a condition's value every part.
 
-Source: "IAM JSON policy elements: Resource" and "Amazon Resource Name (ARN) condition operators", IAM user guide.
+Source: "IAM JSON policy elements: Resource", "… Variables and tags" and "Amazon Resource Name (ARN) condition
+operators", IAM user guide.
 """
 
 from __future__ import annotations
@@ -22,18 +24,21 @@ def split(text: str) -> tuple[str, ...] | None:
 
 def lead(text: str) -> str:
     """With which literal text the last part of every ARN of a pattern begins."""
-    fixed = text.partition("$")[0].split(":", PARTS - 1)
-    if len(fixed) < PARTS:
+    parts = text.split(":", PARTS - 1)
+    if len(parts) < PARTS:
         return ""
-    return fixed[-1].partition("*")[0].partition("?")[0]
+    return parts[-1].partition("$")[0].partition("*")[0].partition("?")[0]
 
 
 class ArnPattern:
-    """A resource in a policy. ``exact`` or ``prefix`` says all of it, where that is so; ``any`` where it is ``*``."""
+    """A pattern: of a resource, or with ``everywhere`` of a condition.
+
+    ``exact`` or ``prefix`` says all of it, where that is so; ``any`` where it is ``*``.
+    """
 
     __slots__ = ("_checks", "_dynamic", "any", "exact", "prefix")
 
-    def __init__(self, text: str, *, variables: bool) -> None:
+    def __init__(self, text: str, *, variables: bool, everywhere: bool = False) -> None:
         self.exact: str | None = None
         self.prefix: str | None = None
         self._checks: tuple[tuple[int, Glob], ...] = ()
@@ -49,7 +54,7 @@ class ArnPattern:
             if star == len(text) - 1 and text.count(":", 0, star) >= PARTS - 1:
                 self.prefix = text[:-1]
                 return
-        parts = _components(tokens(text, variables=variables))
+        parts = _components(text, variables) if everywhere else _resource(text, variables)
         self._dynamic = tuple((i, part) for i, part in enumerate(parts) if has_variables(part))
         globs = ((i, Glob(part)) for i, part in enumerate(parts) if not has_variables(part))
         self._checks = tuple((i, glob) for i, glob in globs if not glob.any)
@@ -74,10 +79,16 @@ class ArnPattern:
         return True
 
 
-def _components(parts: list[Token]) -> list[list[Token]]:
+def _resource(text: str, variables: bool) -> list[list[Token]]:
+    pieces = text.split(":", PARTS - 1)
+    parts = [tokens(piece, variables=variables and i == PARTS - 1) for i, piece in enumerate(pieces)]
+    return parts + [[MANY]] * (PARTS - len(parts))
+
+
+def _components(text: str, variables: bool) -> list[list[Token]]:
     """Tokens, divided at the colons of the policy's own text (not at those of a variable's name or value)."""
     components: list[list[Token]] = [[]]
-    for token in parts:
+    for token in tokens(text, variables=variables):
         if not isinstance(token, str):
             components[-1].append(token)
             continue

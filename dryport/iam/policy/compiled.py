@@ -24,13 +24,13 @@ _ACTIONS_REMEMBERED = 512  # a policy: more than Dryport has of a service
 class Statement:
     """One statement. ``index`` counts from 0.
 
-    ``leads``, there once the statement is asked for by its action, is with what the last part of its resources begins:
-    most statements need no further look. ``inverted`` ones have NotResource.
+    ``action_leads`` is with what its actions begin; ``leads``, there once its action is asked for, with what the last
+    part of its resources begins: most statements need no further look. ``inverted`` ones have NotResource.
     """
 
     __slots__ = (
         *("_body", "_conditions", "_patterns", "_principals", "_variables"),
-        *("deny", "index", "inverted", "leads", "sid"),
+        *("action_leads", "deny", "index", "inverted", "leads", "sid"),
     )
 
     def __init__(self, body: dict[str, Any], index: int, variables: bool) -> None:
@@ -42,6 +42,8 @@ class Statement:
         self.deny = body["Effect"] == "Deny"
         self.index = index
         self.inverted = "NotResource" in body
+        listed = body.get("Action", "*")
+        self.action_leads = tuple(map(_lead, (listed,) if isinstance(listed, str) else listed))
         self.leads: tuple[str, ...] = ()
         self.sid: str | None = body.get("Sid")
 
@@ -85,10 +87,17 @@ class Statement:
         return texts(body["NotResource"] if self.inverted else body.get("Resource", "*"))
 
 
+def _lead(text: str) -> str:
+    return text.lower().partition("*")[0].partition("?")[0]
+
+
 def _one_of(listed: str | list[str], action: str) -> bool:
     if isinstance(listed, str):
         return action_glob(listed).matches(action)
     return any(action_glob(text).matches(action) for text in listed)
+
+
+Statements = tuple[Statement, ...]
 
 
 class Policy:
@@ -101,15 +110,16 @@ class Policy:
         bodies = document.get("Statement", [])
         bodies = bodies if isinstance(bodies, list) else [bodies]
         self.statements = tuple(Statement(body, i, variables) for i, body in enumerate(bodies))
-        self._by_action: dict[str, tuple[tuple[Statement, ...], tuple[Statement, ...]]] = {}
+        self._by_action: dict[str, tuple[Statements, Statements]] = {}
 
-    def of(self, action: str) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    def of(self, action: str) -> tuple[Statements, Statements]:
         """The statements about an action (in lower case) that deny, and those that allow."""
         known = self._by_action.get(action)
         if known is None:
             if len(self._by_action) >= _ACTIONS_REMEMBERED:
                 self._by_action.clear()
-            about = [s for s in self.statements if s.acts_on(action)]
+            # One call of C sends most statements away.
+            about = [s for s in self.statements if action.startswith(s.action_leads) and s.acts_on(action)]
             for statement in about:
                 statement.prepare()
             known = tuple(s for s in about if s.deny), tuple(s for s in about if not s.deny)

@@ -19,7 +19,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dryport.iam.policy.arns import split
-from dryport.iam.policy.compiled import Statement, compiled
+from dryport.iam.policy.compiled import Statement, Statements, compiled
 from dryport.iam.policy.principals import Named
 from dryport.iam.policy.request import Attached, CallerKind, Policies, Request
 
@@ -67,7 +67,7 @@ def evaluate(request: Request, policies: Policies) -> Decision:
 
 
 class _Evaluation:
-    __slots__ = ("_action", "_cross", "_parts", "_policies", "_request", "_tail")
+    __slots__ = ("_action", "_cross", "_identity", "_parts", "_policies", "_request", "_tail")
 
     def __init__(self, request: Request, policies: Policies) -> None:
         self._request = request
@@ -76,6 +76,7 @@ class _Evaluation:
         self._parts = split(request.resource)
         self._tail = self._parts[-1] if self._parts else request.resource
         self._cross = request.cross_account
+        self._identity = self._look(policies.identity)
 
     def decide(self) -> Decision:
         return self._denied() or self._outside() or self._allowed()
@@ -84,15 +85,15 @@ class _Evaluation:
         """A statement that denies, in the order in which AWS looks at the types."""
         policies = self._policies
         for level in policies.service_control:
-            if not self._request.caller.service_linked and (found := self._first(level, deny=True)):
+            if not self._request.caller.service_linked and (found := self._first(self._look(level), deny=True)):
                 return found.decision(False, PolicyType.SERVICE_CONTROL, self._cross)
         if policies.resource and (found := self._best(policies.resource, deny=True)):
             return found.decision(False, PolicyType.RESOURCE, self._cross)
-        if found := self._first(policies.identity, deny=True):
+        if found := self._first(self._identity, deny=True):
             return found.decision(False, PolicyType.IDENTITY, self._cross)
-        if policies.boundary and (found := self._first((policies.boundary,), deny=True)):
+        if policies.boundary and (found := self._first(self._look((policies.boundary,)), deny=True)):
             return found.decision(False, PolicyType.BOUNDARY, self._cross)
-        if policies.session and (found := self._first(policies.session, deny=True)):
+        if policies.session and (found := self._first(self._look(policies.session), deny=True)):
             return found.decision(False, PolicyType.SESSION, self._cross)
         return None
 
@@ -101,7 +102,7 @@ class _Evaluation:
         if self._request.caller.service_linked:
             return None
         for level in self._policies.service_control:
-            if self._first(level) is None:
+            if self._first(self._look(level)) is None:
                 return self._refused(PolicyType.SERVICE_CONTROL)
         return None
 
@@ -118,7 +119,7 @@ class _Evaluation:
         if by_resource and not self._cross and named is not Named.ACCOUNT:
             limit = self._limit() if named is Named.ROLE else None
             return self._refused(limit) if limit else by_resource.decision(True, PolicyType.RESOURCE, False)
-        granted = self._first(policies.identity)
+        granted = self._first(self._identity)
         if granted is None and caller.kind is not CallerKind.ROOT:
             return self._refused(PolicyType.IDENTITY)
         if limit := self._limit():
@@ -132,20 +133,24 @@ class _Evaluation:
     def _limit(self) -> PolicyType | None:
         """What of the caller's limits does not allow."""
         boundary, session = self._policies.boundary, self._policies.session
-        if boundary is not None and self._first((boundary,)) is None:
+        if boundary is not None and self._first(self._look((boundary,))) is None:
             return PolicyType.BOUNDARY
-        if session is not None and self._first(session) is None:
+        if session is not None and self._first(self._look(session)) is None:
             return PolicyType.SESSION
         return None
 
     def _refused(self, by: PolicyType) -> Decision:
         return Decision(False, by=by, cross_account=self._cross)
 
-    def _first(self, attached: Iterable[Attached], *, deny: bool = False) -> _Found | None:
+    def _look(self, attached: Iterable[Attached]) -> list[tuple[Attached, Statements, Statements]]:
+        """What policies have to say of the action: statements that deny, and that allow."""
+        action = self._action
+        return [(policy, *compiled(policy.document).of(action)) for policy in attached]
+
+    def _first(self, looked: Iterable[tuple[Attached, Statements, Statements]], *, deny: bool = False) -> _Found | None:
         """The first statement of policies that name no principals which denies, or allows."""
-        action, tail, resource, context = self._action, self._tail, self._request.resource, self._request.context
-        for policy in attached:
-            denies, allows = compiled(policy.document).of(action)
+        tail, resource, context = self._tail, self._request.resource, self._request.context
+        for policy, denies, allows in looked:
             for statement in denies if deny else allows:
                 # One call of C sends most statements away.
                 likely = tail.startswith(statement.leads) or statement.inverted

@@ -94,7 +94,7 @@ def _like(expected: str, variables: bool) -> Test:
 
 
 def _arn(expected: str, variables: bool) -> Test:
-    pattern = ArnPattern(expected, variables=variables)
+    pattern = ArnPattern(expected, variables=variables, everywhere=True)
 
     def test(value: str, context: Context) -> bool:
         parts = split(value)

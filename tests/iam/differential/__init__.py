@@ -1,0 +1,1 @@
+"""The policy engine against an independent one: npm's ``@cloud-copilot/iam-simulate``."""
