@@ -132,9 +132,10 @@ class Pass:
     def _note(self, view: View) -> View:
         """Take note of tasks that run, and of those that ended, each once."""
         for deployment in self.service.deployments:
-            if not deployment.reached_running and view.ran(deployment.id):
+            started = view.last_start(deployment.id)
+            if started and not deployment.reached_running:
                 self._change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=0, retry_at=0.0)
-            elif deployment.failed_tasks and view.counts(deployment.id).healthy:
+            elif deployment.failed_tasks and started > deployment.failed_at:
                 self._change(deployment.id, failed_tasks=0, retry_at=0.0)
         ended = [task for task in view.tasks if task.last_status == lifecycle.STOPPED]
         for task in ended:
@@ -150,7 +151,10 @@ class Pass:
         failures = deployment.failed_tasks + 1
         pause = breaker.delay(failures)
         counted = deployment.breaker_failures + (not deployment.reached_running)
-        self._change(deployment_id, failed_tasks=failures, breaker_failures=counted, retry_at=self._now + pause)
+        now = self._now
+        self._change(
+            deployment_id, failed_tasks=failures, failed_at=now, breaker_failures=counted, retry_at=now + pause
+        )
         if pause and deployment.status == "PRIMARY":
             self._say(events.INCONSISTENT)
 
@@ -303,6 +307,7 @@ class Pass:
             self._change(
                 deployment.id,
                 failed_tasks=deployment.failed_tasks + 1,
+                failed_at=self._now,
                 breaker_failures=deployment.breaker_failures + 1,
             )
 

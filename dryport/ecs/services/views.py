@@ -29,9 +29,9 @@ class View:
         known = {each.id for each in service.deployments}
         return [each for each in self.deployments() if each not in known]
 
-    def ran(self, deployment_id: str) -> bool:
-        """Whether a task of a deployment runs, or has."""
-        return any(task.started_by == deployment_id and task.started_at is not None for task in self.tasks)
+    def last_start(self, deployment_id: str) -> float:
+        """When a task of a deployment last began to run; 0 where none has."""
+        return max((task.started_at or 0.0 for task in self.tasks if task.started_by == deployment_id), default=0.0)
 
     def counts(self, deployment_id: str, now: float = 0.0, grace: float = 0.0) -> Counts:
         """How many there are of each kind."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from dryport.ecs import lifecycle
 from dryport.ecs.model import TASKS, Task
+from dryport.ecs.services.model import SERVICES
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
 from tests.ecs.control.simulated import SimulatedAgent
@@ -181,6 +182,30 @@ async def test_the_circuit_breaker_rolls_back(plane: Plane, agent: MakeAgent) ->
     assert f"(service web) rolling back to deployment {old}." in said
     history = (await plane.api("list_service_deployments", cluster="demo", service="web"))["serviceDeployments"]
     assert [each["status"] for each in history] == ["ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]
+
+
+async def test_a_service_backs_off_from_tasks_that_never_run(plane: Plane, agent: MakeAgent) -> None:
+    host = await _instance(plane, agent)
+    await _register(plane)
+    await _create(plane, desiredCount=1)
+    await _stable(plane)
+    kept = _tasks(plane)[0].arn
+    host.obedient = False
+    await plane.api("update_service", cluster="demo", service="web", desiredCount=2)
+    failed = {kept}
+    for _ in range(2):
+        fresh = await plane.until(lambda: {t.arn for t in _tasks(plane)} & set(host.tasks) - failed, "a task to fail")
+        failed.update(fresh)
+        await host.report(fresh.pop(), "STOPPED", reason="CannotPullContainerError: no")
+    for _ in range(500):
+        service = await _describe(plane)
+        if service["deployments"][0]["failedTasks"] == 2:
+            break
+    assert service["deployments"][0]["failedTasks"] == 2
+    assert "is unable to consistently start tasks successfully." in service["events"][0]["message"]
+    assert {task.arn for task in _tasks(plane)} == {kept}, "the next one waits"
+    stored = plane.store.reader.get(SERVICES, service["serviceArn"])
+    assert stored is not None and stored.primary.retry_at > plane.clock.time()
 
 
 async def test_a_deployment_can_be_stopped(plane: Plane, agent: MakeAgent) -> None:
