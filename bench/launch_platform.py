@@ -14,6 +14,20 @@ import boto3
 NAME = "dryport-bench-launch"
 
 
+def push(ecr: Any, repository: str, image: str) -> str:
+    """Make a repository and push one of Docker's images to it; the pushed one's name."""
+    uri = ecr.create_repository(repositoryName=repository)["repository"]["repositoryUri"]
+    granted = ecr.get_authorization_token()["authorizationData"][0]
+    password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")[2]
+    login = ["docker", "login", "--username", "AWS", "--password-stdin", uri.partition("/")[0]]
+    subprocess.run(login, input=password.encode(), check=True, capture_output=True)
+    pushed = f"{uri}:1"
+    subprocess.run(["docker", "tag", image, pushed], check=True)
+    subprocess.run(["docker", "push", "-q", pushed], check=True, capture_output=True)
+    subprocess.run(["docker", "image", "rm", pushed], check=True, capture_output=True)
+    return pushed
+
+
 class Platform:
     """A running Dryport at ``endpoint``; credentials and region come from the environment. ``image`` is Docker's."""
 
@@ -78,15 +92,7 @@ class Platform:
         self._subnets = [subnet["SubnetId"] for subnet in self._ec2.describe_subnets()["Subnets"]][:1]
         self._ecs.create_cluster(clusterName=NAME)
         self._logs.create_log_group(logGroupName=NAME)
-        uri = self._ecr.create_repository(repositoryName=NAME)["repository"]["repositoryUri"]
-        granted = self._ecr.get_authorization_token()["authorizationData"][0]
-        password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")[2]
-        login = ["docker", "login", "--username", "AWS", "--password-stdin", uri.partition("/")[0]]
-        subprocess.run(login, input=password.encode(), check=True, capture_output=True)
-        subprocess.run(["docker", "tag", self._image, f"{uri}:1"], check=True)
-        subprocess.run(["docker", "push", "-q", f"{uri}:1"], check=True, capture_output=True)
-        subprocess.run(["docker", "image", "rm", f"{uri}:1"], check=True, capture_output=True)
-        self._ecs.register_task_definition(**self._definition(f"{uri}:1"))
+        self._ecs.register_task_definition(**self._definition(push(self._ecr, NAME, self._image)))
 
     def _definition(self, image: str) -> dict[str, Any]:
         options = {
