@@ -6,7 +6,7 @@ Source: "Instance metadata categories" and "Dynamic data categories", EC2 user g
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -38,7 +38,10 @@ class Role(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """All that an instance is told of. ``connections``: the primary one first. ``devices``: volumes beside the root."""
+    """All that an instance is told of. ``connections``: the primary one first. ``devices``: volumes beside the root.
+
+    ``task_addresses`` are those of interfaces that are its tasks'.
+    """
 
     instance: Instance
     vpc: Vpc
@@ -47,6 +50,7 @@ class Facts(NamedTuple):
     system: str
     signing_key: SigningKey
     role: Role | None = None
+    task_addresses: Sequence[str] = ()
 
 
 def compile_metadata(facts: Facts) -> Metadata:
@@ -54,6 +58,7 @@ def compile_metadata(facts: Facts) -> Metadata:
     instance = facts.instance
     return Metadata(
         address=instance.private_ip,
+        more_addresses=sorted(facts.task_addresses),
         enabled=instance.metadata.enabled,
         tokens_required=instance.metadata.tokens_required,
         hop_limit=instance.metadata.hop_limit,

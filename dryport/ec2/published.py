@@ -158,6 +158,11 @@ def network_interface(reader: Reader, interface_id: str) -> NetworkInterface | N
     return found if found is not None and found.device != "unplugging" else None
 
 
+def namespace(platform_id: str, instance_id: str) -> str:
+    """The name of an instance's network namespace; ``platform_id`` is ``Config.id``."""
+    return f"dp{platform_id}-{instance_id}"
+
+
 def primary_interface(reader: Reader, instance_id: str) -> NetworkInterface | None:
     """The primary interface of an instance that is there."""
     found = reader.find(model.NETWORK_INTERFACES, "instance", instance_id)

@@ -138,7 +138,7 @@ class Host:
                 self._metadata[vpc_id] = server
             if server is not None:
                 server.know(instances)
-                await self._network(vpc_id).set_hosts(each.address for each in instances.values())
+                await self._network(vpc_id).set_hosts(server.instances)
 
     async def _delete_vpc(self, vpc_id: str) -> None:
         async with self._making:

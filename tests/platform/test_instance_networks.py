@@ -166,6 +166,23 @@ def test_a_task_outlives_its_agent_and_not_its_pause_container(fleet: Interfaces
     eventually(lambda: fleet.left_over(instance) == [])
 
 
+def test_the_instances_metadata_can_be_kept_from_tasks(fleet: Interfaces, instance: str) -> None:
+    ask = "timeout 5 wget -qO- http://169.254.169.254/latest/meta-data/instance-id 2>&1 | grep -E '^i-|401'"
+    assert fleet.stopped(fleet.begun("curious", ask))["containers"][0]["exitCode"] == 0
+    setting = "echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config; systemctl restart ecs"
+    fleet.inside(instance, "sh", "-c", setting)
+    capability = "ecs.capability.task-eni-block-instance-metadata"
+
+    def blocks() -> bool:
+        found = fleet.container_instance(instance)
+        return bool(found["agentConnected"]) and capability in {each["name"] for each in found["attributes"]}
+
+    eventually(blocks)
+    assert fleet.stopped(fleet.begun("curious", ask))["containers"][0]["exitCode"] == 1
+    endpoint = "wget -qO- $ECS_CONTAINER_METADATA_URI_V4"
+    assert fleet.stopped(fleet.begun("still", endpoint))["containers"][0]["exitCode"] == 0
+
+
 def test_nothing_is_left_after_a_reboot(fleet: Interfaces, instance: str) -> None:
     arn = fleet.begun("sleeper", "sleep 600")
     fleet.running(arn)

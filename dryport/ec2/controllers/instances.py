@@ -16,7 +16,17 @@ from msgspec.structs import replace
 
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles, releases, volumes
+from dryport.ec2 import (
+    addressing,
+    attachments,
+    instance_types,
+    lifecycle,
+    model,
+    profiles,
+    published,
+    releases,
+    volumes,
+)
 from dryport.ec2.controllers.metadata import InstanceMetadata
 from dryport.ec2.controllers.volumes import disk
 from dryport.ec2.drivers import InstanceDriver
@@ -109,7 +119,7 @@ class Instances(Controller):
         def work(tx: Transaction) -> None:
             found = tx.get(model.INSTANCES, instance.id)
             if found is not None and found.state in (lifecycle.PENDING, lifecycle.RUNNING):
-                attachments.plug_in(tx, found, namespace(self._context, found.id))
+                attachments.plug_in(tx, found, published.namespace(self._context.config.id, found.id))
                 profiles.ensure_key(tx, self._context.random, found, now)
 
         await self.store.transact(work)
@@ -198,11 +208,6 @@ class Instances(Controller):
         await self.store.transact(work)
 
 
-def namespace(context: Context, instance_id: str) -> str:
-    """The name of an instance's network namespace."""
-    return f"dp{context.config.id}-{instance_id}"
-
-
 def _has_volumes(reader: Reader, instance_id: str) -> bool:
     return all(each.state == "in-use" for each in reader.find(model.VOLUMES, "instance", instance_id))
 
@@ -236,7 +241,7 @@ def describe(reader: Reader, instance: Instance, context: Context) -> messages.I
         id=instance.id,
         boot=instance.boot,
         vpc_id=instance.vpc_id,
-        namespace=namespace(context, instance.id),
+        namespace=published.namespace(context.config.id, instance.id),
         interface=_interface(primary, subnet, vpc),
         root=root.id,
         base=root.base or "plain",

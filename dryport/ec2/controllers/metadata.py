@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import attachments, instance_types, keymaker, lifecycle, model, profiles
+from dryport.ec2 import attachments, instance_types, keymaker, lifecycle, model, profiles, published
 from dryport.ec2.drivers import InstanceDriver
 from dryport.ec2.metadata import Connection, Facts, Role, compile_metadata
 from dryport.ec2.model import Instance, SigningKey
@@ -55,7 +56,7 @@ class InstanceMetadata(Controller):
             case model.Vpc() | model.Instance():
                 return {getattr(each, "vpc_id", each.id) for each in sides}
             case model.NetworkInterface():
-                return {each.vpc_id for each in sides if each.instance_id}
+                return {each.vpc_id for each in sides if each.instance_id or _of_task(each)}
             case model.Volume():
                 ids = {each.attachment.instance_id for each in sides if each.attachment is not None}
             case _:
@@ -94,7 +95,7 @@ class InstanceMetadata(Controller):
             wanted: dict[str, Metadata] = {}
             if any(each.state in _UP for each in self.store.reader.find(model.INSTANCES, "vpc", vpc_id)):
                 key = await self._signing_key()
-                wanted = describe(self.store.reader, vpc_id, key)
+                wanted = describe(self.store.reader, vpc_id, key, partial(published.namespace, self._context.config.id))
             elif not self._told.get(vpc_id, (0, {}))[1]:
                 return
             await self._driver.connect()
@@ -119,14 +120,23 @@ class InstanceMetadata(Controller):
             return found
 
 
-def describe(reader: Reader, vpc_id: str, key: SigningKey) -> dict[str, Metadata]:
-    """What the metadata service is to say in a VPC, by instance."""
+def describe(reader: Reader, vpc_id: str, key: SigningKey, namespace_of: Callable[[str], str]) -> dict[str, Metadata]:
+    """What the metadata service is to say in a VPC, by instance, whose network namespace ``namespace_of`` names."""
     up = [each for each in reader.find(model.INSTANCES, "vpc", vpc_id) if each.state in _UP]
-    found = ((each.id, _facts(reader, each, key)) for each in up)
+    of_tasks: defaultdict[str, list[str]] = defaultdict(list)
+    for interface in reader.find(model.NETWORK_INTERFACES, "vpc", vpc_id):
+        if _of_task(interface):
+            of_tasks[interface.namespace].append(interface.private_ip)
+    found = ((each.id, _facts(reader, each, key, of_tasks.get(namespace_of(each.id), []))) for each in up)
     return {each: compile_metadata(facts) for each, facts in found if facts is not None}
 
 
-def _facts(reader: Reader, instance: Instance, key: SigningKey) -> Facts | None:
+def _of_task(interface: model.NetworkInterface) -> bool:
+    """Whether it is a task's, on an instance."""
+    return bool(interface.owner and interface.namespace)
+
+
+def _facts(reader: Reader, instance: Instance, key: SigningKey, task_addresses: list[str]) -> Facts | None:
     vpc = reader.get(model.VPCS, instance.vpc_id)
     connections = _connections(reader, instance.id)
     kind = instance_types.get(instance.instance_type)
@@ -141,6 +151,7 @@ def _facts(reader: Reader, instance: Instance, key: SigningKey) -> Facts | None:
         system="nitro" if kind is not None and kind.hypervisor != "xen" else "xen-on-nitro",
         signing_key=key,
         role=_role(reader, instance.id),
+        task_addresses=task_addresses,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.control.controller import Controller
+from dryport.ec2 import published as ec2
 from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
 from dryport.ecs import file_systems, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS
@@ -113,7 +114,7 @@ class TaskController(Controller):
             steps.provision(tx, self._random, task, subnet_id, self.clock.time(), self._namespace_of)
 
     def _namespace_of(self, instance_id: str) -> str:
-        return f"dp{self._config.id}-{instance_id}"
+        return ec2.namespace(self._config.id, instance_id)
 
     def _fail(self, tx: Transaction, key: str, failure: Fail) -> None:
         task = tx.get(TASKS, key)

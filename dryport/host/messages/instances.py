@@ -57,6 +57,7 @@ class Metadata(Message, frozen=True, kw_only=True):
     """
 
     address: str  # the private address that the instance asks from
+    more_addresses: list[str] = []  # those of its other interfaces, which its tasks have
     enabled: bool = True
     tokens_required: bool = False
     hop_limit: int = 1

@@ -29,7 +29,7 @@ class BadRequest(Exception):
 
 
 class MetadataServer:
-    """Answers the instances of one VPC, each of which ``instances`` has by its address."""
+    """Answers the instances of one VPC, each of which ``instances`` has by each of its addresses."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.instances: dict[str, tuple[str, Metadata]] = {}
@@ -38,7 +38,11 @@ class MetadataServer:
 
     def know(self, instances: dict[str, Metadata]) -> None:
         """Know exactly these instances, by id."""
-        self.instances = {metadata.address: (each, metadata) for each, metadata in instances.items()}
+        self.instances = {
+            address: (each, metadata)
+            for each, metadata in instances.items()
+            for address in (metadata.address, *metadata.more_addresses)
+        }
 
     async def start(self, namespace: str) -> None:
         """Listen. Raises OSError."""
