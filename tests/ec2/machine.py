@@ -23,6 +23,7 @@ from dryport.host.messages import (
 class Machine:
     """Has instances, volumes (their GiB by id) and snapshots. ``disks`` are those that each instance has, by device.
 
+    ``consoles`` are what each instance has printed.
     ``mounted`` volumes cannot be taken away; while it is ``full`` none can be made; while ``held`` no snapshot is
     taken; ``away`` is a driver that does not answer about storage.
     """
@@ -36,6 +37,7 @@ class Machine:
         self.volumes: dict[str, int] = {}
         self.origins: dict[str, str] = {}
         self.snapshots: dict[str, str] = {}
+        self.consoles: dict[str, bytes] = {}
         self.mounted: set[str] = set()
         self.full = False
         self.held = False
@@ -90,7 +92,7 @@ class Machine:
         return {}
 
     async def console(self, instance_id: str) -> Console:
-        return Console(output=b"", at=0.0)
+        return Console(output=self.consoles.get(instance_id, b""), at=0.0)
 
     async def ensure_volume(self, volume_id: str, gib: int, snapshot_id: str = "", *, system: bool = False) -> None:
         self._answer()

@@ -155,7 +155,10 @@ def _several(reader: Reader, random: Random, caller: Caller, request: Request, l
             "interfaces.",
         )
     alone = len(listed) == 1
-    cards = [_card(reader, random, caller, request, each, alone=alone) for each in listed]
+    # One subnet for all that name none, so that they are in one zone.
+    nameless = any(not each.get("SubnetId") and "NetworkInterfaceId" not in each for each in listed)
+    usual = _subnet(reader, random, caller, None, request).id if nameless else None
+    cards = [_card(reader, random, caller, request, {"SubnetId": usual, **each}, alone=alone) for each in listed]
     return sorted(cards, key=lambda card: card.device_index)
 
 
