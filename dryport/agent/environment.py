@@ -177,6 +177,8 @@ VARIABLES: dict[str, Variable] = {
     "ECS_ENABLE_TASK_CPU_MEM_LIMIT": Variable("task_limits", boolean),
     "ECS_TASK_PIDS_LIMIT": Variable("task_pids", whole(1, 4 << 20)),
     "ECS_ENABLE_CONTAINER_METADATA": Variable("container_metadata", boolean),
+    "ECS_ENABLE_GPU_SUPPORT": Variable("gpu_support", boolean),
+    "ECS_NVIDIA_RUNTIME": Variable("nvidia_runtime", str),
     "ECS_DISABLE_METRICS": Variable("metrics", negated),
     "ECS_POLLING_METRICS_WAIT_DURATION": Variable("metrics_interval", raised_to(5.0, 20.0)),
     "ECS_LOGLEVEL": Variable("log_level", _level),

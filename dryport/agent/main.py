@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from dryport.agent import own_log
+from dryport.agent import gpus, own_log
 from dryport.agent import settings as agent_settings
 from dryport.agent.acs.registration import Registration, RegistrationRefused
 from dryport.agent.acs.session import Session
@@ -51,6 +51,7 @@ def runtime_of(settings: Settings) -> Runtime:
         containerd_registries=settings.runtime_root,
         docker_socket=str(settings.runtime_address or DOCKER_SOCKET),
         exclude_ipv6_bindings=settings.exclude_ipv6_bindings,
+        nvidia_runtime=settings.nvidia_runtime,
         cleanup=Cleanup(
             enabled=settings.image_cleanup,
             interval=settings.image_cleanup_interval,
@@ -92,7 +93,8 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
     metadata = Metadata(settings, runtime, client, identity)
     docker = settings.runtime == "docker"
     logs = Logs(state, runtime, client, identity, docker=docker, execution_role=settings.awslogs_execution_role)
-    registration = Registration(settings, state, client, identity)
+    offered = gpus.find(settings.gpu_support) if docker else gpus.NONE
+    registration = Registration(settings, state, client, identity, offered)
     registration.remembered()
     host = Host(
         settings=settings,

@@ -243,6 +243,14 @@ class EphemeralStorage(Wire, frozen=True, kw_only=True):
     size_in_gib: int = msgspec.field(default=20, name="sizeInGiB")
 
 
+class Association(Wire, frozen=True, kw_only=True):
+    """What some of a task's containers are given: of type ``gpu``, the GPU of this id."""
+
+    type: str
+    name: str
+    containers: list[str] = []
+
+
 class Task(Wire, frozen=True, kw_only=True):
     """A task that should run, or end where ``desired_status`` is STOPPED. ``cpu`` is vCPUs, ``memory`` MiB."""
 
@@ -263,6 +271,7 @@ class Task(Wire, frozen=True, kw_only=True):
     execution_role_credentials: Credentials | None = None
     elastic_network_interfaces: list[NetworkInterface] | None = None
     ephemeral_storage: EphemeralStorage | None = None
+    associations: list[Association] | None = None
     service_name: str | None = None
     task_definition_account_id: str | None = None
     availability_zone: str = ""  # of a Fargate task; others are in their instance's
@@ -271,6 +280,10 @@ class Task(Wire, frozen=True, kw_only=True):
     def id(self) -> str:
         """The last part of the ARN."""
         return self.arn.rpartition("/")[2]
+
+    def gpus(self, container: str) -> list[str]:
+        """The ids of the GPUs that a container is given."""
+        return [each.name for each in self.associations or () if each.type == "gpu" and container in each.containers]
 
     @property
     def fargate(self) -> bool:

@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     task_limits: bool = True
     task_pids: int | None = None
     container_metadata: bool = False
+    gpu_support: bool | None = None  # None: where the machine has GPUs
+    nvidia_runtime: str = "nvidia"  # Docker's name of the runtime that gives containers GPUs
     metrics: bool = True
     metrics_interval: float = 5.0
     task_eni: bool = True  # whether tasks of an EC2 instance can have interfaces of their own

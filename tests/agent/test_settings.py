@@ -15,6 +15,7 @@ from dryport.agent import own_log
 from dryport.agent.acs.registration import capabilities, total_resources
 from dryport.agent.engine.limits import within, written
 from dryport.agent.environment import NOT_ACTED_ON, VARIABLES, duration
+from dryport.agent.gpus import NONE
 from dryport.agent.runtime import PullError, RuntimeFailure
 from dryport.agent.settings import Settings, load
 
@@ -127,7 +128,7 @@ def test_settings_that_decide_what_the_instance_can_do() -> None:
     resources = {
         each["name"]: each
         for each in total_resources(
-            load([*OPTIONS, "--memory", "1000"], {"ECS_RESERVED_MEMORY": "100", "ECS_RESERVED_PORTS": "[9]"})
+            load([*OPTIONS, "--memory", "1000"], {"ECS_RESERVED_MEMORY": "100", "ECS_RESERVED_PORTS": "[9]"}), NONE
         )
     }
     assert resources["MEMORY"]["integerValue"] == 900 and resources["PORTS"]["stringSetValue"] == ["9"]

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dryport.agent.ec2 import NotThere
+from dryport.agent.gpus import NONE, Gpus
 from dryport.agent.identity import Identity
 from dryport.agent.settings import Settings
 from dryport.agent.state import State
@@ -85,8 +86,8 @@ def capabilities(settings: Settings, *, on_ec2: bool = False) -> list[dict[str, 
     return [*({"name": name} for name in names), *({"name": n, "value": v} for n, v in values.items())]
 
 
-def total_resources(settings: Settings) -> list[dict[str, Any]]:
-    """CPU units, MiB of memory and reserved ports of the machine, as far as they are offered."""
+def total_resources(settings: Settings, gpus: Gpus) -> list[dict[str, Any]]:
+    """CPU units, MiB of memory, reserved ports and GPUs of the machine, as far as they are offered."""
     cpu = settings.cpu or (os.cpu_count() or 1) * 1024
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MEBIBYTE
     memory = max(0, (settings.memory or physical) - settings.reserved_memory)
@@ -99,13 +100,15 @@ def total_resources(settings: Settings) -> list[dict[str, Any]]:
         {"name": "MEMORY", "type": "INTEGER", "integerValue": memory},
         ports("PORTS", settings.reserved_ports),
         ports("PORTS_UDP", settings.reserved_ports_udp),
+        *([{"name": "GPU", "type": "STRINGSET", "stringSetValue": gpus.ids}] if gpus.ids else ()),
     ]
 
 
 class Registration:
     """Registers once a process; the instance's ARN is kept, so that it stays the same instance."""
 
-    def __init__(self, settings: Settings, state: State, client: Client, identity: Identity) -> None:
+    def __init__(self, settings: Settings, state: State, client: Client, identity: Identity, gpus: Gpus = NONE) -> None:
+        self._gpus = gpus
         self._settings = settings
         self._state = state
         self._client = client
@@ -147,10 +150,14 @@ class Registration:
             "cluster": settings.cluster,
             "clientToken": token,
             "attributes": capabilities(settings, on_ec2=self._identity.instance is not None),
-            "totalResources": total_resources(settings),
+            "totalResources": total_resources(settings, self._gpus),
             "instanceIdentityDocument": "",
             "instanceIdentityDocumentSignature": "",
         }
+        if self._gpus.ids:
+            request["platformDevices"] = [{"id": each, "type": "GPU"} for each in self._gpus.ids]
+            driver = f"ecs.capability.nvidia-driver-version.{self._gpus.driver_version}"
+            request["attributes"] += [{"name": driver}] if self._gpus.driver_version else []
         if self._identity.instance is not None:
             try:
                 document, signature = self._identity.instance.identity()

@@ -50,6 +50,8 @@ def refusal(task: Task, *, docker: bool) -> str:
     for name, host_config, _, _ in host_configs:
         if task.fargate and host_config.get("Privileged"):
             return f"container {name}: privileged containers are not supported on Fargate"
+    if task.fargate and task.associations:
+        return "GPUs are not supported on Fargate"
     for volume in task.volumes or ():
         if volume.type == "efs" and volume.efs_volume_configuration is None:
             return f"volume {volume.name}: it names no file system"

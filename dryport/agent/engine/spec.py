@@ -20,6 +20,7 @@ GIBIBYTE = 1 << 30
 _MIN_SHARES = 2
 _FARGATE_NOFILE = 65535  # open files, soft and hard
 _FARGATE_STORAGE = 20  # GiB, where the task definition does not say
+_VISIBLE_GPUS = "NVIDIA_VISIBLE_DEVICES"  # NVIDIA's runtime gives a container these and no others
 _LABEL = "com.amazonaws.ecs."
 
 
@@ -59,6 +60,8 @@ def build(
         command = container.override_command() or container.command
     except msgspec.MsgspecError as error:
         raise SpecError(f"the container's configuration is malformed: {error}") from error
+    gpus = task.gpus(container.name)
+    visible = {_VISIBLE_GPUS: ",".join(gpus)} if gpus else {}
     if task.fargate and host.get("Privileged"):
         raise SpecError("privileged containers are not supported on Fargate")
     return ContainerSpec(
@@ -66,7 +69,7 @@ def build(
         name=container.name,
         image=container.image,
         argv=argv(container.entry_point, command, image),
-        environment=image.environment | around.weak | (container.environment or {}) | around.strong,
+        environment=image.environment | around.weak | (container.environment or {}) | around.strong | visible,
         working_directory=str(config.get("WorkingDir") or image.working_directory),
         user=str(config.get("User") or image.user),
         hostname=str(config.get("Hostname") or around.hostname),
@@ -82,6 +85,7 @@ def build(
         add_capabilities=[str(c) for c in host.get("CapAdd") or ()],
         drop_capabilities=[str(c) for c in host.get("CapDrop") or ()],
         devices=devices(host),
+        gpus=gpus,
         sysctls={str(k): str(v) for k, v in (host.get("Sysctls") or {}).items()},
         security_options=[str(o) for o in host.get("SecurityOpt") or ()],
         network=around.network or str(host.get("NetworkMode") or task.network_mode or "bridge"),

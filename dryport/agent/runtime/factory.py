@@ -20,6 +20,7 @@ def make(
     containerd_registries: Path | None = None,
     docker_socket: str = "/var/run/docker.sock",
     exclude_ipv6_bindings: bool = True,
+    nvidia_runtime: str = "nvidia",
     cleanup: Cleanup = _CLEANUP,
 ) -> Runtime:
     """The runtime ``name`` (one of ``NAMES``), with its files below ``state_dir``, for one agent at a time.
@@ -40,6 +41,11 @@ def make(
         from dryport.agent.runtime.docker.runtime import DockerRuntime
 
         return DockerRuntime(
-            home, docker_socket, instance_id=instance_id, cleanup=cleanup, exclude_ipv6=exclude_ipv6_bindings
+            home,
+            docker_socket,
+            instance_id=instance_id,
+            cleanup=cleanup,
+            exclude_ipv6=exclude_ipv6_bindings,
+            nvidia_runtime=nvidia_runtime,
         )
     raise ValueError(f"no runtime {name!r}: one of {', '.join(NAMES)}")

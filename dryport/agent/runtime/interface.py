@@ -130,6 +130,7 @@ class ContainerSpec(Data, frozen=True, kw_only=True):
     add_capabilities: list[str] = []
     drop_capabilities: list[str] = []
     devices: list[dict[str, object]] = []  # ECS's Device shape
+    gpus: list[str] = []  # NVIDIA's ids
     sysctls: dict[str, str] = {}
     security_options: list[str] = []
     # Either a ready network namespace (a path), or a mode of Docker's: bridge, host, none, container:<id>.

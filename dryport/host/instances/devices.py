@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,15 +66,19 @@ def like(path: str, name: str) -> Device:
     return Device(name, kind, os.major(status.st_rdev), os.minor(status.st_rdev), mode)
 
 
-def gpus(count: int) -> list[Device]:
-    """The nodes for so many of the machine's NVIDIA GPUs. Raises NoDevice where it has fewer."""
+def gpus(count: int, taken: Collection[str] = (), directory: Path = Path("/dev")) -> list[Device]:
+    """The nodes for so many of the machine's NVIDIA GPUs, first those of the GPUs themselves (``nvidia0``).
+
+    ``taken`` are the names of those that other instances have. Raises NoDevice where there are fewer.
+    """
     if not count:
         return []
-    cards = sorted(path for path in Path("/dev").glob("nvidia[0-9]*"))
-    if len(cards) < count:
-        raise NoDevice(f"the machine has {len(cards)} GPUs, {count} are needed")
-    shared = [path for path in Path("/dev").glob("nvidia*") if path not in cards and not path.is_dir()]
-    return [like(str(path), path.name) for path in (*cards[:count], *sorted(shared))]
+    cards = sorted(directory.glob("nvidia[0-9]*"), key=lambda path: (len(path.name), path.name))
+    free = [path for path in cards if path.name not in taken]
+    if len(free) < count:
+        raise NoDevice(f"the machine has {len(cards)} GPUs, {len(free)} of them free; {count} are needed")
+    shared = [path for path in directory.glob("nvidia*") if path not in cards and not path.is_dir()]
+    return [like(str(path), path.name) for path in (*free[:count], *sorted(shared))]
 
 
 def disk_name(asked: str) -> DiskName:

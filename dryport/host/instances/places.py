@@ -23,7 +23,7 @@ _ID = re.compile(r"i-[0-9a-f]{8,17}")
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an instance: its init's process id and start time (clock ticks), and the machine's boot it was in.
 
-    ``ended_by`` is "" while nothing is known of an end.
+    ``ended_by`` is "" while nothing is known of an end; ``gpus`` are the names of those that it has to itself.
     """
 
     boot: int
@@ -31,6 +31,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started: int
     machine_boot: str
     ended_by: str = ""
+    gpus: list[str] = []
 
 
 class Place:

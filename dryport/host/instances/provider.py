@@ -37,6 +37,7 @@ class Provider:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watched: dict[str, int] = {}  # by instance: the pidfd of its init
         self._rebooting: set[str] = set()
+        self._gpus: dict[str, list[str]] = {}  # by instance
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,7 +45,10 @@ class Provider:
         """Find what runs, and what ended while nobody looked."""
         for place in places(self._root):
             run = place.run()
-            if run is not None and not run.ended_by and not self._watch(place, run):
+            if run is None or run.ended_by:
+                continue
+            self._gpus[place.id] = run.gpus
+            if not self._watch(place, run):
                 await self._ended(place, run)
 
     async def close(self) -> None:
@@ -89,14 +93,16 @@ class Provider:
             await self._boot(place, instance)
 
     async def _boot(self, place: Place, instance: Instance) -> None:
-        wanted = devices.gpus(instance.gpus)
+        taken = {name for id, names in self._gpus.items() if id != place.id for name in names}
+        wanted = devices.gpus(instance.gpus, taken)
+        cards = self._gpus[place.id] = [each.name for each in wanted[: instance.gpus]]
         wanted += await asyncio.to_thread(self._disks, instance)
         root = self._volumes.file(instance.root)
         await asyncio.to_thread(self._prepare, place, instance, root, wanted)
         compiled = self._root / "templates" / "compiled"
         plan = await asyncio.to_thread(boot.plan, place, instance, root, self.group(instance.id), wanted, compiled)
         pid = await boot.boot(plan)
-        run = Run(boot=instance.boot, pid=pid, started=_started(pid), machine_boot=machine_boot())
+        run = Run(boot=instance.boot, pid=pid, started=_started(pid), machine_boot=machine_boot(), gpus=cards)
         place.note(run)
         if not self._watch(place, run):
             await self._ended(place, run)
@@ -150,6 +156,7 @@ class Provider:
 
     def _clear(self, place: Place) -> None:
         """Remove what only a run has: processes that are left, cgroups, the network namespace, mounts."""
+        self._gpus.pop(place.id, None)
         groups.delete(self.group(place.id))
         # Also of one that never booted: plugging an interface in has made it.
         network.remove(f"{self._namespaces}{place.id}")
@@ -253,6 +260,7 @@ class Provider:
         self._note_end(place, run, "shutdown" if said == "shutdown" else "killed")
 
     def _note_end(self, place: Place, run: Run, by: str) -> None:
+        self._gpus.pop(place.id, None)
         place.note(Run(boot=run.boot, pid=run.pid, started=run.started, machine_boot=run.machine_boot, ended_by=by))
         self._changed.set()
 

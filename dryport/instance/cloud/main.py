@@ -31,6 +31,7 @@ def main() -> int:
     parts = userdata.read(boot["user_data"], home)
     parts.prepare(first)
     if boot["base"] == "ecs":
+        Path("/etc/docker").mkdir(exist_ok=True)
         Path("/etc/ecs").mkdir(exist_ok=True)
         Path("/etc/ecs/ecs.config").touch()
         for directory in ("/var/lib/ecs/data", "/var/log/ecs"):

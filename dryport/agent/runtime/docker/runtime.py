@@ -19,7 +19,7 @@ from dryport.agent.runtime import identities, pull_errors
 from dryport.agent.runtime.docker import logs
 from dryport.agent.runtime.docker.connection import AWAY, Connection, failures
 from dryport.agent.runtime.docker.pause import Pauses
-from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, network_bindings
+from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, gpu_config, network_bindings
 from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
     ContainerSpec,
@@ -48,13 +48,16 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, home: Path, socket: str, *, instance_id: str, cleanup: Cleanup, exclude_ipv6: bool) -> None:
+    def __init__(
+        self, home: Path, socket: str, *, instance_id: str, cleanup: Cleanup, exclude_ipv6: bool, nvidia_runtime: str
+    ) -> None:
         self._connection = Connection(socket)
         self._label = f"{INSTANCE_LABEL}={instance_id}"
         self._instance_id = instance_id
         self.sandboxes = Pauses(self._connection, self, instance_id)
         self._pulls = SharedPulls(self._pull)
         self._exclude_ipv6 = exclude_ipv6
+        self._nvidia_runtime = nvidia_runtime
         used = home / "images-used.json"
         self._collector = Collector(used, self._images, self._remove_image, self._images_in_use, cleanup)
 
@@ -89,6 +92,8 @@ class DockerRuntime:
     async def create(self, spec: ContainerSpec) -> None:
         """See ``Runtime``."""
         body = create_body(spec, self._instance_id)
+        if spec.gpus:
+            body["HostConfig"] |= gpu_config(spec.gpus, self._nvidia_runtime, await self._runtimes())
         self._collector.begin()
         try:
             await self._connection.docker.containers.create(body, name=spec.id)
@@ -216,6 +221,10 @@ class DockerRuntime:
             raise PullError(f"Could not reach the Docker daemon: {error}", retryable=True) from error
         self._collector.used(seen["Id"])
         return _image(reference, seen, digest)
+
+    async def _runtimes(self) -> set[str]:
+        with failures("CannotCreateContainerError"):
+            return set((await self._connection.docker.system.info()).get("Runtimes") or ())
 
     def _container(self, id: str) -> DockerContainer:
         return self._connection.docker.containers.container(id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from dryport.agent.runtime import identities
@@ -100,6 +101,17 @@ def host_config(spec: ContainerSpec, ports: dict[str, list[dict[str, str]]]) -> 
         "ShmSize": wanted.shm_size,
     }
     return config | {name: value for name, value in optional.items() if value is not None}
+
+
+def gpu_config(gpus: list[str], runtime: str, there: Collection[str]) -> dict[str, Any]:
+    """What of ``HostConfig`` gives a container GPUs: NVIDIA's runtime where Docker has it, as ECS's agent asks for.
+
+    Newer installations of NVIDIA's toolkit have no runtime but take a device request; Docker refuses one where there
+    is no toolkit at all.
+    """
+    if runtime in there:
+        return {"Runtime": runtime}
+    return {"DeviceRequests": [{"Driver": "nvidia", "DeviceIDs": gpus, "Capabilities": [["gpu"]]}]}
 
 
 def published(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
