@@ -92,10 +92,21 @@ def join(
     Without one the access key comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as `dryport env` prints them
     where the platform runs. Started again with the same --state-dir it is the same instance, and needs neither again.
 
+    The agent's other settings are taken from the environment, as AWS's agent has them (docs/agent-settings.md).
+
     \b
-    aws ssm create-activation --iam-role ecsAnywhereRole
-    dryport join http://dryport.example:4566 --cluster edge --activation-id ID --activation-code CODE
-    aws ecs run-task --cluster edge --launch-type EXTERNAL --task-definition app
+    With an activation, which is made where the platform runs:
+      aws ssm create-activation --iam-role ecsAnywhereRole
+      dryport join http://dryport.example:4566 --cluster edge --activation-id ID --activation-code CODE
+
+    \b
+    With keys, attributes and settings:
+      export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+      ECS_RESERVED_MEMORY=512 dryport join http://dryport.example:4566 --attributes '{"rack": "7"}'
+
+    \b
+    Then, anywhere:
+      aws ecs run-task --cluster edge --launch-type EXTERNAL --task-definition app
     """
     doctor.require_docker()
     if bool(activation_id) != bool(activation_code):
@@ -131,6 +142,10 @@ def leave(state_dir: Path) -> None:
     """Undo `dryport join`: deregister this machine, remove its tasks' containers and what the agent remembers.
 
     The agent must have ended. Where the control plane does not answer, what is on this machine goes all the same.
+
+    \b
+    dryport leave
+    dryport leave --state-dir /var/lib/edge-agent
     """
     arguments = ["-m", "dryport.agent.leaving", "--state-dir", str(state_dir)]
     os.execv(sys.executable, [sys.executable, *arguments])

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dryport.cli.instances import Row, rows
+from dryport.client import ec2
 from tests.conftest import DRYPORT, Platform
 
 pytestmark = pytest.mark.platform
@@ -48,6 +50,51 @@ def test_status_names_every_process(platform: Platform) -> None:
     for process in ("supervisor", "control", "host", "containerd", "agent"):
         assert str(platform.pid(process)) in shown
     assert "answers" in shown
+
+
+def test_status_shows_instances(platform: Platform) -> None:
+    assert "instances in eu-west-3" not in platform.dryport("status", "--region", "eu-west-3").stdout
+    paris = platform.client("ec2", region="eu-west-3")
+    image = platform.client("ssm", region="eu-west-3").get_parameter(
+        Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+    )["Parameter"]["Value"]
+    made = paris.run_instances(ImageId=image, InstanceType="t3.nano", MinCount=1, MaxCount=1)["Instances"][0]
+    shown = platform.dryport("status", "--region", "eu-west-3").stdout
+    (line,) = [line.split() for line in shown.splitlines() if made["InstanceId"] in line]
+    assert line[1] == "t3.nano" and line[2] in ("pending", "running")
+    paris.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+
+def test_the_lines_of_instances() -> None:
+    def registered(id: str | None, **more: object) -> dict[str, object]:
+        arn = f"arn:aws:ecs:us-east-1:000000000000:container-instance/fleet/{id or 'abc'}"
+        known = {"ec2InstanceId": id} if id else {}
+        state = {"status": "ACTIVE", "agentConnected": True, "runningTasksCount": 3}
+        return {"containerInstanceArn": arn, **known, **state, **more}
+
+    machines = [
+        ec2.Instance("i-1", "t3.small", "running", "10.0.0.1", "198.18.0.1"),
+        ec2.Instance("i-2", "t3.nano", "stopped", "10.0.0.2", ""),
+        ec2.Instance("i-3", "t3.nano", "terminated", "", ""),
+    ]
+    clusters = [
+        registered("i-1", status="DRAINING"),
+        registered("mi-1", agentConnected=False, runningTasksCount=0),
+        registered(None),
+        registered("i-3"),
+    ]
+    assert rows(machines, clusters) == [
+        Row("i-1", "t3.small", "running (draining)", "fleet", "connected", "3", "198.18.0.1"),
+        Row("i-2", "t3.nano", "stopped", address="10.0.0.2"),
+        Row("mi-1", "external", "active", "fleet", "away", "0"),
+        Row("abc", "external", "active", "fleet", "connected", "3"),
+    ]
+
+
+@pytest.mark.parametrize("command", ["join", "leave"])
+def test_help_has_examples(command: str) -> None:
+    shown = subprocess.run([*DRYPORT, command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert f"\n  dryport {command}" in shown or f"\n    dryport {command} " in shown
 
 
 def test_a_second_up_is_refused(platform: Platform) -> None:
