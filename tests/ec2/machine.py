@@ -23,7 +23,7 @@ from dryport.host.messages import (
 class Machine:
     """Has instances, volumes (their GiB by id) and snapshots. ``disks`` are those that each instance has, by device.
 
-    ``consoles`` are what each instance has printed.
+    ``metadata`` is what each VPC's instances are told, ``consoles`` what each instance has printed.
     ``mounted`` volumes cannot be taken away; while it is ``full`` none can be made; while ``held`` no snapshot is
     taken; ``away`` is a driver that does not answer about storage.
     """
@@ -37,6 +37,7 @@ class Machine:
         self.volumes: dict[str, int] = {}
         self.origins: dict[str, str] = {}
         self.snapshots: dict[str, str] = {}
+        self.metadata: dict[str, dict[str, Metadata]] = {}
         self.consoles: dict[str, bytes] = {}
         self.mounted: set[str] = set()
         self.full = False
@@ -59,7 +60,8 @@ class Machine:
 
     async def set_names(self, vpc_id: str, names: Names) -> None: ...
 
-    async def set_metadata(self, vpc_id: str, instances: dict[str, Metadata]) -> None: ...
+    async def set_metadata(self, vpc_id: str, instances: dict[str, Metadata]) -> None:
+        self.metadata[vpc_id] = instances
 
     async def list(self) -> Networks:
         return Networks()

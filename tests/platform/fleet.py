@@ -27,10 +27,13 @@ class Fleet:
         self.group = self.ec2.create_security_group(GroupName=group, Description="their ports")["GroupId"]
 
     def launch(self, **settings: Any) -> dict[str, Any]:
-        """A new instance, once its agent is connected: DescribeInstances' shape.
+        """A new instance, once its agent is connected: DescribeInstances' shape."""
+        made = self.boot(**settings)
+        eventually(lambda: self.container_instance(made).get("agentConnected"))
+        return self.instance(made)
 
-        ``settings`` are members of RunInstances.
-        """
+    def boot(self, **settings: Any) -> str:
+        """The id of a new instance. ``settings`` are members of RunInstances."""
         request: dict[str, Any] = {
             "ImageId": self.ami,
             "InstanceType": "t3.small",
@@ -40,9 +43,13 @@ class Fleet:
             "UserData": self.user_data,
             "IamInstanceProfile": {"Name": "ecsInstanceRole"},
         }
-        made = self.ec2.run_instances(**request | settings)["Instances"][0]["InstanceId"]
-        eventually(lambda: self.container_instance(made).get("agentConnected"))
-        return self.instance(made)
+        made: str = self.ec2.run_instances(**request | settings)["Instances"][0]["InstanceId"]
+        return made
+
+    def ready(self, instance_id: str) -> bool:
+        """Whether its boot is complete: user data has been executed."""
+        found = self.ec2.describe_instance_status(InstanceIds=[instance_id])["InstanceStatuses"]
+        return [each["InstanceStatus"]["Status"] for each in found] == ["ok"]
 
     def instance(self, instance_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][
@@ -112,14 +119,22 @@ class Fleet:
 
     def inside(self, instance_id: str, *command: str) -> str:
         """What a command says that is run in an instance, as its root."""
-        entered = ["nsenter", "--target", str(self.init(instance_id)), "-m", "-u", "-i", "-n", "-p", "-C"]
-        done = subprocess.run([*entered, *command], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [*self.entering(instance_id), *command], capture_output=True, text=True, timeout=60, errors="replace"
+        )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout.strip()
 
-    def containers(self, instance_id: str) -> dict[str, str]:
-        """The running containers of an instance: task ARNs ("" where it is of no task) by container id."""
-        shown = self.inside(
-            instance_id, "docker", "ps", "--no-trunc", "--format", '{{.ID}} {{.Label "com.amazonaws.ecs.task-arn"}}'
-        )
+    def entering(self, instance_id: str) -> list[str]:
+        """What goes before a command that is to run in an instance."""
+        return ["nsenter", "--target", str(self.init(instance_id)), "-m", "-u", "-i", "-n", "-p", "-C"]
+
+    def containers(self, instance_id: str, name: str = "") -> dict[str, str]:
+        """The running containers of an instance: task ARNs ("" where it is of no task) by container id.
+
+        ``name``: only those that the task definition calls so.
+        """
+        only = ["--filter", f"label=com.amazonaws.ecs.container-name={name}"] if name else []
+        form = '{{.ID}} {{.Label "com.amazonaws.ecs.task-arn"}}'
+        shown = self.inside(instance_id, "docker", "ps", "--no-trunc", *only, "--format", form)
         return {line.partition(" ")[0]: line.partition(" ")[2] for line in shown.splitlines()}
