@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from dryport.agent import registries
+from dryport.agent.runtime import RegistryAuth
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
@@ -134,6 +137,10 @@ def _docker_socket(text: str) -> str:
     return parts.path
 
 
+def _registries(text: str) -> dict[str, RegistryAuth]:
+    return registries.read(json_of(dict[str, dict[str, str]], "no JSON object of registries")(text))
+
+
 _STRINGS = json_of(dict[str, str], "no JSON object of strings")
 _NUMBERS = json_of(tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...], "no JSON array of ports")
 _PULLS = one_of("default", "always", "once", "prefer-cached")
@@ -166,6 +173,8 @@ VARIABLES: dict[str, Variable] = {
     "ECS_IMAGE_MINIMUM_CLEANUP_AGE": Variable("image_minimum_age", duration),
     "ECS_NUM_IMAGES_DELETE_PER_CYCLE": Variable("images_per_cycle", whole(1, 1 << 31)),
     "ECS_IMAGE_PULL_BEHAVIOR": Variable("image_pull_behavior", _PULLS),
+    "ECS_ENGINE_AUTH_TYPE": Variable("registry_auth_type", one_of("docker", "dockercfg")),
+    "ECS_ENGINE_AUTH_DATA": Variable("registry_auth", _registries),
     "ECS_DISABLE_PRIVILEGED": Variable("disable_privileged", boolean),
     "ECS_ENABLE_TASK_ENI": Variable("task_eni", boolean),
     "ECS_AWSVPC_BLOCK_IMDS": Variable("block_instance_metadata", boolean),

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dryport.agent.environment import LEVELS, read
+from dryport.agent.runtime import RegistryAuth
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     image_minimum_age: float = 3600.0
     images_per_cycle: int = 5
     image_pull_behavior: str = "default"  # default, always, once, prefer-cached
+    registry_auth_type: str = ""  # docker, dockercfg; "": ``registry_auth`` is not used
+    registry_auth: dict[str, RegistryAuth] = {}
     disable_privileged: bool = False
     selinux: bool = False
     apparmor: bool = False

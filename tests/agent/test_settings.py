@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from collections.abc import Iterator
@@ -11,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from dryport.agent import own_log
+from dryport.agent import own_log, registries
 from dryport.agent.acs.registration import capabilities, total_resources
 from dryport.agent.engine.limits import within, written
 from dryport.agent.environment import NOT_ACTED_ON, VARIABLES, duration
 from dryport.agent.gpus import NONE
-from dryport.agent.runtime import PullError, RuntimeFailure
+from dryport.agent.runtime import PullError, RegistryAuth, RuntimeFailure
 from dryport.agent.settings import Settings, load
 
 OPTIONS = ["--state-dir", "/s", "--endpoint", "http://e"]
@@ -197,3 +198,22 @@ def test_the_log_rolls_over_by_size(root_log: logging.Logger, tmp_path: Path) ->
 def test_logfmt() -> None:
     line = own_log.Lines("logfmt").format(logging.makeLogRecord({"msg": 'say "hi"', "levelname": "INFO", "name": "m"}))
     assert line.startswith("level=info time=") and line.endswith('msg="say \\"hi\\"" module=m')
+
+
+def test_credentials_of_registries() -> None:
+    auth = base64.b64encode(b"me:se:cret").decode()
+    data = {"https://index.docker.io/v1/": {"auth": auth}, "own.example:5000": {"username": "u", "password": "p"}}
+    found = made(ECS_ENGINE_AUTH_TYPE="dockercfg", ECS_ENGINE_AUTH_DATA=json.dumps(data))
+    assert found.warnings == () and "se:cret" not in repr(found)
+    hub, own = RegistryAuth(username="me", password="se:cret"), RegistryAuth(username="u", password="p")
+    wanted = {
+        "busybox": hub,
+        "library/busybox": hub,
+        "docker.io/x/y": hub,
+        "own.example:5000/a": own,
+        "other.io/a": None,
+    }
+    assert {image: registries.of_image(image, found.registry_auth) for image in wanted} == wanted
+    for wrong in ("[]", '{"r": {"auth": "?secret?"}}', '{"r": {"username": "secret"}}'):
+        refused = made(ECS_ENGINE_AUTH_TYPE="docker", ECS_ENGINE_AUTH_DATA=wrong)
+        assert refused.registry_auth == {} and len(refused.warnings) == 1 and "secret" not in refused.warnings[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dryport.agent import registries
 from dryport.agent.engine.errors import because, retrieval
 from dryport.agent.engine.secrets import secret_value
 from dryport.agent.identity import Identity
@@ -32,6 +33,7 @@ class Images:
         self._runtime = runtime
         self._client = client
         self._identity = identity
+        self._registries = settings.registry_auth if settings.registry_auth_type else {}
         self._tokens: dict[tuple[str, ...], asyncio.Task[tuple[RegistryAuth, float]]] = {}
 
     async def pull(self, task: Task, container: Container, credentials: Credentials | None) -> Image:
@@ -80,7 +82,7 @@ class Images:
     async def _auth(self, container: Container, credentials: Credentials | None, role: str) -> RegistryAuth | None:
         wanted = container.registry_authentication
         if wanted is None:
-            return None
+            return registries.of_image(container.image, self._registries)
         if wanted.type == "ecr" and wanted.ecr_auth_data is not None:
             return await self._ecr(wanted.ecr_auth_data, credentials, role)
         if wanted.type == "asm" and wanted.asm_auth_data is not None:
