@@ -123,6 +123,10 @@ def port_range(text: str) -> tuple[int, int]:
     return first, last
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _level(text: str) -> str:
     try:
         return LEVELS[text.lower()]
@@ -172,6 +176,9 @@ VARIABLES: dict[str, Variable] = {
     "ECS_IMAGE_CLEANUP_INTERVAL": Variable("image_cleanup_interval", at_least(600.0)),
     "ECS_IMAGE_MINIMUM_CLEANUP_AGE": Variable("image_minimum_age", duration),
     "ECS_NUM_IMAGES_DELETE_PER_CYCLE": Variable("images_per_cycle", whole(1, 1 << 31)),
+    "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP": Variable("untracked_cleanup", boolean),
+    "NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE": Variable("untracked_image_age", duration),
+    "ECS_EXCLUDE_UNTRACKED_IMAGE": Variable("untracked_excluded", _words),
     "ECS_IMAGE_PULL_BEHAVIOR": Variable("image_pull_behavior", _PULLS),
     "ECS_ENGINE_AUTH_TYPE": Variable("registry_auth_type", one_of("docker", "dockercfg")),
     "ECS_ENGINE_AUTH_DATA": Variable("registry_auth", _registries),
@@ -216,8 +223,6 @@ NOT_ACTED_ON: dict[str, str] = {
     "ECS_ENABLE_HIGH_DENSITY_ENI": "the number of a task's interfaces has no such limit",
     "ECS_ENABLE_RUNTIME_STATS": "it is of Go's runtime",
     "ECS_ENABLE_SPOT_INSTANCE_DRAINING": "instances have no interruption notices",
-    "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP": "only images that tasks have used are removed",
-    "ECS_EXCLUDE_UNTRACKED_IMAGE": "only images that tasks have used are removed",
     "ECS_EXTERNAL": "a machine becomes an external instance by `dryport join`",
     "ECS_FSX_WINDOWS_FILE_SERVER_SUPPORTED": "it is for Windows",
     "ECS_GMSA_SUPPORTED": "gMSA is not supported",
@@ -237,7 +242,6 @@ NOT_ACTED_ON: dict[str, str] = {
     "ECS_WARM_POOLS_CHECK": "there are no warm pools",
     "HTTPS_PROXY": "the agent calls its endpoint directly",
     "HTTP_PROXY": "the agent calls its endpoint directly",
-    "NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE": "only images that tasks have used are removed",
 }
 
 

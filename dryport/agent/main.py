@@ -57,6 +57,10 @@ def runtime_of(settings: Settings) -> Runtime:
             interval=settings.image_cleanup_interval,
             minimum_age=settings.image_minimum_age,
             per_cycle=settings.images_per_cycle,
+            untracked=settings.untracked_cleanup,
+            untracked_age=settings.untracked_image_age,
+            excluded=settings.untracked_excluded,
+            container_age=settings.task_cleanup_wait,
         ),
     )
 

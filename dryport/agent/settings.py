@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     image_cleanup_interval: float = 30 * 60.0
     image_minimum_age: float = 3600.0
     images_per_cycle: int = 5
+    untracked_cleanup: bool = False
+    untracked_image_age: float = 3600.0
+    untracked_excluded: tuple[str, ...] = ()
     image_pull_behavior: str = "default"  # default, always, once, prefer-cached
     registry_auth_type: str = ""  # docker, dockercfg; "": ``registry_auth`` is not used
     registry_auth: dict[str, RegistryAuth] = {}

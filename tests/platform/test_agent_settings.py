@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dryport.agent.runtime.docker.runtime import DockerRuntime
+from dryport.agent.runtime.image_gc import Cleanup
 from tests.conftest import Platform
 from tests.platform.fleet import CLUSTER, Fleet
 from tests.platform.support import Tasks, eventually
@@ -104,3 +107,36 @@ def test_dynamic_ports_come_from_the_range_and_ranges_are_told(fleet: Fleet, ins
     assert taken <= set(left["PORTS"]["stringSetValue"])
     fleet.stop(arn)
     assert "level=debug" in fleet.inside(instance, "cat", "/var/log/ecs/ecs-agent.log")
+
+
+async def test_what_is_not_of_tasks_is_removed_where_that_is_wanted(
+    fleet: Fleet, instance: str, tmp_path: Path
+) -> None:
+    """On the instance's own Docker: what an agent with such settings does in one cycle."""
+    arn = fleet.run("stays", "sleep 600", stopTimeout=2)
+    fleet.running(arn)
+    archive = "tar -C /usr/bin -c busybox"
+    for name in ("stray:1", "kept:1", "used:1"):
+        fleet.inside(instance, "sh", "-c", f'{archive} | docker import -c \'CMD ["/busybox", "true"]\' - {name}')
+    fleet.inside(instance, "docker", "tag", "stray:1", "stray:2")
+    fleet.inside(instance, "docker", "run", "--name", "over", "stray:1")
+    fleet.inside(instance, "docker", "run", "-d", "--name", "lasting", "used:1", "/busybox", "sleep", "600")
+    cleanup = Cleanup(untracked=True, untracked_age=0, container_age=0, excluded=("kept:1",), per_cycle=50)
+    runtime = DockerRuntime(
+        tmp_path,
+        f"/proc/{fleet.init(instance)}/root/run/docker.sock",
+        instance_id="other",
+        cleanup=cleanup,
+        exclude_ipv6=True,
+        nvidia_runtime="nvidia",
+    )
+    try:
+        await runtime._collector.collect()
+    finally:
+        await runtime.close()
+    names = fleet.inside(instance, "docker", "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    assert "kept:1" in names and "used:1" in names and not {"stray:1", "stray:2"} & set(names)
+    assert fleet.inside(instance, "docker", "ps", "-a", "--format", "{{.Names}}").split().count("over") == 0
+    assert arn in fleet.containers(instance).values()
+    fleet.inside(instance, "docker", "rm", "-f", "lasting")
+    fleet.stop(arn)

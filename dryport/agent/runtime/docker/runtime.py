@@ -18,8 +18,9 @@ from aiodocker.exceptions import DockerError
 from dryport.agent.runtime import identities, pull_errors
 from dryport.agent.runtime.docker import logs
 from dryport.agent.runtime.docker.connection import AWAY, Connection, failures
-from dryport.agent.runtime.docker.pause import Pauses
+from dryport.agent.runtime.docker.pause import IMAGE, Pauses
 from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_body, gpu_config, network_bindings
+from dryport.agent.runtime.docker.untracked import Untracked
 from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
     ContainerSpec,
@@ -59,7 +60,10 @@ class DockerRuntime:
         self._exclude_ipv6 = exclude_ipv6
         self._nvidia_runtime = nvidia_runtime
         used = home / "images-used.json"
-        self._collector = Collector(used, self._images, self._remove_image, self._images_in_use, cleanup)
+        untracked = Untracked(self._connection, (*cleanup.excluded, IMAGE), _time)
+        self._collector = Collector(
+            used, self._images, self._remove_image, self._images_in_use, cleanup, untracked=untracked
+        )
 
     async def ping(self) -> str:
         """See ``Runtime``."""
@@ -258,7 +262,10 @@ class DockerRuntime:
 
     async def _remove_image(self, id: str) -> None:
         with failures("CannotRemoveImageError", missing_ok=True, conflict_ok=True):
-            await self._connection.docker.images.delete(id, force=False)
+            # By its names: Docker refuses to delete one that has several by its id.
+            names = (await self._connection.docker.images.inspect(id)).get("RepoTags") or [id]
+            for name in names:
+                await self._connection.docker.images.delete(name, force=False)
 
 
 def _state(found: dict[str, Any], *, exclude_ipv6: bool) -> ContainerState:
