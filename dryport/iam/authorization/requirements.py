@@ -1,0 +1,163 @@
+"""From a request to what it needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from dryport.aws import arn as arns
+from dryport.iam.authorization.table import Row, Table, table
+
+_PLACE = re.compile(r"\{([^}]*)\}")
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a request acts."""
+
+    region: str
+    account: str
+
+    @property
+    def partition(self) -> str:
+        """The region's partition."""
+        return arns.partition_of(self.region)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource that a request names. Where it is not ``exact``, wildcards stand for what only the store knows."""
+
+    arn: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One permission that a request needs on each of its resources.
+
+    ``keys`` is what the request brings, by names in lower case, lists as tuples; ``others`` are the names of further
+    keys that AWS has for the action, which depend on what is stored.
+    """
+
+    action: str
+    resources: tuple[Resource, ...]
+    keys: Mapping[str, str | tuple[str, ...]]
+    others: tuple[str, ...]
+
+
+def required(service: str, operation: str, given: Mapping[str, Any], scope: Scope) -> tuple[Requirement, ...]:
+    """What an operation with this input needs; nothing where AWS asks for no permission. Raises KeyError for no row."""
+    rows = table(service)
+    return tuple(found for row in rows.operations[operation] if (found := _requirement(rows, row, given, scope)))
+
+
+def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) -> Requirement | None:
+    if row.when is not None and not any(True for _ in _values(given, row.when)):
+        return None
+    named = [resource for one in row.on for resource in _resources(rows, one, given, scope)]
+    if row.if_named and not named:
+        return None
+    action = row.version if row.version and given.get("VersionId") is not None else row.action
+    keys: dict[str, str | tuple[str, ...]] = {key.lower(): value for key, value in row.fixed.items()}
+    for key, source in row.keys.items():
+        value = _key(rows, source, given, scope)
+        if value is not None:
+            keys[key.lower()] = value
+    keys |= _tags(given.get(row.tags or ""), given.get(row.tag_keys or ""))
+    return Requirement(action, tuple(dict.fromkeys(named)) or (Resource(ANY, True),), keys, row.others)
+
+
+def _resources(rows: Table, one: str, given: Mapping[str, Any], scope: Scope) -> Iterator[Resource]:
+    kind, _, members = one.partition(":")
+    values = [value for path in members.removesuffix("?").split("|") if path for value in _values(given, path)]
+    yield from (_resource(rows, kind, value, given, scope) for value in values)
+    if not values and not members.endswith("?"):
+        yield _filled(rows.arns.get(kind, ANY), ANY, given, scope)
+
+
+def _resource(rows: Table, kind: str, value: str, given: Mapping[str, Any], scope: Scope) -> Resource:
+    """The resource that a value names: by its ARN, or by a name or an id that its type's ARN is made of."""
+    if value.startswith("arn:"):
+        return Resource(value, kind != "instance-profile")
+    if kind == "any":
+        kind = rows.ids.get(value.partition("-")[0]) or rows.ids.get("", "")
+    if kind == "copied":
+        value = unquote(value.removeprefix("/").partition("?versionId=")[0])
+    elif kind == "parameter":
+        value = value.lstrip("/").partition(":")[0]
+    pad = rows.pads.get(kind, "")
+    if pad and (pad[0] not in value or not pad.startswith(":")):
+        value += pad
+    return _filled(rows.arns.get(kind, ANY), value, given, scope, exact=kind != "instance-profile")
+
+
+def _filled(template: str, value: str, given: Mapping[str, Any], scope: Scope, *, exact: bool = True) -> Resource:
+    """An ARN of its template: ``{}`` is the value, ``{member=default}`` the name in another member."""
+    standing = {"partition": scope.partition, "region": scope.region, "account": scope.account, "": value}
+
+    def fill(place: re.Match[str]) -> str:
+        if place[1] in standing:
+            return standing[place[1]]
+        member, _, default = place[1].partition("=")
+        return next(_values(given, member), default or ANY).rpartition("/")[2]
+
+    arn = _PLACE.sub(fill, template)
+    return Resource(arn, exact and not value.endswith("*") and "*" not in template)
+
+
+def _values(given: Any, path: str) -> Iterator[str]:
+    """The texts at a path of members; lists are gone through."""
+    if isinstance(given, list | tuple):
+        for item in given:
+            yield from _values(item, path)
+    elif path:
+        name, _, rest = path.partition(".")
+        if isinstance(given, Mapping) and given.get(name) is not None:
+            yield from _values(given[name], rest)
+    elif isinstance(given, bool):
+        yield "true" if given else "false"
+    elif isinstance(given, str | int | float):
+        yield str(given)
+
+
+def _key(rows: Table, source: str, given: Mapping[str, Any], scope: Scope) -> str | tuple[str, ...] | None:
+    """A condition key's value, ``None`` where the request has none; a list's are a tuple."""
+    kind, colon, path = source.rpartition(":")
+    member, _, default = path.partition("=")
+    values = list(_values(given, member)) or ([default] if default else [])
+    if colon:
+        values = [_resource(rows, kind, value, given, scope).arn for value in values]
+    if not values:
+        return None
+    many = "." in member or isinstance(given.get(member), list | tuple)
+    return tuple(values) if many else values[0]
+
+
+def _tags(tags: Any, keys: Any) -> dict[str, str | tuple[str, ...]]:
+    """``aws:RequestTag/…`` and ``aws:TagKeys`` of a request, in whatever shape its service gives tags."""
+    pairs = dict(_pairs(tags))
+    listed = [key for key in (keys or tags or ()) if isinstance(key, str)] if not isinstance(tags, Mapping) else []
+    found: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": value for key, value in pairs.items()}
+    if names := tuple(dict.fromkeys([*pairs, *listed])):
+        found["aws:tagkeys"] = names
+    return found
+
+
+def _pairs(tags: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(tags, Mapping):
+        yield from tags.items()
+        return
+    for tag in tags or ():
+        if not isinstance(tag, Mapping):
+            continue
+        if "Tags" in tag:  # EC2's TagSpecification
+            yield from _pairs(tag["Tags"])
+        else:
+            key = tag.get("Key", tag.get("key"))
+            if isinstance(key, str):
+                yield key, str(tag.get("Value", tag.get("value", "")))
