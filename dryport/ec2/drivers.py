@@ -148,6 +148,14 @@ class StorageDriver(Protocol):
         """
         ...
 
+    async def mount_volume(self, volume_id: str, file_system: str, *, make: bool = False) -> None:
+        """Have what is on a volume appear where tasks of Fargate have it from, formatted first where ``make``."""
+        ...
+
+    async def unmount_volume(self, volume_id: str) -> None:
+        """Have it appear there no more; refused while a container still has it."""
+        ...
+
 
 class Driver(NetworkDriver, InstanceDriver, StorageDriver, Protocol):
     """A machine that networks, instances and volumes are made real on."""

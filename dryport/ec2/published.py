@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from random import Random
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, identity, instance_types, lifecycle, model, reachability
-from dryport.ec2.model import ElasticAddress, Instance, NetworkInterface, SecurityGroup, Subnet, Vpc
+from dryport.ec2 import addressing, defaults, identity, instance_types, lifecycle, model, reachability, volumes
+from dryport.ec2.model import (
+    ElasticAddress,
+    Instance,
+    NetworkInterface,
+    SecurityGroup,
+    Subnet,
+    Volume,
+    VolumeAttachment,
+    VolumeFigures,
+    Vpc,
+)
 from dryport.store import Reader, Transaction
 
 MAX_GROUPS_PER_INTERFACE = 5  # "Amazon VPC quotas"
@@ -332,3 +344,55 @@ def unparked(reader: Reader) -> list[Instance]:
 def _up(reader: Reader) -> list[Instance]:
     states = (lifecycle.PENDING, lifecycle.RUNNING)
     return [instance for state in states for instance in reader.find(model.INSTANCES, "state", state)]
+
+
+def create_task_volume(
+    tx: Transaction,
+    random: Random,
+    *,
+    now: float,
+    account: str,
+    region: str,
+    zone: str,
+    task_arn: str,
+    figures: VolumeFigures,
+    snapshot_id: str,
+    file_system: str,
+    delete_on_termination: bool,
+    tags: dict[str, str],
+) -> Volume:
+    """Want a volume for a task of Fargate, mounted there. Its ``figures`` are those of ``volume_figures``."""
+    attachment = VolumeAttachment(
+        instance_id="",
+        device="",
+        attached_at=now,
+        delete_on_termination=delete_on_termination,
+        resource=task_arn,
+        file_system=file_system,
+    )
+    made = volumes.new(
+        random, account, region, zone, figures, now, tags=tags, snapshot_id=snapshot_id, attachment=attachment
+    )
+    tx.put(model.VOLUMES, made)
+    return made
+
+
+def volume_figures(reader: Reader, account: str, region: str, wanted: dict[str, Any]) -> VolumeFigures:
+    """The figures of a volume from what was asked for, by the names of ``volumes.figures``. Raises ServiceError."""
+    return volumes.figures(reader, account, region, **wanted)
+
+
+def task_volume(reader: Reader, task_arn: str) -> Volume | None:
+    """The volume that a task of Fargate has."""
+    return next(iter(reader.find(model.VOLUMES, "resource", task_arn)), None)
+
+
+def release_task_volume(tx: Transaction, task_arn: str) -> None:
+    """Take a task's volume from it; it goes or stays, as was asked for."""
+    volume = task_volume(tx, task_arn)
+    if volume is None or volume.attachment is None:
+        return
+    if volume.state == "in-use":
+        tx.put(model.VOLUMES, replace(volume, attachment=replace(volume.attachment, state="detaching")))
+    elif volume.state in ("creating", "error"):  # it has never been the task's
+        tx.put(model.VOLUMES, replace(volumes.released(volume), state="deleting"))

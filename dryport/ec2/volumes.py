@@ -132,6 +132,8 @@ def detach(tx: Transaction, volume: Volume, *, force: bool = False) -> Volume:
     attachment = volume.attachment
     if attachment is None:
         raise ServiceError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.state}' state.")
+    if attachment.resource:
+        raise ServiceError("OperationNotPermitted", f"Volume '{volume.id}' is attached to {attachment.resource}")
     instance = tx.get(model.INSTANCES, attachment.instance_id)
     if volume.root and instance is not None and instance.state != lifecycle.STOPPED:
         raise ServiceError(
@@ -151,9 +153,8 @@ def released(volume: Volume) -> Volume:
 def delete(tx: Transaction, volume: Volume) -> None:
     """Want a volume gone. Raises ServiceError."""
     if volume.attachment is not None:
-        raise ServiceError(
-            "VolumeInUse", f"Volume {volume.id} is currently attached to {volume.attachment.instance_id}"
-        )
+        user = volume.attachment.instance_id or volume.attachment.resource
+        raise ServiceError("VolumeInUse", f"Volume {volume.id} is currently attached to {user}")
     if volume.state == "creating":
         raise ServiceError("IncorrectState", f"Volume '{volume.id}' is in the 'creating' state.")
     tx.put(model.VOLUMES, replace(volume, state="deleting"))

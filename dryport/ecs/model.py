@@ -127,6 +127,7 @@ class Task(Record, frozen=True, kw_only=True):
     resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
     noted: bool = False  # its service knows of its end
+    volume: Json = {}  # its EBS volume: the name, what was asked for (managedEBSVolume), tags, path where it is mounted
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
 

@@ -148,6 +148,14 @@ class HostClient:
         """Take a volume from an instance, running or not; refused while it is in use unless ``force``."""
         await self._ask(messages.DetachDisk(instance_id=instance_id, disk=disk, force=force))
 
+    async def mount_volume(self, volume_id: str, file_system: str, *, make: bool = False) -> None:
+        """Have what is on a volume appear on this machine, formatted first where ``make``."""
+        await self._ask(messages.MountVolume(volume_id=volume_id, file_system=file_system, make=make))
+
+    async def unmount_volume(self, volume_id: str) -> None:
+        """Have it appear there no more; refused while a container still has it."""
+        await self._ask(messages.UnmountVolume(volume_id=volume_id))
+
     async def ensure_file_system(self, file_system_id: str) -> None:
         """Have a file system on this machine."""
         await self._ask(messages.EnsureFileSystem(file_system_id=file_system_id))

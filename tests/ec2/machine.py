@@ -125,6 +125,12 @@ class Machine:
         self._answer()
         self.snapshots.pop(snapshot_id, None)
 
+    async def mount_volume(self, volume_id: str, file_system: str, *, make: bool = False) -> None:
+        self._answer()
+
+    async def unmount_volume(self, volume_id: str) -> None:
+        self._answer()
+
     async def attach_disk(self, instance_id: str, disk: Disk) -> None:
         self._answer()
         if instance_id not in self.running or instance_id in self.stopped:

@@ -306,3 +306,31 @@ def test_a_copy_keeps_what_is_written_and_the_holes(tmp_path: Path) -> None:
         file.seek(5 << 20)
         assert file.read(4097) == b"y" * 4096 + b"\0"
     shutil.rmtree(tmp_path)
+
+
+async def test_a_volume_is_mounted_for_tasks_of_the_machine(client: HostClient, daemon: Daemon) -> None:
+    place = daemon.config.state_dir / "mounts" / VOLUME
+    await client.ensure_volume(VOLUME, 1)
+    await client.mount_volume(VOLUME, "ext4", make=True)
+    (place / "file").write_text("kept")
+    daemon.kill()
+    await client.lost.wait()
+    daemon.start()
+    await client.mount_volume(VOLUME, "ext4", make=True)
+    assert (place / "file").read_text() == "kept"
+    held = (place / "file").open()
+    with pytest.raises(HostError, match="InUse"):
+        await client.unmount_volume(VOLUME)
+    assert not place.exists()
+    held.close()
+    await client.unmount_volume(VOLUME)
+    assert loops(daemon) == ""
+    with pytest.raises(HostError, match="OSError"):
+        await client.mount_volume(VOLUME, "xfs")
+    with pytest.raises(HostError, match="no file system of volumes"):
+        await client.mount_volume(VOLUME, "../ext4")
+    await client.mount_volume(VOLUME, "ext4")
+    assert (place / "file").read_text() == "kept"
+    await client.teardown()
+    assert loops(daemon) == "" and list(place.parent.iterdir()) == []
+    await client.delete_volume(VOLUME)

@@ -18,14 +18,19 @@ def describe_attachment(volume: Volume) -> dict[str, Any]:
     """A volume's attachment as EC2 answers it."""
     attachment = volume.attachment
     assert attachment is not None
-    return {
+    described = {
         "DeleteOnTermination": attachment.delete_on_termination,
         "VolumeId": volume.id,
-        "InstanceId": attachment.instance_id,
-        "Device": attachment.device,
         "State": attachment.state,
         "AttachTime": attachment.attached_at,
     }
+    if attachment.resource:
+        return {
+            **described,
+            "AssociatedResource": attachment.resource,
+            "InstanceOwningService": "fargate.amazonaws.com",
+        }
+    return {**described, "InstanceId": attachment.instance_id, "Device": attachment.device}
 
 
 def created(volume: Volume) -> dict[str, Any]:
@@ -123,8 +128,8 @@ def delete_volume(call: Call, request: Request) -> Output:
 _FILTERS: filters.Fields[Volume] = {
     "attachment.attach-time": lambda v: [filters.moment(v.attachment.attached_at)] if v.attachment else [],
     "attachment.delete-on-termination": lambda v: [v.attachment.delete_on_termination] if v.attachment else [],
-    "attachment.device": lambda v: [v.attachment.device] if v.attachment else [],
-    "attachment.instance-id": lambda v: [v.attachment.instance_id] if v.attachment else [],
+    "attachment.device": lambda v: [v.attachment.device or None] if v.attachment else [],
+    "attachment.instance-id": lambda v: [v.attachment.instance_id or None] if v.attachment else [],
     "attachment.status": lambda v: [v.attachment.state] if v.attachment else [],
     "availability-zone": lambda v: [v.availability_zone],
     "availability-zone-id": lambda v: [addressing.zone_id(v.availability_zone)],

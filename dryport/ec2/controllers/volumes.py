@@ -65,7 +65,8 @@ class Volumes(Controller):
         if volume.attachment.state in ("detaching", "busy"):
             return await self._detach(volume, volume.attachment)
         if volume.attachment.state == "attaching" and volume.state == "in-use":
-            return await self._attach(volume, volume.attachment)
+            attach = self._mount if volume.attachment.resource else self._attach
+            return await attach(volume, volume.attachment)
         return None
 
     async def _make(self, volume: Volume) -> float | None:
@@ -161,10 +162,30 @@ class Volumes(Controller):
         await self.store.transact(attached)
         return None
 
+    async def _mount(self, volume: Volume, attachment: VolumeAttachment) -> float | None:
+        """For a task of Fargate, whose agent is on this machine."""
+        if attachment.error:
+            return None
+        ended = replace(attachment, state="attached")
+        try:
+            await self._driver.mount_volume(volume.id, attachment.file_system, make=not volume.snapshot_id)
+        except HostUnavailable:
+            raise
+        except HostError as error:
+            if self._try_again(volume, error):
+                return _AGAIN
+            ended = replace(attachment, error=str(error))
+        self._attempts.pop(volume.id, None)
+        await self._change(volume, lambda found: replace(found, attachment=ended))
+        return None
+
     async def _detach(self, volume: Volume, attachment: VolumeAttachment) -> float | None:
         wanted = disk(volume.id, attachment)
         try:
-            await self._driver.detach_disk(attachment.instance_id, wanted, force=attachment.force)
+            if attachment.resource:
+                await self._driver.unmount_volume(volume.id)
+            else:
+                await self._driver.detach_disk(attachment.instance_id, wanted, force=attachment.force)
         except HostUnavailable:
             raise
         except HostError as error:
@@ -174,7 +195,9 @@ class Volumes(Controller):
                 busy = replace(attachment, state="busy")
                 await self._change(volume, lambda found: replace(found, attachment=busy))
             return _BUSY
-        await self._change(volume, volumes.released)
+        goes = attachment.resource and attachment.delete_on_termination
+        state = "deleting" if goes else "available"
+        await self._change(volume, lambda found: replace(volumes.released(found), state=state))
         return None
 
     async def _change(self, volume: Volume, change: Callable[[Volume], Volume]) -> None:

@@ -7,7 +7,11 @@ from dryport.store import Table
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):
-    """``state``: attaching, attached, detaching, busy (detaching, but mounted). ``force`` takes it away mounted."""
+    """To an instance, or to a task of Fargate, ``resource``, which has it mounted with a ``file_system``.
+
+    ``state``: attaching, attached, detaching, busy (detaching, but mounted). ``force`` takes it away mounted. ``error``
+    is why a task cannot have it.
+    """
 
     instance_id: str
     device: str
@@ -15,6 +19,9 @@ class VolumeAttachment(Record, frozen=True, kw_only=True):
     state: str = "attaching"
     delete_on_termination: bool = False
     force: bool = False
+    resource: str = ""
+    file_system: str = ""
+    error: str = ""
 
 
 class VolumeFigures(Record, frozen=True, kw_only=True):
@@ -99,7 +106,8 @@ VOLUMES = Table(
     indexes={
         "scope": scope_of,
         "state": lambda v: v.state,
-        "instance": lambda v: v.attachment.instance_id if v.attachment is not None else None,
+        "instance": lambda v: (v.attachment.instance_id or None) if v.attachment is not None else None,
+        "resource": lambda v: (v.attachment.resource or None) if v.attachment is not None else None,
         "snapshot": lambda v: v.snapshot_id or None,
         "token": lambda v: token(v.account, v.region, v.client_token),
     },

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from dryport.ecs import ebs
 from dryport.ecs.model import Task
 
 
@@ -36,6 +37,8 @@ def instruction(task: Task | None, instance_arn: str, told: Instruction | None) 
     if task.launch_type != "FARGATE" and any(each.status != "ATTACHED" for each in task.attachments):
         # AWS's agent must have seen the device of an interface before it is handed the task that uses it.
         return None if told else Instruction.ATTACH
+    if any(each.type == ebs.TYPE and each.status != "ATTACHED" for each in task.attachments):
+        return None  # so does the change that has it attached
     if task.file_systems in ("wanted", "mounting"):
         return None  # the change that has them mounted wakes the session
     return Instruction.START

@@ -102,7 +102,7 @@ def start(source: Source) -> Json:
         "networkMode": network_mode(source.definition),
         "launchType": task.launch_type,
         "taskDefinitionAccountId": source.definition.account,
-        "volumes": [_volume(volume, source.access_points) for volume in body.get("volumes") or ()],
+        "volumes": [_volume(volume, source) for volume in body.get("volumes") or ()],
         "containers": [_container(source, container) for container in body["containerDefinitions"]],
     }
     cpu, memory = cpu_units(task.cpu), memory_mib(task.memory)
@@ -238,7 +238,7 @@ def _port(port: Mapping[str, Any]) -> Json:
     return {"containerPort": port["containerPort"], "hostPort": port.get("hostPort") or 0, **found}
 
 
-def _volume(volume: Mapping[str, Any], access_points: Mapping[str, Json]) -> Json:
+def _volume(volume: Mapping[str, Any], source: Source) -> Json:
     if volume.get("dockerVolumeConfiguration"):
         return {
             "name": volume["name"],
@@ -247,11 +247,13 @@ def _volume(volume: Mapping[str, Any], access_points: Mapping[str, Json]) -> Jso
         }
     efs = volume.get("efsVolumeConfiguration")
     if efs:
-        point = access_points.get(efs.get("authorizationConfig", {}).get("accessPointId", ""))
+        point = source.access_points.get(efs.get("authorizationConfig", {}).get("accessPointId", ""))
         more = {"dryportAccessPoint": point} if point is not None else {}
         return {"name": volume["name"], "type": "efs", "efsVolumeConfiguration": {**efs, **more}}
-    source = (volume.get("host") or {}).get("sourcePath") or ""
-    return {"name": volume["name"], "type": "host", "host": {"sourcePath": source}}
+    if volume.get("configuredAtLaunch"):  # what is on it is mounted where the agent is
+        return {"name": volume["name"], "type": "host", "host": {"sourcePath": source.task.volume.get("path", "")}}
+    path = (volume.get("host") or {}).get("sourcePath") or ""
+    return {"name": volume["name"], "type": "host", "host": {"sourcePath": path}}
 
 
 def _gpu(gpu_id: str, container: str) -> Json:

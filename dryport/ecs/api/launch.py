@@ -13,7 +13,8 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal, uuid4
 from dryport.ec2.model import Subnet
-from dryport.ecs import attributes
+from dryport.ecs import attributes, ebs
+from dryport.ecs.api import ebs as ebs_configurations
 from dryport.ecs.api import network, overrides, tags
 from dryport.ecs.api.lookup import client_error, invalid, task_definition
 from dryport.ecs.controllers import resources
@@ -35,7 +36,6 @@ from dryport.gateway.service import Call
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
 UNSUPPORTED = (
     "enableExecuteCommand",
-    "volumeConfigurations",
     "referenceId",
     "overrides.inferenceAcceleratorOverrides",
     "overrides.containerOverrides.resourceRequirements.sharingStrategy",
@@ -59,6 +59,7 @@ class Launch:
     client_token: str | None = None
     log_driver_mode: str | None = None
     tags: list[Json] = field(default_factory=list)
+    volume: Json = field(default_factory=dict)  # that is configured at launch
 
     @property
     def needs(self) -> Json:
@@ -106,6 +107,7 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
         # Where nobody has set it, the agent's own way is better than either: no container waits, and no line is lost.
         log_driver_mode=chosen_setting(call.tx, call.account, call.region, call.principal.arn, "defaultLogDriverMode"),
         tags=_tags(request, cluster, definition),
+        volume=ebs_configurations.check(call, request, definition, launch_type),
     )
 
 
@@ -143,7 +145,8 @@ def task(
             _container(call, launch, task_id, container, gpus.get(container["name"], ()))
             for container in body["containerDefinitions"]
         ],
-        attachments=[_interface(call, subnet)] if subnet is not None else [],
+        attachments=_attachments(call, launch, subnet),
+        volume=launch.volume,
         attributes=[{"name": attributes.ARCHITECTURE, "value": architecture}],
         instance_arn=instance.arn if instance is not None else None,
         availability_zone=subnet.availability_zone if subnet is not None else _zone(instance),
@@ -192,6 +195,13 @@ def _container(call: Call, launch: Launch, task_id: str, definition: Json, gpus:
         memory_reservation=size("memoryReservation"),
         gpu_ids=list(gpus),
     )
+
+
+def _attachments(call: Call, launch: Launch, subnet: Subnet | None) -> list[Attachment]:
+    found = [_interface(call, subnet)] if subnet is not None else []
+    if launch.volume:
+        found.append(ebs.new_attachment(call.random, launch.volume["name"], launch.volume["managedEBSVolume"]))
+    return found
 
 
 def _interface(call: Call, subnet: Subnet) -> Attachment:

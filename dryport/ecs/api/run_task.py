@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import SERVICE, clusters, launch, lookup, network, placement, shapes
+from dryport.ecs.api import SERVICE, clusters, ebs, launch, lookup, network, placement, shapes
 from dryport.ecs.api.launch import Launch
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.boards import BOARDS, board
@@ -25,7 +25,7 @@ _MAX_COUNT = 10
 _TOKEN_SECONDS = 24 * 3600.0
 
 
-@SERVICE.operation("RunTask", unsupported=launch.UNSUPPORTED)
+@SERVICE.operation("RunTask", unsupported=(*launch.UNSUPPORTED, *ebs.UNSUPPORTED))
 def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     """Start tasks on Fargate or on the cluster's instances."""
     cluster = lookup.cluster(call, request.get("cluster"))

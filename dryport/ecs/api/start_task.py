@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST = 10
 
 
-@SERVICE.operation("StartTask", unsupported=launch.UNSUPPORTED)
+@SERVICE.operation("StartTask", unsupported=(*launch.UNSUPPORTED, "volumeConfigurations"))
 def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
     """Start a task on each of the named instances that it fits on."""
     cluster = lookup.cluster(call, request.get("cluster"))

@@ -30,7 +30,6 @@ _STATUSES = ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS")
         "containerDefinitions.disableNetworking",
         "containerDefinitions.firelensConfiguration",
         "containerDefinitions.resourceRequirements.sharingStrategy",
-        "volumes.configuredAtLaunch",
         "volumes.dockerVolumeConfiguration",
         "volumes.s3filesVolumeConfiguration",
         "volumes.fsxWindowsFileServerVolumeConfiguration",

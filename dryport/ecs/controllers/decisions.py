@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dryport.ecs import lifecycle
+from dryport.ecs import ebs, lifecycle
 from dryport.ecs.model import Task
 
 CAPACITY_WAIT = 60.0  # seconds a Fargate task waits for a connected host
@@ -34,6 +34,13 @@ class InterfaceView(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class VolumeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's EBS volume: whether it is there to be used; ``error`` is why it will not be, "" while it may."""
+
+    attached: bool
+    error: str = ""
+
+
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
     """The container instance of a task.
 
@@ -51,7 +58,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that the decision depends on.
 
     ``host`` is the task's own, ``capacity`` whether any Fargate host is connected; ``granted``: its roles' sessions
-    are issued, until ``credentials_expire``; ``mount_refusal``: why it may not mount the file systems that it wants.
+    are issued, until ``credentials_expire``; ``mount_refusal``: why it may not mount the file systems that it wants;
+    ``volume`` is its EBS volume, ``None`` for a task that was to have none or that has let go of it.
     """
 
     task: Task
@@ -62,6 +70,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     credentials_expire: float | None = None
     interface: InterfaceView | None = None
     mount_refusal: str = ""
+    volume: VolumeView | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -107,8 +116,18 @@ class Abandon(Step, frozen=True):
     """No agent has the task, or will answer for it: its containers count as stopped."""
 
 
+class UseVolume(Step, frozen=True):
+    """Let the task have its volume."""
+
+
+class FailVolume(Step, frozen=True):
+    """It will not have its volume, so it ends."""
+
+    reason: str
+
+
 class Release(Step, frozen=True):
-    """Give up the interface and the credentials."""
+    """Give up the interface, the volume and the credentials."""
 
 
 class Finish(Step, frozen=True):
@@ -167,12 +186,20 @@ def _plug(snapshot: Snapshot) -> Step:
 
 def _keep(snapshot: Snapshot) -> Step:
     deadlines = []
+    if snapshot.volume is not None and not _has_volume(snapshot.task):
+        if snapshot.volume.error:
+            return FailVolume(snapshot.volume.error)
+        if snapshot.volume.attached:
+            return UseVolume()
+        deadlines.append(DEVICE_WAIT - (snapshot.now - snapshot.task.created_at))
+        if deadlines[0] <= 0:
+            return FailVolume(ebs.TIMEOUT)
     if snapshot.task.file_systems == "wanted":
         refusal = snapshot.mount_refusal
         return Fail(lifecycle.TASK_FAILED_TO_START, refusal) if refusal else Mount()
     if snapshot.task.file_systems == "mounting":
         deadlines.append(DEVICE_WAIT - (snapshot.now - snapshot.task.created_at))
-        if deadlines[0] <= 0:
+        if deadlines[-1] <= 0:
             return Fail(lifecycle.TASK_FAILED_TO_START, MOUNT_TIMEOUT)
     if snapshot.credentials_expire is not None:
         renew_in = snapshot.credentials_expire - RENEW_BEFORE - snapshot.now
@@ -198,7 +225,7 @@ def _deprovision(snapshot: Snapshot) -> Step:
     interface = snapshot.interface
     if snapshot.granted or (interface is not None and interface.device != "unplugging"):
         return Release()
-    return Finish() if interface is None else Wait()
+    return Finish() if interface is None and snapshot.volume is None else Wait()
 
 
 def _after_the_end(snapshot: Snapshot) -> Step:
@@ -232,6 +259,11 @@ def _patience_with_host(snapshot: Snapshot) -> list[float]:
     host = snapshot.host
     away = snapshot.task.launch_type == "FARGATE" and host is not None and host.away_for > 0
     return [HOST_LOST_AFTER - host.away_for] if away and host else []
+
+
+def _has_volume(task: Task) -> bool:
+    made = ebs.attachment(task)
+    return made is None or made.status == "ATTACHED"
 
 
 def _attached(task: Task) -> bool:

@@ -11,7 +11,7 @@ from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import uuid4
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES, NetworkInterface
-from dryport.ecs import attributes, file_systems, lifecycle
+from dryport.ecs import attributes, ebs, file_systems, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
 from dryport.ecs.acs.sources import detail, interface_attachment
 from dryport.ecs.controllers import decisions
@@ -92,7 +92,8 @@ def interface_details(interface: NetworkInterface) -> list[Json]:
 
 
 def grant(tx: Transaction, random: Random, task: Task, now: float) -> Task:
-    """Issue sessions of the task's roles, note whether it has file systems to mount, and store all of it."""
+    """Issue sessions of the task's roles, have its volume made, note whether it has file systems, and store it all."""
+    task = ebs.request(tx, random, task, now)
     if file_systems.of_task(tx, task):
         task = replace(task, file_systems="wanted")
     granted = TaskGrant(
@@ -155,6 +156,11 @@ def mount(tx: Transaction, task: Task) -> None:
     tx.put(TASKS, replace(task, file_systems="mounting" if wanted else "mounted"))
 
 
+def use_volume(tx: Transaction, task: Task, place: str) -> None:
+    """The task's volume is mounted at ``place``."""
+    tx.put(TASKS, ebs.use(task, place))
+
+
 def abandon(tx: Transaction, task: Task, now: float) -> None:
     """End a task that no agent will report on."""
     containers: list[Container] = [replace(each, last_status="STOPPED") for each in task.containers]
@@ -165,6 +171,7 @@ def release(tx: Transaction, task: Task) -> None:
     """Delete the task's interfaces and end its sessions."""
     for interface_id in tx.keys(NETWORK_INTERFACES, "owner", task.arn):
         ec2.delete_network_interface(tx, interface_id)
+    ec2.release_task_volume(tx, task.arn)
     iam.revoke_sessions(tx, task.arn)
     tx.delete(TASK_GRANTS, task.arn)
     for attachment in task.attachments:

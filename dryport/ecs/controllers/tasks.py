@@ -9,8 +9,8 @@ from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ec2 import published as ec2
-from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, Instance
-from dryport.ecs import file_systems, lifecycle
+from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, VOLUMES, Instance
+from dryport.ecs import ebs, file_systems, lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.controllers import steps
 from dryport.ecs.controllers.decisions import (
@@ -18,6 +18,7 @@ from dryport.ecs.controllers.decisions import (
     Advance,
     Connect,
     Fail,
+    FailVolume,
     Finish,
     Forget,
     Grant,
@@ -29,6 +30,8 @@ from dryport.ecs.controllers.decisions import (
     Renew,
     Snapshot,
     Step,
+    UseVolume,
+    VolumeView,
     Wait,
     next_step,
 )
@@ -43,7 +46,7 @@ _MAX_STEPS = 16
 class TaskController(Controller):
     """Level-triggered: takes as many steps at once as the present state allows, in one transaction."""
 
-    tables = (TASKS, NETWORK_INTERFACES, CONTAINER_INSTANCES, INSTANCES)
+    tables = (TASKS, NETWORK_INTERFACES, CONTAINER_INSTANCES, INSTANCES, VOLUMES)
     concurrency = 256
 
     def __init__(self, context: Context) -> None:
@@ -61,6 +64,9 @@ class TaskController(Controller):
             return (interface.owner,) if interface and interface.owner else ()
         if change.table.name == CONTAINER_INSTANCES.name:
             return self._tasks_concerned(change)
+        if change.table.name == VOLUMES.name:
+            sides = [each.attachment for each in (change.old, change.new) if each is not None]
+            return {each.resource for each in sides if each is not None and each.resource}
         if change.table.name == INSTANCES.name:
             return self._tasks_of_machine(change)
         return (change.key,) if _decisive(change.old) != _decisive(change.new) else ()
@@ -141,6 +147,13 @@ class TaskController(Controller):
                 steps.place(tx, self._random, task, now)
             case Connect():
                 steps.connect(tx, task, now)
+            case FailVolume(reason):
+                failed = ebs.fail(task, reason)
+                tx.put(TASKS, lifecycle.request_stop(failed, lifecycle.TASK_FAILED_TO_START, reason, now))
+            case UseVolume():
+                volume = ec2.task_volume(tx, task.arn)
+                if volume is not None:
+                    steps.use_volume(tx, task, str(self._config.state_dir / "mounts" / volume.id))
             case Mount():
                 steps.mount(tx, task)
             case Fail(code, reason):
@@ -171,6 +184,7 @@ class TaskController(Controller):
             granted=grant is not None,
             credentials_expire=grant.expires if grant else None,
             interface=InterfaceView(device=interface.device, error=interface.device_error) if interface else None,
+            volume=_volume(reader, task),
             mount_refusal=file_systems.refusal(reader, task) if task.file_systems == "wanted" else "",
         )
 
@@ -191,6 +205,17 @@ class TaskController(Controller):
             ended=ended(reader, instance),
             away_for=away_for,
         )
+
+
+def _volume(reader: Reader, task: Task) -> VolumeView | None:
+    """A task's volume; after its end only while there is something to let go of."""
+    if not task.volume:
+        return None
+    volume = ec2.task_volume(reader, task.arn)
+    if volume is None and task.last_status in (lifecycle.DEPROVISIONING, lifecycle.STOPPED):
+        return None
+    attached = volume is not None and volume.attachment is not None and volume.attachment.state == "attached"
+    return VolumeView(attached=attached, error="" if attached else ebs.trouble(task, volume))
 
 
 def _decisive(task: Task | None) -> tuple[object, ...] | None:

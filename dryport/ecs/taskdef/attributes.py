@@ -40,6 +40,8 @@ def _of_task(body: Json) -> Iterator[str]:
             yield _NEW + "efs"
             if "authorizationConfig" in volume["efsVolumeConfiguration"]:
                 yield _NEW + "efsAuth"
+        if volume.get("configuredAtLaunch"):
+            yield _NEW + "storage.ebs-task-volume-attach"
         if "dockerVolumeConfiguration" in volume:
             yield _API + "1.25"
             yield _NEW + "docker-plugin." + volume["dockerVolumeConfiguration"]["driver"]

@@ -52,8 +52,10 @@ from dryport.host.messages.storage import (
     FileSystemSize,
     MeasureFileSystem,
     MountFileSystem,
+    MountVolume,
     SaveSnapshot,
     UnmountFileSystem,
+    UnmountVolume,
 )
 
 Verb = (
@@ -79,6 +81,8 @@ Verb = (
     | DeleteSnapshot
     | AttachDisk
     | DetachDisk
+    | MountVolume
+    | UnmountVolume
     | EnsureFileSystem
     | DeleteFileSystem
     | MountFileSystem
@@ -130,6 +134,7 @@ __all__ = [
     "Message",
     "Metadata",
     "MountFileSystem",
+    "MountVolume",
     "Names",
     "Networks",
     "Plug",
@@ -146,6 +151,7 @@ __all__ = [
     "StopInstance",
     "Teardown",
     "UnmountFileSystem",
+    "UnmountVolume",
     "Unplug",
     "Verb",
     "Vpc",

@@ -56,6 +56,20 @@ class DetachDisk(Message, frozen=True, kw_only=True, tag="detach_disk"):
     force: bool = False
 
 
+class MountVolume(Message, frozen=True, kw_only=True, tag="mount_volume"):
+    """Have what is on a volume appear on this machine, in ``<state>/mounts/<id>``; formatted first where ``make``."""
+
+    volume_id: str
+    file_system: str  # ext3, ext4, xfs
+    make: bool = False
+
+
+class UnmountVolume(Message, frozen=True, kw_only=True, tag="unmount_volume"):
+    """Have it appear there no more; refused while a container still has it."""
+
+    volume_id: str
+
+
 class EnsureFileSystem(Message, frozen=True, kw_only=True, tag="ensure_file_system"):
     file_system_id: str
 

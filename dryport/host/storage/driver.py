@@ -14,6 +14,7 @@ from dryport.host.instances.provider import Provider
 from dryport.host.messages import FileSystemSize, Result, Verb
 from dryport.host.storage.attachments import Attachments
 from dryport.host.storage.filesystems import FileSystems
+from dryport.host.storage.mounted import Mounted
 from dryport.host.storage.volumes import InUse, Volumes
 
 R = TypeVar("R")
@@ -29,6 +30,7 @@ class Storage:
         self._volumes = volumes
         self._file_systems = FileSystems(config.state_dir)
         self._attachments = Attachments(provider, volumes)
+        self._mounted = Mounted(config.state_dir, volumes)
         self._threads = ThreadPoolExecutor(_COPIES, thread_name_prefix="storage")
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
 
@@ -45,6 +47,7 @@ class Storage:
     async def teardown(self) -> None:
         """Free every loop device; the instances have ended."""
         try:
+            await self._run(self._mounted.close)
             await self._run(self._volumes.close)
         except InUse as error:
             log.error("a volume stays attached: %s", error)
@@ -66,6 +69,10 @@ class Storage:
                 await self._attachments.attach(instance_id, disk)
             case messages.DetachDisk(instance_id=instance_id, disk=disk, force=force):
                 await self._attachments.detach(instance_id, disk, force=force)
+            case messages.MountVolume(volume_id=volume_id, file_system=file_system, make=make):
+                await self._run(lambda: self._mounted.mount(volume_id, file_system, make=make))
+            case messages.UnmountVolume(volume_id=volume_id):
+                await self._run(lambda: self._mounted.unmount(volume_id))
             case _:
                 return await self._do_for_file_systems(verb)
         return None

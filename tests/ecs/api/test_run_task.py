@@ -139,6 +139,65 @@ def test_what_nothing_acts_on_is_refused_by_name(ecs: Ecs) -> None:
         assert next(iter(change)) in message
 
 
+CONFIGURED = {
+    "containerDefinitions": [
+        {"name": "app", "image": "busybox", "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}
+    ],
+    "volumes": [{"name": "data", "configuredAtLaunch": True}],
+}
+ROLE = "arn:aws:iam::000000000000:role/ecsInfrastructureRole"
+
+
+def configuration(name: str = "data", **volume: Any) -> dict[str, Any]:
+    return {"volumeConfigurations": [{"name": name, "managedEBSVolume": {"roleArn": ROLE, **volume}}]}
+
+
+def test_a_task_with_an_ebs_volume(ecs: Ecs) -> None:
+    ecs.define(**CONFIGURED)
+    policy = {"terminationPolicy": {"deleteOnTermination": False}}
+    task = ecs.run(**configuration(sizeInGiB=10, **policy))["tasks"][0]
+    found = [each for each in task["attachments"] if each["type"] == "AmazonElasticBlockStorage"]
+    assert [each["status"] for each in found] == ["PRECREATED"]
+    assert {each["name"]: each["value"] for each in found[0]["details"]} == {
+        "volumeName": "data",
+        "roleArn": ROLE,
+        "deleteOnTermination": "false",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({}, (INVALID, "Volumes ['data'] of the task definition must be configured at launch.")),
+        (
+            configuration("other", sizeInGiB=1),
+            (INVALID, "Volume configurations ['other'] do not match a volume of the task definition."),
+        ),
+        (
+            configuration(),
+            (INVALID, "Either sizeInGiB or snapshotId must be specified for a managed EBS volume."),
+        ),
+        (
+            configuration(sizeInGiB=124, volumeType="st1"),
+            (INVALID, "Volume of 124GiB is too small for volume type st1; minimum is 125GiB."),
+        ),
+        (
+            configuration(sizeInGiB=1, filesystemType="ntfs"),
+            (INVALID, "Invalid filesystemType ntfs of a Linux task."),
+        ),
+    ],
+)
+def test_ebs_volumes_that_are_refused(ecs: Ecs, change: dict[str, Any], refused: tuple[str, str]) -> None:
+    ecs.define(**CONFIGURED)
+    assert refusal(ecs.run, **change) == refused
+
+
+def test_what_of_ebs_volumes_nothing_acts_on_is_refused_by_name(ecs: Ecs) -> None:
+    ecs.define(**CONFIGURED, requiresCompatibilities=["FARGATE", "EC2"])
+    for change in (configuration(sizeInGiB=1, encrypted=True), {**configuration(sizeInGiB=1), "launchType": "EC2"}):
+        assert refusal(ecs.run, **change)[0] == "NotImplemented"
+
+
 def test_other_network_modes_have_no_network_configuration(ecs: Ecs) -> None:
     ecs.client.register_task_definition(
         family=f"bridge-{ecs.number}", containerDefinitions=[{"name": "a", "image": "b", "memory": 64}]

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dryport.ecs import ebs
 from dryport.ecs.acs import docker_config, payload
 from dryport.ecs.acs.instructions import Instruction, confirmed_stops, instruction
 from dryport.ecs.controllers import decisions
-from dryport.ecs.controllers.decisions import HostView, InterfaceView, Snapshot, next_step
+from dryport.ecs.controllers.decisions import HostView, InterfaceView, Snapshot, VolumeView, next_step
 from dryport.ecs.model import Attachment, Container, Task, TaskDefinition
 
 CONNECTED = HostView(registered=True)
@@ -33,6 +34,9 @@ def step(task: Task, **view: Any) -> decisions.Step:
     return next_step(Snapshot(task=task, **{"now": 1001.0, "host": CONNECTED, "granted": True, **view}))
 
 
+WITH_VOLUME = replace(RUNNING, attachments=[*RUNNING.attachments, Attachment(id="b", type=ebs.TYPE)])
+
+
 @pytest.mark.parametrize(
     ("task", "view", "expected"),
     [
@@ -44,6 +48,15 @@ def step(task: Task, **view: Any) -> decisions.Step:
         (TASK, {"interface": InterfaceView(device="plugged")}, "Connect"),
         (TASK, {"interface": InterfaceView(device="failed")}, "Fail"),
         (RUNNING, {}, "Wait"),
+        (WITH_VOLUME, {"volume": VolumeView(attached=False)}, "Wait"),
+        (WITH_VOLUME, {"volume": VolumeView(attached=False), "now": 1180.0}, "FailVolume"),
+        (WITH_VOLUME, {"volume": VolumeView(attached=False, error="full")}, "FailVolume"),
+        (WITH_VOLUME, {"volume": VolumeView(attached=True)}, "UseVolume"),
+        (
+            replace(WITH_VOLUME, last_status="DEPROVISIONING"),
+            {"granted": False, "volume": VolumeView(attached=False)},
+            "Wait",
+        ),
         (RUNNING, {"credentials_expire": 4600.0}, "Renew"),
         (RUNNING, {"host": HostView(registered=True, away_for=299.0)}, "Wait"),
         (RUNNING, {"host": HostView(registered=True, away_for=300.0)}, "Fail"),
@@ -76,6 +89,13 @@ def test_an_instance_that_ended_is_named(how: str) -> None:
     assert step(replace(on_ec2, desired_status="STOPPED"), host=host) == decisions.Abandon()
     away = HostView(registered=True, ec2_instance_id="i-1", away_for=3600.0)
     assert isinstance(step(on_ec2, host=away), decisions.Wait)  # it may come back
+
+
+def test_a_task_waits_for_its_volume() -> None:
+    waiting = replace(TASK, attachments=[Attachment(id="b", type=ebs.TYPE, status="ATTACHING")])
+    assert instruction(waiting, "i", None) is None
+    there = ebs.use(waiting, "/mounts/vol-1")
+    assert instruction(there, "i", None) is Instruction.START and there.volume["path"] == "/mounts/vol-1"
 
 
 def test_instructions() -> None:

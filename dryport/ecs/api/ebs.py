@@ -1,0 +1,75 @@
+"""``volumeConfigurations`` of RunTask, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.ec2 import published as ec2
+from dryport.ecs import ebs
+from dryport.ecs.api.lookup import invalid
+from dryport.ecs.model import Json, TaskDefinition
+from dryport.gateway.service import Call
+
+UNSUPPORTED = tuple(
+    f"volumeConfigurations.managedEBSVolume.{member}"
+    for member in ("encrypted", "kmsKeyId", "volumeInitializationRate")
+)
+_FILE_SYSTEMS = ("ext3", "ext4", "xfs")
+_TYPES = ("gp2", "gp3", "io1", "io2", "sc1", "st1", "standard")
+
+
+def check(call: Call, request: Any, definition: TaskDefinition, launch_type: str) -> Json:
+    """The volume that a launch asks for: its name, ``managedEBSVolume``, and ``tags``; empty where there is none.
+
+    Raises ServiceError.
+    """
+    names = [each["name"] for each in definition.body.get("volumes") or () if each.get("configuredAtLaunch")]
+    asked = {each["name"]: each for each in request.get("volumeConfigurations") or ()}
+    unknown = sorted(set(asked) - set(names))
+    if unknown:
+        raise invalid(f"Volume configurations {unknown} do not match a volume of the task definition.")
+    if len(request.get("volumeConfigurations") or ()) > len(asked):
+        raise invalid("Volume configurations must have unique names.")
+    missing = [each for each in names if "managedEBSVolume" not in asked.get(each, {})]
+    if missing:
+        raise invalid(f"Volumes {missing} of the task definition must be configured at launch.")
+    if not names:
+        return {}
+    if launch_type != "FARGATE":
+        raise unsupported_parameter("ecs", call.operation, f"volumeConfigurations (with launch type {launch_type})")
+    configuration = asked[names[0]]["managedEBSVolume"]
+    return {
+        "name": names[0],
+        "managedEBSVolume": _checked(call, definition, configuration),
+        "tags": _tags(call, definition, configuration),
+    }
+
+
+def _checked(call: Call, definition: TaskDefinition, configuration: Json) -> Json:
+    """What can be seen to be wrong is refused now; that a snapshot is not there, the task stops for."""
+    if "sizeInGiB" not in configuration and "snapshotId" not in configuration:
+        raise invalid("Either sizeInGiB or snapshotId must be specified for a managed EBS volume.")
+    if configuration.get("volumeType", "gp3") not in _TYPES:
+        raise invalid(f"Invalid volumeType {configuration['volumeType']}.")
+    if configuration.get("filesystemType", "xfs") not in _FILE_SYSTEMS:
+        raise invalid(f"Invalid filesystemType {configuration['filesystemType']} of a Linux task.")
+    wanted = ebs.figures(configuration)
+    if "size" in wanted:
+        try:
+            ec2.volume_figures(call.tx, call.account, call.region, {**wanted, "snapshot_id": ""})
+        except ServiceError as error:
+            raise invalid(error.message) from None
+    return configuration
+
+
+def _tags(call: Call, definition: TaskDefinition, configuration: Json) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in configuration.get("tagSpecifications") or ():
+        if each.get("resourceType") != "volume":
+            raise invalid("Tags of a managed EBS volume need the resource type volume.")
+        if each.get("propagateTags") == "SERVICE":
+            raise invalid("The SERVICE option of propagateTags is not supported when running a task.")
+        propagated = definition.tags if each.get("propagateTags") == "TASK_DEFINITION" else []
+        found |= {tag["key"]: tag.get("value", "") for tag in [*propagated, *(each.get("tags") or ())]}
+    return found
