@@ -6,6 +6,7 @@ A task's socket answers for that task only. On a Docker host, where tasks share 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from dryport.host.nft import NftError
 
 log = logging.getLogger("dryport.agent")
 _ENDPOINT = "endpoint"
+_OPEN_AGAIN = 5.0  # seconds between attempts to have the endpoint's address
 Tasks = Callable[[], Iterable[TaskRecord]]
 
 
@@ -50,6 +52,8 @@ class Metadata:
         self._servers: dict[str, asyncio.Server] = {}
         self._handlers: dict[str, web.Server] = {}
         self._samples: dict[str, ContainerStats] = {}
+        self._opening: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def serve(self, record: TaskRecord) -> None:
         """Open a task's own socket, where it has a namespace of its own; it may be open already."""
@@ -65,7 +69,8 @@ class Metadata:
             return list(records.values())
 
         await self._listen("host", shared, port=self._settings.metadata_port)
-        await self._open_endpoint(shared)
+        if not await self._open_endpoint(shared):
+            self._opening = asyncio.get_running_loop().create_task(self._keep_opening(shared))
         introspect = self._introspection(records)
         handler = web.Server(introspect)
         self._handlers["introspection"] = handler
@@ -74,15 +79,28 @@ class Metadata:
             handler, "127.0.0.1", self._settings.introspection_port
         )
 
-    async def _open_endpoint(self, tasks: Tasks) -> None:
-        """Answer at the task endpoint's address to what the host itself and its containers ask."""
+    async def _keep_opening(self, tasks: Tasks) -> None:
+        opened = False
+        while not opened and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _OPEN_AGAIN)
+            opened = not self._closing.is_set() and await self._open_endpoint(tasks, told=True)
+
+    async def _open_endpoint(self, tasks: Tasks, *, told: bool = False) -> bool:
+        """Answer at the task endpoint's address to what the host itself and its containers ask.
+
+        False while it cannot be: Docker is away, or another agent of this machine has the address. ``told``: that was
+        said already.
+        """
         try:
             bridge = await self._runtime.bridge()
             listener = await asyncio.to_thread(task_endpoint.open, ADDRESS, PORT, LISTENER_PORT, bridge)
         except (OSError, RuntimeFailure, NftError) as error:
-            log.warning("tasks of the bridge and host modes have no metadata at %s: %s", ADDRESS, error)
-            return
+            level = logging.DEBUG if told else logging.WARNING
+            log.log(level, "tasks of the bridge and host modes have no metadata at %s: %s", ADDRESS, error)
+            return False
         await self._listen(_ENDPOINT, tasks, sock=listener)
+        return True
 
     async def _listen(self, name: str, tasks: Tasks, *, sock: object = None, port: int = 0) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -110,6 +128,9 @@ class Metadata:
 
     async def close(self) -> None:
         """Close every socket."""
+        self._closing.set()
+        if self._opening is not None:
+            await self._opening  # what it is doing must not be left half done
         opened = _ENDPOINT in self._servers
         for name in list(self._servers):
             await self.end(name)
