@@ -8,7 +8,7 @@ from typing import Any
 from dryport.ecs.api import clusters, launch, placement
 from dryport.ecs.api.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import rollout
+from dryport.ecs.services import rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision
 from dryport.gateway.service import Call
 
@@ -98,11 +98,21 @@ def check_controller(request: Any) -> None:
         raise invalid(f"Dryport does not have the deployment controller {kind} yet.")
 
 
-def check_rebalancing(request: Any) -> str:
-    """Refuse rebalancing, which is not there."""
-    if request.get("availabilityZoneRebalancing") == "ENABLED":
-        raise invalid("Dryport does not rebalance services over availability zones yet.")
-    return "DISABLED"
+def rebalancing(request: Any, service: Service, launch_type: str | None) -> str:
+    """Whether the service's zones are kept even: where asked for, or a new service's can be. Raises ServiceError."""
+    first = service.placement_strategy[0] if service.placement_strategy else zones.SPREAD
+    reasons = {
+        "the DAEMON scheduling strategy": service.scheduling_strategy == "DAEMON",
+        "the EXTERNAL launch type": launch_type == "EXTERNAL",
+        "a maximumPercent of 100": service.deployment_configuration["maximumPercent"] <= 100,
+        "a first placement strategy that is not spread by availability zone": first != zones.SPREAD,
+    }
+    against = next((reason for reason, there in reasons.items() if there), None)
+    given = request.get("availabilityZoneRebalancing")
+    if given == "ENABLED" and against is not None:
+        raise invalid(f"Availability Zone rebalancing is not supported with {against}.")
+    wanted: str = given or service.zone_rebalancing or ("ENABLED" if against is None else "DISABLED")
+    return wanted if against is None else "DISABLED"
 
 
 def grace(request: Any, before: int = 0) -> int:

@@ -50,9 +50,9 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
         raise invalid("TaskDefinition cannot be null or empty.")
     definition = launch.runnable_definition(call, request["taskDefinition"])
     service = _new(call, request, cluster, key, name)
-    revision = service_requests.revision(
-        call, request, service, cluster, definition, service_requests.capacity(request, cluster)
-    )
+    where = service_requests.capacity(request, cluster)
+    revision = service_requests.revision(call, request, service, cluster, definition, where)
+    service = replace(service, zone_rebalancing=service_requests.rebalancing(request, service, where[0]))
     service = _deploy(call, replace(service, revision_arn=revision.arn), revision)
     return {"service": service_shapes.service(call.tx, service, tags=True)}
 
@@ -74,7 +74,7 @@ def _new(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Ser
         ),
         placement_constraints=list(request.get("placementConstraints", ())),
         placement_strategy=list(request.get("placementStrategy", ())),
-        zone_rebalancing=service_requests.check_rebalancing(request),
+        zone_rebalancing="",  # not decided yet
         grace_seconds=service_requests.grace(request),
         propagate_tags=request.get("propagateTags", "NONE"),
         managed_tags=bool(request.get("enableECSManagedTags")),
@@ -118,7 +118,6 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
     cluster = lookup.cluster(call, request.get("cluster"))
     service = _active(call, cluster, request["service"])
     service_requests.check_controller(request)
-    service_requests.check_rebalancing(request)
     scheduling = service.scheduling_strategy
     desired = service_requests.desired_count(request, scheduling, service.desired_count)
     changed = replace(
@@ -132,7 +131,11 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
         propagate_tags=request.get("propagateTags", service.propagate_tags),
         managed_tags=bool(request.get("enableECSManagedTags", service.managed_tags)),
     )
-    revision = _revised(call, request, cluster, changed)
+    present = call.tx.get(SERVICE_REVISIONS, service.revision_arn)
+    assert present is not None  # they stay as long as their service
+    zoned = service_requests.rebalancing(request, changed, present.launch_type)
+    changed = replace(changed, zone_rebalancing=zoned, balance_after=0.0)
+    revision = _revised(call, request, cluster, changed, present)
     if desired != service.desired_count:
         changed = rollout.scale(changed, desired, call.now)
     if revision is not None:
@@ -141,10 +144,10 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
     return {"service": service_shapes.service(call.tx, changed, tags=True)}
 
 
-def _revised(call: Call, request: Any, cluster: Cluster, service: Service) -> ServiceRevision | None:
+def _revised(
+    call: Call, request: Any, cluster: Cluster, service: Service, present: ServiceRevision
+) -> ServiceRevision | None:
     """The revision that an update makes; ``None`` where it changes nothing of what the tasks are."""
-    present = call.tx.get(SERVICE_REVISIONS, service.revision_arn)
-    assert present is not None  # they stay as long as their service
     definition = _definition(call, request, present)
     where = present.launch_type, present.capacity_provider_strategy
     if request.get("capacityProviderStrategy"):

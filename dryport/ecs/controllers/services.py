@@ -15,9 +15,10 @@ from dryport.ecs.api import placement
 from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
-from dryport.ecs.services import breaker, daemon, events, history, rolling, rollout
+from dryport.ecs.services import breaker, daemon, events, history, rolling, rollout, zones
 from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
+    COMPLETED,
     DRAINING,
     FAILED,
     IN_PROGRESS,
@@ -34,6 +35,7 @@ from dryport.store import Change, Transaction
 _PLACE_AGAIN = 15.0  # seconds until a task that could not be placed is tried again, whatever happens meanwhile
 _REPEAT = 300.0  # seconds until the same event is said again
 _STEADY_AGAIN = 6 * 3600.0
+_BALANCE_AGAIN = 600.0  # seconds until a zone without room is tried again
 _MOST_STARTS = 500  # a pass
 
 
@@ -71,10 +73,9 @@ class ServiceController(Controller):
         instance = change.new or change.old
         if instance is None or instance.capacity == "FARGATE":
             return ()
-        found = self.store.reader.keys(SERVICES, "waiting", instance.cluster_arn)
-        if change.new is not None and change.old is not None and change.new.status != change.old.status:
-            found += self.store.reader.keys(SERVICES, "cluster", instance.cluster_arn)  # a drain, say
-        return found
+        if _there(change.old) != _there(change.new):
+            return self.store.reader.keys(SERVICES, "cluster", instance.cluster_arn)  # it came, is drained, went away
+        return self.store.reader.keys(SERVICES, "waiting", instance.cluster_arn)
 
     async def reconcile(self, key: str) -> float | None:
         return await self.store.transact(lambda tx: self._pass(tx, key))
@@ -183,6 +184,8 @@ class Pass:
             self._act_as_replica(view)
 
     def _act_as_replica(self, view: View) -> None:
+        if self._balance(view):
+            return
         service = self.service
         grace = service.grace_seconds
         others = {each.id: view.counts(each.id, self._now, grace) for each in service.deployments[1:]}
@@ -197,6 +200,49 @@ class Pass:
         if plan.stuck:
             self._say_again(events.STUCK)
         self._start(min(plan.start, _MOST_STARTS), more=plan.start > _MOST_STARTS)
+
+    def _balance(self, view: View) -> bool:
+        """Move tasks between zones, if that is what is to be done now."""
+        service = self.service
+        enabled = service.zone_rebalancing == "ENABLED" and service.status != DRAINING
+        settled = len(service.deployments) == 1 and service.primary.rollout_state == COMPLETED
+        if not enabled or not settled or view.strangers(service) or self._now < service.balance_after:
+            self._again += [service.balance_after - self._now] if self._now < service.balance_after else []
+            self.service = replace(service, balancing=False) if service.balancing else service
+            return False
+        launcher = self._owner.launcher(self._tx, service)
+        primary = view.counts(service.primary.id, self._now, service.grace_seconds)
+        healthy = view.of_kind(service.primary.id, "healthy", self._now, service.grace_seconds)
+        try:
+            tasks = zones.count(launcher.zones(service.primary), (task.availability_zone for task in healthy))
+        except ServiceError:
+            return False  # it cannot be launched as things are: the usual way says so
+        step = zones.step(service.desired_count, service.deployment_configuration["maximumPercent"], primary, tasks)
+        if step is None or (step.over and not service.balancing) or (step.stop and not service.balancing):
+            self.service = replace(service, balancing=False) if service.balancing else service
+            return False
+        self._take(step, launcher, healthy, tasks)
+        return True
+
+    def _take(self, step: zones.Balance, launcher: Launcher, healthy: list[Task], tasks: dict[str, int]) -> None:
+        if step.over:
+            self.service = replace(self.service, balancing=False)
+            self._say(events.balanced(tasks))
+        elif step.stop is not None:
+            crowd = [task for task in healthy if task.availability_zone == step.stop]
+            crowd = [task for task in crowd if not View.protected(task, self._now)][:1]
+            self._stop_tasks(crowd, said=events.stopped_in(step.stop, [task.arn for task in crowd]))
+        elif step.start is not None:
+            if not self.service.balancing:
+                self.service = replace(self.service, balancing=True)
+                self._say(events.unbalanced(tasks))
+            started, _ = launcher.start(self.service.primary, 1, step.start)
+            if started:
+                self._say(events.started_in(step.start, [task.arn for task in started]))
+            else:
+                self._say_again(events.unplaced_in(step.start))
+                self.service = replace(self.service, balancing=False, balance_after=self._now + _BALANCE_AGAIN)
+                self._again.append(_BALANCE_AGAIN)
 
     def _act_as_daemon(self, view: View) -> None:
         service = self.service
@@ -288,7 +334,7 @@ class Pass:
             chosen.append(crowded)
         return chosen
 
-    def _stop_tasks(self, tasks: Sequence[Task], unhealthy: Iterable[str] = ()) -> None:
+    def _stop_tasks(self, tasks: Sequence[Task], unhealthy: Iterable[str] = (), said: str = "") -> None:
         sick = set(unhealthy)
         running = [task.arn for task in tasks if task.last_status == lifecycle.RUNNING]
         for task in tasks:
@@ -299,7 +345,7 @@ class Pass:
             code = lifecycle.SERVICE_SCHEDULER_INITIATED
             self._tx.put(TASKS, lifecycle.request_stop(task, code, reason, self._now))
         if running:
-            self._say(events.stopped(running))
+            self._say(said or events.stopped(running))
 
     def _unhealthy(self, task: Task) -> None:
         deployment = self._find(task.started_by or "")
@@ -368,3 +414,7 @@ def _decisive(task: Task | None) -> tuple[object, ...] | None:
     if task is None:
         return None
     return task.last_status, task.desired_status, task.health_status, task.protected_until
+
+
+def _there(instance: ContainerInstance | None) -> tuple[object, ...] | None:
+    return None if instance is None else (instance.status, instance.agent_connected)

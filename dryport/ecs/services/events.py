@@ -5,7 +5,7 @@ Source: "Amazon ECS service event messages", developer guide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 from msgspec.structs import replace
@@ -67,6 +67,26 @@ def unplaced(reasons: dict[str, str]) -> str:
     return f"{head} The closest matching (container-instance {arn.rpartition('/')[2]}) {_obstacle(reason)}. {_GUIDE}"
 
 
+def unbalanced(tasks: Mapping[str, int]) -> str:
+    return f"is not AZ balanced with {_zones(tasks)}. AZ Rebalancing in progress."
+
+
+def balanced(tasks: Mapping[str, int]) -> str:
+    return f"is AZ balanced with {_zones(tasks)}."
+
+
+def started_in(zone: str, arns: Sequence[str]) -> str:
+    return f"has started {len(arns)} tasks in {zone} to AZ Rebalance: {_tasks(arns)}."
+
+
+def stopped_in(zone: str, arns: Sequence[str]) -> str:
+    return f"has stopped {len(arns)} running tasks in {zone} due to AZ rebalancing: {_tasks(arns)}."
+
+
+def unplaced_in(zone: str) -> str:
+    return f"is unable to place a task in {zone} because no container instance met all of its requirements."
+
+
 def refused(reason: str) -> str:
     """A task could not be launched at all."""
     return f"failed to launch a task with (error {reason})."
@@ -82,6 +102,11 @@ def _obstacle(reason: str) -> str:
         AGENT: "doesn't have the agent connected",
     }
     return words.get(reason, f'encountered error "{reason}"')
+
+
+def _zones(tasks: Mapping[str, int]) -> str:
+    *others, last = [f"{count} tasks in {zone}" for zone, count in tasks.items()]
+    return f"{', '.join(others)}, and {last}" if others else last
 
 
 def _tasks(arns: Iterable[str]) -> str:

@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from random import Random
 
+from msgspec.structs import replace
+
 from dryport.aws.identifiers import uuid4
 from dryport.control.clock import Clock
+from dryport.ecs import attributes
 from dryport.ecs.api import launch, network, placement, tags
 from dryport.ecs.api.launch import Launch
 from dryport.ecs.api.lookup import client_error
@@ -44,16 +47,31 @@ class Launcher:
         """The cluster's instances."""
         return board(self._tx.view(BOARDS), self._service.cluster_arn)
 
-    def start(self, deployment: Deployment, count: int) -> tuple[list[Task], dict[str, str] | None]:
-        """Start up to ``count`` tasks; where instances are lacking, why each that there is does not take one.
+    def start(
+        self, deployment: Deployment, count: int, zone: str | None = None
+    ) -> tuple[list[Task], dict[str, str] | None]:
+        """Start up to ``count`` tasks, in a zone where one is given.
 
+        Where instances are lacking: why each that there is does not take one.
         Raises ServiceError where the revision cannot be launched any more.
         """
         revision, cluster = self._revision(deployment), self._cluster()
         prepared = self._prepared(deployment, revision, cluster)
         if launch_type_of(revision) == "FARGATE":
-            return self._on_fargate(deployment, prepared, count), None
-        return self._on_instances(prepared, self._request(prepared), count)
+            return self._on_fargate(deployment, prepared, count, zone), None
+        wanted = self._request(prepared)
+        if zone is not None:
+            wanted = replace(wanted, attributes=(*wanted.attributes, (attributes.ZONE, (zone,))))
+        return self._on_instances(prepared, wanted, count)
+
+    def zones(self, deployment: Deployment) -> list[str]:
+        """The zones that tasks may run in: those of the subnets, and of instances that all but tasks allow them on."""
+        prepared = self._prepared(deployment, self._revision(deployment), self._cluster())
+        if prepared.launch_type == "FARGATE":
+            return [subnet.availability_zone for subnet in network.subnets(self._call, prepared.network)]
+        there = self.board
+        found = (there.instances[slot].attributes.get(attributes.ZONE) for slot in self.eligible(deployment))
+        return [zone for zone in found if zone]
 
     def start_on(self, deployment: Deployment, slots: Sequence[int]) -> tuple[list[Task], dict[str, str] | None]:
         """Start a task on each of these instances of the board that has room for it."""
@@ -80,7 +98,7 @@ class Launcher:
                 found &= each.slots()
         return list(members(found))
 
-    def _on_fargate(self, deployment: Deployment, prepared: Launch, count: int) -> list[Task]:
+    def _on_fargate(self, deployment: Deployment, prepared: Launch, count: int, zone: str | None) -> list[Task]:
         revision = self._revision(deployment)
         providers: list[str | None] = [None] * count
         if revision.capacity_provider_strategy:
@@ -92,6 +110,7 @@ class Launcher:
                     wanted.remove(each.capacity_provider)
             providers = [*wanted[:count]]
         subnets = network.subnets(self._call, prepared.network)
+        subnets = [subnet for subnet in subnets if zone in (None, subnet.availability_zone)] or subnets
         zones = [each.availability_zone for each in self._tx.find(TASKS, "service", tasks_key(self._service))]
         started = []
         for provider in providers:

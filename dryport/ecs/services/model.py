@@ -95,6 +95,8 @@ class Service(Record, frozen=True, kw_only=True):
     placement_constraints: list[Json] = []
     placement_strategy: list[Json] = []
     zone_rebalancing: str = "DISABLED"
+    balancing: bool = False  # tasks are being moved between zones
+    balance_after: float = 0.0  # not before
     grace_seconds: int = 0
     propagate_tags: str = "NONE"
     managed_tags: bool = False

@@ -64,7 +64,8 @@ class View:
         """Whether a task of this ARN is healthy."""
         return lambda arn: self.kind(self.by_arn[arn], now, grace) == "healthy"
 
-    def protected(self, task: Task, now: float) -> bool:
+    @staticmethod
+    def protected(task: Task, now: float) -> bool:
         """Whether it must not be stopped for scaling or a deployment (UpdateTaskProtection)."""
         return task.protected_until is not None and task.protected_until > now
 

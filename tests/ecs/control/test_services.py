@@ -270,6 +270,24 @@ async def test_a_drained_instance_gives_its_tasks_away_first(plane: Plane, agent
     await _stable(plane)
 
 
+async def test_zones_are_balanced_once_they_can_be(plane: Plane, agent: MakeAgent) -> None:
+    await _instance(plane, agent)
+    await _register(plane)
+    assert (await _create(plane, desiredCount=4))["availabilityZoneRebalancing"] == "ENABLED"
+    await _stable(plane)
+    await _instance(plane, agent, "us-east-1b")
+
+    def zones() -> list[str | None]:
+        return sorted(task.availability_zone or "" for task in _tasks(plane))
+
+    await plane.until(lambda: zones() == ["us-east-1a"] * 2 + ["us-east-1b"] * 2, "two in each")
+    service = await _stable(plane)
+    said = _messages(service)
+    start = "(service web) is not AZ balanced with 4 tasks in us-east-1a, and 0 tasks in us-east-1b. AZ Rebalancing in "
+    assert f"{start}progress." in said
+    assert "(service web) is AZ balanced with 2 tasks in us-east-1a, and 2 tasks in us-east-1b." in said
+
+
 async def test_a_daemon_runs_everywhere(plane: Plane, agent: MakeAgent) -> None:
     await _register(plane)
     made = await plane.api(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dryport.ecs.services import breaker, daemon, rolling
+from dryport.ecs.services import breaker, daemon, rolling, zones
 from dryport.ecs.services.rolling import Counts, Stops, decide
 
 
@@ -147,3 +147,24 @@ def test_a_daemon_has_one_task_on_each_instance() -> None:
     assert daemon.decide([0, 1], 0, {}, {0: ["a"], 1: ["b"]}, _all_healthy) == daemon.DaemonPlan([], ["a", "b"])
     assert daemon.decide([0, 1], 50, {}, {0: ["a"], 1: ["b"]}, _all_healthy) == daemon.DaemonPlan([], ["a"])
     assert daemon.decide([0, 1], 50, {}, {1: ["b"]}, _all_healthy) == daemon.DaemonPlan([0], [])
+
+
+def test_zones_are_evened_out_one_task_at_a_time() -> None:
+    tasks = {"a": 4, "b": 0}
+    history = []
+    while not (found := zones.step(4, 200, Counts(healthy=sum(tasks.values())), tasks)).over:  # type: ignore[union-attr]
+        assert found is not None
+        if found.start:
+            tasks[found.start] += 1
+        if found.stop:
+            tasks[found.stop] -= 1
+        history.append(dict(tasks))
+    assert history == [{"a": 4, "b": 1}, {"a": 3, "b": 1}, {"a": 3, "b": 2}, {"a": 2, "b": 2}]
+
+
+def test_zones_wait_for_what_is_more_urgent() -> None:
+    assert zones.step(2, 200, Counts(healthy=1), {"a": 1, "b": 0}) is None
+    assert zones.step(2, 200, Counts(healthy=2, unhealthy=1), {"a": 2, "b": 0}) is None
+    assert zones.step(2, 200, Counts(healthy=2, pending=1), {"a": 2, "b": 0}) == zones.Balance()
+    assert zones.step(2, 100, Counts(healthy=2), {"a": 2, "b": 0}) is None
+    assert not zones.uneven({"a": 2, "b": 1}) and not zones.uneven({})
