@@ -1,4 +1,7 @@
-"""Who may do what: access keys and sessions (``credentials``); users, roles and policies come with the roles issue.
+"""Who may do what.
+
+Access keys and sessions (``credentials``), the policy engine (``policy``), which permissions a request needs
+(``authorization``), AWS's managed policies (``managed``). Users, roles and enforcement come with the roles issue.
 
 Owns: access keys and temporary credentials. Watches: nothing.
 """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dryport.iam import policy
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies, PolicyType, Request, evaluate, refusal
+from tests.coverage.test_rooms import imports
 from tests.iam.policies import ACCOUNT, ALL, CLUSTER, OTHER, ROLE_ARN, ROOT, SESSION, USER, attached, decide
 
 DENY = {"Effect": "Deny", "Action": "*", "Resource": "*"}
@@ -244,3 +248,17 @@ def test_a_changed_policy_acts_at_once() -> None:
 def test_a_stored_document_that_is_no_policy_is_an_error() -> None:
     with pytest.raises(ValueError, match="truncated"):
         evaluate(Request("a:b", "*", USER, {}), Policies((Attached("x", "{"),)))
+
+
+def test_the_engine_is_pure() -> None:
+    """It imports nothing of ours but ``aws``, and neither clock nor chance nor files of Python's."""
+    folder = Path(policy.__file__).parent
+    for path in folder.glob("*.py"):
+        assert all(name.startswith(("aws.", "iam.policy")) for name in imports(path)), path
+        names = {
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import)
+            for name in node.names
+        }
+        assert {"time", "random", "os", "io", "pathlib", "socket"}.isdisjoint(name.name for name in names), path
