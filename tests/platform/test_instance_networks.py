@@ -102,7 +102,7 @@ def test_a_tasks_own_address_answers_whom_its_group_allows(fleet: Interfaces, in
     assert fleet.reached_from(address, groups["friend"])
     assert not fleet.reached_from(address, groups["stranger"])
     fleet.stop(arn)
-    assert fleet.left_over(instance) == []
+    eventually(lambda: fleet.left_over(instance) == [])
 
 
 def test_containers_of_a_task_share_its_name_address_and_endpoint(fleet: Interfaces, instance: str) -> None:
@@ -145,7 +145,7 @@ def test_an_instance_has_as_many_tasks_as_its_type_has_interfaces(fleet: Interfa
     fleet.running(fourth)
     for arn in (both[1], fourth):
         fleet.stop(arn)
-    assert fleet.left_over(instance) == []
+    eventually(lambda: fleet.left_over(instance) == [])
 
 
 def test_a_task_outlives_its_agent_and_not_its_pause_container(fleet: Interfaces, instance: str) -> None:
