@@ -143,8 +143,16 @@ def delete(path: str, *, timeout: float = 5.0) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"processes of cgroup {path} do not end: {sorted(left)}")
         time.sleep(0.005)  # the kernel tells nobody when a cgroup of v1 becomes empty
-    for directory in directories(path):
+    for directory in _everywhere(path):
         _remove_tree(directory, deadline)
+
+
+def _everywhere(path: str) -> list[Path]:
+    """Where a cgroup may be: OCI runtimes make what is above a container's in every hierarchy that is mounted."""
+    if version() == 2:
+        return directories(path)
+    hierarchies = [each for each in ROOT.iterdir() if each.is_dir() and not each.is_symlink()]
+    return [found for each in hierarchies if (found := each / path.lstrip("/")).is_dir()]
 
 
 def _remove_tree(directory: Path, deadline: float) -> None:

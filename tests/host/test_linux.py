@@ -130,6 +130,16 @@ def enter(cgroup: str) -> None:
         (directory / "cgroup.procs").write_text(str(os.getpid()))
 
 
+def test_a_cgroup_goes_from_every_hierarchy(cgroup: str) -> None:
+    """OCI runtimes make what is above a container's cgroup in hierarchies that Dryport itself does not use."""
+    hierarchies = [each for each in cgroups.ROOT.iterdir() if each.is_dir() and not each.is_symlink()]
+    others = [each / cgroup for each in hierarchies] if cgroups.version() == 1 else [cgroups.ROOT / cgroup]
+    for directory in others:
+        directory.mkdir(parents=True, exist_ok=True)
+    cgroups.delete(cgroup)
+    assert not any(directory.exists() for directory in others)
+
+
 def test_limits_are_set_changed_and_gone(cgroup: str) -> None:
     cgroups.create(cgroup, cpu_quota=0.25, cpu_shares=256, memory=64 << 20, pids=20)
     cgroups.create(cgroup, memory=128 << 20)
