@@ -230,18 +230,18 @@ class Board:
                 found.put(slot, instance)
         return found
 
-    def select(self, node: Node) -> int:
-        """The slots that an expression selects."""
+    def select(self, node: Node, everywhere: str | None = None) -> int:
+        """The slots that an expression selects; ``everywhere``: if all had a task of this group."""
         if isinstance(node, Comparison):
-            return self._compare(node)
+            return self._compare(node, everywhere)
         if isinstance(node, Not):
-            return self.everyone ^ self.select(node.operand)
-        found = self.select(node.operands[0])
+            return self.everyone ^ self.select(node.operand, everywhere)
+        found = self.select(node.operands[0], everywhere)
         for operand in node.operands[1:]:
             if isinstance(node, And):
-                found &= self.select(operand)
+                found &= self.select(operand, everywhere)
             else:
-                found |= self.select(operand)
+                found |= self.select(operand, everywhere)
         return found
 
     # How it is kept
@@ -350,9 +350,9 @@ class Board:
                 del self.groups[name]
         self._spreads = 0
 
-    def _compare(self, comparison: Comparison) -> int:
+    def _compare(self, comparison: Comparison, everywhere: str | None) -> int:
         if comparison.subject == tree.TASK_GROUP:
-            return self._with_groups(comparison)
+            return self._with_groups(comparison, everywhere)
         if comparison.subject == tree.RUNNING_TASKS_COUNT:
             found = 0
             for count, slots in self.running.sets.items():
@@ -370,14 +370,17 @@ class Board:
             kept = self._selections[comparison.key] = comparison, bits
         return kept[1]
 
-    def _with_groups(self, comparison: Comparison) -> int:
+    def _with_groups(self, comparison: Comparison, everywhere: str | None) -> int:
+        absent = comparison.operator == "!exists"
+        if everywhere is not None and (absent or comparison.test(everywhere)):
+            return 0 if absent else self.everyone
         if comparison.operator == "==":
             return self.hosting(comparison.arguments[0])
         found = 0
         for name, group in self.groups.items():
-            if comparison.operator == "!exists" or comparison.test(name):
+            if absent or comparison.test(name):
                 found |= group.hosting
-        return self.everyone ^ found if comparison.operator == "!exists" else found
+        return self.everyone ^ found if absent else found
 
 
 def _holds(comparison: Comparison, instance: Instance) -> bool:

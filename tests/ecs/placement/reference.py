@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from math import log
 from random import Random
 
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Request, Strategy
@@ -98,20 +99,59 @@ def left(cluster: Cluster, instance: Instance, resource: str) -> int:
     return instance.memory - sum(task.needs.memory for task in cluster.on(instance))
 
 
-def choose(cluster: Cluster, request: Request, random: Random) -> Instance | None:
-    tied = [
+def feasible(cluster: Cluster, request: Request) -> list[Instance]:
+    return [
         instance
         for instance in cluster.instances
         if instance.launch_type == request.launch_type and reason(cluster, request, instance) is None
     ]
-    if not tied:
-        return None
+
+
+def preferred(cluster: Cluster, request: Request) -> list[Instance]:
+    """The instances between which strategies leave the choice."""
+    tied = feasible(cluster, request)
     for strategy in request.strategies:
         if strategy.type == "random":
             break
         keys = [_key(cluster, request.group, strategy, instance) for instance in tied]
         tied = [instance for instance, key in zip(tied, keys, strict=True) if key == min(keys)]
-    return tied[0] if len(tied) == 1 else tied[int(random.random() * len(tied))]
+    return tied
+
+
+def choose(cluster: Cluster, request: Request, random: Random) -> Instance | None:
+    tied = preferred(cluster, request)
+    if len(tied) < 2:
+        return tied[0] if tied else None
+    return tied[int(random.random() * len(tied))]
+
+
+def place_alike(
+    cluster: Cluster, request: Request, arns: Sequence[str], random: Random, many: float
+) -> list[str | None]:
+    """Tasks of one request, one after the other. If they are many, each instance has a clock; the earliest is taken."""
+    there = feasible(cluster, request)
+    by_clock = len(arns) >= many * len(there)
+    clocks = {instance.arn: _pause(random) for instance in there} if by_clock else {}
+    placed: list[str | None] = []
+    for arn in arns:
+        if by_clock:
+            chosen = min(preferred(cluster, request), key=lambda each: clocks[each.arn], default=None)
+        else:
+            chosen = choose(cluster, request, random)
+        placed.append(chosen.arn if chosen is not None else None)
+        if chosen is None:
+            continue
+        if by_clock:
+            clocks[chosen.arn] += _pause(random)
+        needs = request.needs
+        cluster.tasks[arn] = Occupant(
+            arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports
+        )
+    return placed
+
+
+def _pause(random: Random) -> int:
+    return int(-log(1 - random.random()) * 2**32)
 
 
 def _key(cluster: Cluster, group: str, strategy: Strategy, instance: Instance) -> int:

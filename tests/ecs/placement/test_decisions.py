@@ -126,17 +126,15 @@ class Both:
         for request in self.data.draw(st.lists(st.sampled_from(self.requests), max_size=12)):
             self.number += 1
             wanted.append((f"task-{self.number}", request))
-        # Those of one request one after the other, as if each had come by itself.
+        many = self.data.draw(st.sampled_from([0, 0.5, 1, 2, 100]))
+        # Those of one request one after the other.
         expected: dict[str, str | None] = {}
-        for arn, request in sorted(wanted, key=lambda each: [request for _, request in wanted].index(each[1])):
-            chosen = reference.choose(self.cluster, request, self.same)
-            expected[arn] = chosen.arn if chosen is not None else None
-            if chosen is not None:
-                needs = request.needs
-                self.cluster.tasks[arn] = Occupant(
-                    arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports
-                )
-        assert place(self.board, wanted, self.random) == [expected[arn] for arn, _ in wanted]
+        for request in {id(request): request for _, request in wanted}.values():
+            arns = [arn for arn, each in wanted if each is request]
+            found = reference.place_alike(self.cluster, request, arns, self.same, many)
+            expected.update(zip(arns, found, strict=True))
+        assert place(self.board, wanted, self.random, many) == [expected[arn] for arn, _ in wanted]
+        assert self.random.getstate() == self.same.getstate()
         assert self.board.tasks == self.cluster.tasks
 
     def why_not(self) -> None:
