@@ -14,6 +14,7 @@ _COMMANDS = {
     "down": ("lifecycle", "down"),
     "status": ("status", "status"),
     "doctor": ("doctor", "doctor"),
+    "explain": ("explain", "explain"),
     "env": ("environment", "environment"),
     "join": ("join", "join"),
     "leave": ("join", "leave"),

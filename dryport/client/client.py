@@ -20,6 +20,7 @@ from yarl import URL
 from dryport.aws import sigv4
 
 _TARGETS = {
+    "dryport": "Dryport_20261126",
     "ecs": "AmazonEC2ContainerServiceV20141113",
     "ecr": "AmazonEC2ContainerRegistry_V20150921",
     "logs": "Logs_20140328",

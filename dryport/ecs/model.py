@@ -124,6 +124,7 @@ class Task(Record, frozen=True, kw_only=True):
     log_driver_mode: str | None = None  # of the account settings: blocking or non-blocking, where nothing else says so
     protected_until: float | None = None  # not to be scaled in before (UpdateTaskProtection)
     # Inside only:
+    placement: Json = {}  # placementConstraints and placementStrategy of its RunTask
     resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
     noted: bool = False  # its service knows of its end

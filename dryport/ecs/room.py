@@ -5,6 +5,7 @@ from __future__ import annotations
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.api import SERVICE
+from dryport.ecs.api.explain import DRYPORT
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
 from dryport.ecs.controllers.services import ServiceController
@@ -19,7 +20,7 @@ def room(context: Context) -> Room:
     driver = HostClient(context.config.run_dir / "host.sock")
     mounts = Mounts(context.store, context.clock, driver)
     return Room(
-        services=[SERVICE],
+        services=[SERVICE, DRYPORT],
         loops=[
             hub,
             TaskController(context),

@@ -147,16 +147,26 @@ CREATE TABLE shapes (service TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (s
 """
 
 
-def _source(service: str) -> Path | None:
+# Models of Dryport's own, laid out as botocore's are: AWS_DATA_PATH makes them known to boto3 and the AWS CLI.
+OWN_MODELS = Path(__file__).parent / "data"
+
+
+def _roots() -> list[Path]:
     spec = importlib.util.find_spec("botocore")  # finds it without importing it
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("botocore, whose service models drive the gateway, is not installed")
-    root = Path(spec.submodule_search_locations[0]) / "data" / service
-    versions = sorted(root.iterdir(), reverse=True) if root.is_dir() and service.replace("-", "").isalnum() else []
-    for version in versions:
-        for name in ("service-2.json.gz", "service-2.json"):
-            if (version / name).exists():
-                return version / name
+    return [Path(spec.submodule_search_locations[0]) / "data", OWN_MODELS]
+
+
+def _source(service: str) -> Path | None:
+    if not service.replace("-", "").isalnum():
+        return None
+    for root in _roots():
+        versions = sorted((root / service).iterdir(), reverse=True) if (root / service).is_dir() else []
+        for version in versions:
+            for name in ("service-2.json.gz", "service-2.json"):
+                if (version / name).exists():
+                    return version / name
     return None
 
 
@@ -203,7 +213,7 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
 
 
 # Those that have rooms: what is prepared at installation time, before anyone is waiting for it.
-SERVICES = ("ec2", "ecr", "ecs", "logs", "s3", "secretsmanager", "ssm", "sts")
+SERVICES = ("dryport", "ec2", "ecr", "ecs", "logs", "s3", "secretsmanager", "ssm", "sts")
 
 
 def default_path() -> Path:

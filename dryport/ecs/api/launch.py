@@ -58,6 +58,7 @@ class Launch:
     started_by: str | None = None
     client_token: str | None = None
     log_driver_mode: str | None = None
+    placement: Json = field(default_factory=dict)  # constraints and strategies of the request, for those who ask later
     tags: list[Json] = field(default_factory=list)
     volume: Json = field(default_factory=dict)  # that is configured at launch
 
@@ -106,6 +107,9 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
         client_token=request.get("clientToken"),
         # Where nobody has set it, the agent's own way is better than either: no container waits, and no line is lost.
         log_driver_mode=chosen_setting(call.tx, call.account, call.region, call.principal.arn, "defaultLogDriverMode"),
+        placement={
+            member: request[member] for member in ("placementConstraints", "placementStrategy") if request.get(member)
+        },
         tags=_tags(request, cluster, definition),
         volume=ebs_configurations.check(call, request, definition, launch_type),
     )
@@ -163,6 +167,7 @@ def task(
         tags=launch.tags,
         created_at=call.now,
         log_driver_mode=launch.log_driver_mode,
+        placement=launch.placement,
         resources=launch.needs,
     )
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import NamedTuple
 
 from dryport.ecs.placement.bits import members, nth
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.filters import filters
 from dryport.ecs.placement.model import Instance, Request, Strategy
+
+LAUNCH_TYPE = "LAUNCH_TYPE"  # no reason of AWS's: it does not ask instances of another launch type
 
 
 class Plan:
@@ -79,6 +82,28 @@ def obstacles(board: Board, request: Request, instance_arn: str) -> list[str]:
     """All that is in the way of a task on one instance, in the order in which failures name it."""
     slot = board.slots[instance_arn]
     return [each.reason for each in filters(board, request) if not each.slots() >> slot & 1]
+
+
+class Obstacle(NamedTuple):
+    """What is in the way of a task on an instance. ``wanted`` and ``remaining`` are of a resource that is counted."""
+
+    reason: str
+    message: str
+    wanted: int | None = None
+    remaining: int | None = None
+
+
+def explain(board: Board, request: Request) -> dict[str, list[Obstacle]]:
+    """All that is in the way of a task, by the instance's ARN: for every instance, those that are not asked too."""
+    found: dict[int, list[Obstacle]] = {slot: [] for slot in sorted(board.instances)}
+    for slot in members(board.everyone ^ pool(board, request)):
+        is_of = f"it is of the launch type {board.instances[slot].launch_type}, not {request.launch_type}"
+        found[slot].append(Obstacle(LAUNCH_TYPE, is_of))
+    for each in filters(board, request):
+        for slot in members(board.everyone ^ (board.everyone & each.slots())):
+            figures = each.figures(slot) if each.figures is not None else ()
+            found[slot].append(Obstacle(each.reason, each.says(slot), *figures))
+    return {board.instances[slot].arn: obstacles for slot, obstacles in found.items()}
 
 
 def _rankings(board: Board, request: Request) -> Sequence[Callable[[int], int]]:

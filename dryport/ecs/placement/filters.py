@@ -36,13 +36,15 @@ _RESOURCES = {
 class Filter(NamedTuple):
     """``slots`` says who passes now; ``says`` of a slot what is asked for and what is there.
 
-    ``moving``: who passes changes with tasks, not with instances alone.
+    ``moving``: who passes changes with tasks, not with instances alone. ``figures``, where a resource is counted: how
+    much is asked for, and how much a slot has left.
     """
 
     reason: str
     moving: bool
     slots: Callable[[], int]
     says: Callable[[int], str]
+    figures: Callable[[int], tuple[int, int]] | None = None
 
 
 def filters(board: Board, request: Request) -> list[Filter]:
@@ -82,15 +84,26 @@ def _amount(board: Board, name: str, amount: int) -> Filter:
     def says(slot: int) -> str:
         return f"needs {amount} {resource.unit}, {numbers.of[slot]} left of {capacity(board.instances[slot])[name]}"
 
-    return Filter(resource.reason, True, lambda: numbers.at_least(amount), says)
+    return Filter(
+        resource.reason, True, lambda: numbers.at_least(amount), says, lambda slot: (amount, numbers.of[slot])
+    )
 
 
 def _port(board: Board, port: Port) -> Filter:
     def says(slot: int) -> str:
-        taken = board.taken.get(port, 0) >> slot & 1
-        return f"needs the {port[0].upper()} host port {port[1]}, which is {'taken' if taken else 'free'}"
+        return f"needs the {port[0].upper()} host port {port[1]}, which {_holder(board, port, slot)}"
 
     return Filter("RESOURCE:PORTS", True, lambda: board.everyone ^ board.taken.get(port, 0), says)
+
+
+def _holder(board: Board, port: Port, slot: int) -> str:
+    instance = board.instances[slot]
+    if port in instance.ports:
+        return "the instance keeps for itself"
+    for task in board.tasks_on(instance.arn):
+        if port in task.ports:
+            return f"the task {task.arn.rpartition('/')[2]} of the group {task.group} has"
+    return "is free"
 
 
 def _constraint(board: Board, request: Request, query: Query | None) -> Filter:

@@ -11,6 +11,7 @@ import pytest
 from dryport.control.context import Context, Room
 from dryport.ec2 import published as ec2
 from dryport.ecs.api import SERVICE
+from dryport.ecs.api.explain import DRYPORT
 from dryport.ecs.model import TASKS, Task
 from dryport.store import Transaction
 from tests.served import Served
@@ -20,7 +21,7 @@ _names = itertools.count(1)
 
 
 def _room(context: Context) -> Room:
-    return Room(services=[SERVICE])
+    return Room(services=[SERVICE, DRYPORT])
 
 
 @pytest.fixture(scope="session")
