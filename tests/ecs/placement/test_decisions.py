@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from dryport.ecs.placement.model import Instance, Needs, Occupant, Request, Stra
 from dryport.ecs.placement.query import parse
 from dryport.ecs.placement.stopping import to_stop
 from tests.ecs.placement import reference
+from tests.ecs.placement.pictures import picture
 from tests.ecs.placement.reference import Cluster
 
 _VALUES = ["a", "b", "prod", ""]
@@ -202,26 +202,6 @@ def test_every_decision_is_the_references(data: st.DataObject) -> None:
     both = Both(data)
     for _ in range(data.draw(st.integers(1, 25))):
         both.step()
-
-
-def picture(board: Board) -> dict[str, Any]:
-    """All that a board says, apart from which slot is whose."""
-    return {
-        "tasks": board.tasks,
-        "left": {
-            name: {board.instances[slot].arn: left for slot, left in numbers.of.items()}
-            for name, numbers in board.left.items()
-        },
-        "taken": {
-            port: sorted(board.instances[s].arn for s in board.instances if slots >> s & 1)
-            for port, slots in board.taken.items()
-        },
-        "hosting": {
-            name: sorted(board.instances[s].arn for s in board.instances if group.hosting >> s & 1)
-            for name, group in board.groups.items()
-            if not group.empty
-        },
-    }
 
 
 @settings(max_examples=100, deadline=None)

@@ -56,6 +56,10 @@ def parse(text: str) -> Query:
     """The query of an expression. Raises QueryError, which says what is wrong and where."""
     if len(text) > MAX_LENGTH:
         raise QueryError(f"the expression is longer than {MAX_LENGTH} characters", MAX_LENGTH + 1)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError("no character of Unicode", error.start + 1) from None
     return Query(text, _Parser(text).whole())
 
 
