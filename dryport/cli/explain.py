@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,16 +22,17 @@ from dryport.client.client import ApiError, Client, Credentials, Unreachable
 from dryport.control.config import DEFAULT_REGION, load
 from dryport.platform import credentials
 
+_TASK = re.compile(r"arn:.*:task/.*|[0-9a-f]{32}|[0-9a-f-]{36}")
 _SHOWN = 50  # instances in the table
 
 Json = dict[str, Any]
 
 
 @click.command()
-@click.argument("task", required=False)
+@click.argument("name", metavar="[TASK|SERVICE]", required=False)
 @click.option("--cluster", default="default", show_default=True, help="Name or ARN of the cluster.")
 @click.option("--task-definition", metavar="NAME", help="A dry run: family, family:revision or ARN.")
-@click.option("--count", type=click.IntRange(1, 1000), help="Of a dry run: how many tasks. [default: 1]")
+@click.option("--count", type=click.IntRange(1, 1000), help="How many tasks. [default: 1, or what SERVICE lacks]")
 @click.option("--constraint", "constraints", multiple=True, help="distinctInstance, or an expression for memberOf.")
 @click.option("--strategy", "strategies", multiple=True, help="random, binpack:memory, spread:instanceId, …; in order.")
 @click.option("--launch-type", type=click.Choice(["EC2", "EXTERNAL"]), help="Of a dry run. [default: EC2]")
@@ -41,7 +43,7 @@ Json = dict[str, Any]
 @click.option("--all", "everything", is_flag=True, help=f"Show all instances, not {_SHOWN} at most.")
 @options.state_dir
 def explain(
-    task: str | None,
+    name: str | None,
     cluster: str,
     task_definition: str | None,
     count: int | None,
@@ -57,12 +59,14 @@ def explain(
 ) -> None:
     """Explain where a task can be placed, and why not elsewhere. Nothing is placed, nothing is changed.
 
-    TASK is the id or ARN of a task on container instances. It is taken as if it were not there yet, with the
+    SERVICE is the name or ARN of a service on container instances: where COUNT more tasks of it would go, or as many as
+    it lacks. TASK is the id or ARN of a task on container instances. It is taken as if it were not there yet, with the
     constraints and strategies that it was started with. A task that RunTask could not place leaves nothing behind: ask
     with --task-definition and what RunTask was given, and see where COUNT tasks would go now.
 
     \b
-    dryport explain 3f2a… --cluster web
+    dryport explain 0123456789abcdef0123456789abcdef --cluster web
+    dryport explain shop --cluster web
     dryport explain --cluster web --task-definition app:7 --count 4
     dryport explain --cluster web --task-definition app --constraint distinctInstance \\
         --constraint 'attribute:ecs.instance-type =~ m5.*' \\
@@ -72,11 +76,11 @@ def explain(
     The endpoint and the access key are those of AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or else
     of the platform on this machine (--state-dir). Exit status 3: a task would find no instance.
     """
-    if bool(task) == bool(task_definition):
-        raise click.UsageError("give either a TASK or --task-definition")
+    if bool(name) == bool(task_definition):
+        raise click.UsageError("give a TASK, a SERVICE or --task-definition")
     request: Json = {"cluster": cluster}
-    if task:
-        request["task"] = task
+    if name:
+        request["task" if _TASK.fullmatch(name) else "service"] = name
     given: Json = {
         "taskDefinition": task_definition,
         "count": count,
@@ -165,6 +169,9 @@ def show(answer: Json, everything: bool) -> None:
         where = answer.get("containerInstanceArn", "")
         place = names.get(where) or _last(where) or "no instance"
         console.print(f"task {_last(task)} of {_last(answer['taskDefinitionArn'])}, on {place}", highlight=False)
+    elif service := answer.get("serviceArn"):
+        revision = _last(answer["taskDefinitionArn"])
+        console.print(f"service {_last(service)} with {revision}, in {_last(answer['clusterArn'])}", highlight=False)
     else:
         console.print(f"{_last(answer['taskDefinitionArn'])} in {_last(answer['clusterArn'])}", highlight=False)
     for each in answer["placementConstraints"]:

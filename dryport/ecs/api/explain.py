@@ -10,18 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal
 from dryport.ecs import attributes
 from dryport.ecs.api import launch, lookup, placement
 from dryport.ecs.api.launch import Launch
 from dryport.ecs.api.lookup import client_error, invalid
 from dryport.ecs.boards import BOARDS, board
-from dryport.ecs.model import TASK_DEFINITIONS, Json, Task
+from dryport.ecs.model import TASK_DEFINITIONS, TASKS, Json, Task
 from dryport.ecs.placement import choice
 from dryport.ecs.placement.batches import place_alike
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.choice import Obstacle
 from dryport.ecs.placement.model import Instance, Request
+from dryport.ecs.services import launching
+from dryport.ecs.services.model import INACTIVE, SERVICE_REVISIONS, tasks_key
+from dryport.ecs.services.model import Service as ScheduledService
 from dryport.gateway.service import Call, Output, Service
 
 DRYPORT = Service("dryport")
@@ -43,14 +47,15 @@ class _Question:
     launch: Launch
     constraints: Sequence[Json]  # of the request
     strategies: Sequence[Json]
-    task: Task | None
     count: int
+    task: Task | None = None
+    service: ScheduledService | None = None
 
 
 @DRYPORT.operation("ExplainPlacement")
 def explain_placement(call: Call, request: Any) -> Output:
     """What stands in the way of a task on each instance, and where it would be placed now. Changes nothing."""
-    question = _of_task(call, request) if request.get("task") else _of_launch(call, request)
+    question = _question(call, request)
     body, cluster = question.launch.definition.body, question.launch.cluster
     wanted = placement.request_of(
         call,
@@ -80,6 +85,8 @@ def explain_placement(call: Call, request: Any) -> Output:
         "unplaced": question.count - len(placed),
         "containerInstances": [_instance(each, obstacles[each.arn]) for each in instances],
     }
+    if question.service is not None:
+        answer["serviceArn"] = question.service.arn
     if question.task is not None:
         answer["taskArn"] = question.task.arn
         if question.task.instance_arn:
@@ -87,14 +94,21 @@ def explain_placement(call: Call, request: Any) -> Output:
     return answer
 
 
+def _question(call: Call, request: Any) -> _Question:
+    for name, question, fixed in (
+        ("task", _of_task, ("service", *_LAUNCH_MEMBERS)),
+        ("service", _of_service, tuple(each for each in _LAUNCH_MEMBERS if each != "count")),
+    ):
+        if request.get(name):
+            if given := [each for each in fixed if request.get(each) is not None]:
+                raise invalid(f"{given[0]} cannot be specified together with {name}: the {name} itself says it.")
+            return question(call, request)
+    return _of_launch(call, request)
+
+
 def _of_task(call: Call, request: Any) -> _Question:
-    if given := [name for name in _LAUNCH_MEMBERS if request.get(name) is not None]:
-        raise invalid(f"{given[0]} cannot be specified together with task: the task itself says it.")
-    identifier = request["task"]
-    if ":service/" in identifier:
-        raise invalid("There are no services yet. Specify a task, or a taskDefinition.")
     cluster = lookup.cluster(call, request.get("cluster"))
-    task = lookup.task(call, cluster, identifier)
+    task = lookup.task(call, cluster, request["task"])
     if task is None:
         raise invalid(
             "The referenced task was not found. A task that could not be placed is not kept: specify its "
@@ -114,21 +128,55 @@ def _of_task(call: Call, request: Any) -> _Question:
         group=task.group or "",
     )
     asked = task.placement
-    return _Question(prepared, asked.get("placementConstraints", ()), asked.get("placementStrategy", ()), task, count=1)
+    return _Question(
+        prepared, asked.get("placementConstraints", ()), asked.get("placementStrategy", ()), count=1, task=task
+    )
+
+
+def _of_service(call: Call, request: Any) -> _Question:
+    """Of one more task of a service's latest deployment; without a count, of as many as it lacks."""
+    cluster = lookup.cluster(call, request.get("cluster"))
+    service = lookup.service(call, cluster, request["service"])
+    if service is None or service.status == INACTIVE:
+        raise ServiceError("ServiceNotFoundException", "Service not found.")
+    revision = call.tx.get(SERVICE_REVISIONS, service.primary.revision_arn)
+    definition = call.tx.get(TASK_DEFINITIONS, service.primary.task_definition_arn)
+    if revision is None or definition is None:
+        raise client_error("TaskDefinition not found.")
+    if launching.launch_type_of(revision) == "FARGATE":
+        raise invalid("The service runs on Fargate, where there are no container instances to choose from.")
+    prepared = Launch(
+        cluster=cluster,
+        definition=definition,
+        launch_type=launching.launch_type_of(revision),
+        overrides={},
+        network=revision.network_configuration,
+        group=service.group,
+    )
+    asked = launching.asked_placement(service)
+    constraints = list(asked["placementConstraints"])
+    if service.scheduling_strategy == "DAEMON":
+        constraints.append({"type": "distinctInstance"})
+    wanted = [each for each in call.tx.find(TASKS, "service", tasks_key(service)) if each.desired_status == "RUNNING"]
+    count = _count(request, max(1, min(_MAX_COUNT, service.desired_count - len(wanted))))
+    return _Question(prepared, constraints, asked["placementStrategy"], count, service=service)
 
 
 def _of_launch(call: Call, request: Any) -> _Question:
     if not request.get("taskDefinition"):
-        raise invalid("Specify a task or a taskDefinition.")
-    count = request.get("count", 1)
-    if not 1 <= count <= _MAX_COUNT:
-        raise invalid(f"count must be between 1 and {_MAX_COUNT}.")
+        raise invalid("Specify a task, a service or a taskDefinition.")
+    count = _count(request, 1)
     cluster = lookup.cluster(call, request.get("cluster"))
     definition = launch.runnable_definition(call, request["taskDefinition"])
     prepared = launch.prepare(call, request, cluster, definition, request.get("launchType", "EC2"))
-    return _Question(
-        prepared, request.get("placementConstraints", ()), request.get("placementStrategy", ()), None, count
-    )
+    return _Question(prepared, request.get("placementConstraints", ()), request.get("placementStrategy", ()), count)
+
+
+def _count(request: Any, default: int) -> int:
+    count: int = request.get("count", default)
+    if not 1 <= count <= _MAX_COUNT:
+        raise invalid(f"count must be between 1 and {_MAX_COUNT}.")
+    return count
 
 
 def _rehearse(call: Call, there: Board, wanted: Request, count: int) -> list[str]:

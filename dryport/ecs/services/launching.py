@@ -122,12 +122,13 @@ class Launcher:
 
     def _on_instances(self, prepared: Launch, wanted: Request, count: int) -> tuple[list[Task], dict[str, str] | None]:
         there = self.board
+        plan = choice.Plan(there, wanted)
         started: list[Task] = []
         while len(started) < count:
-            chosen = choice.choose(there, wanted, self._call.random)
-            if chosen is None:
+            slot = plan.choose(self._call.random)
+            if slot is None:
                 return started, dict(choice.reasons(there, wanted))
-            started.append(self._put(launch.task_on(self._call, prepared, chosen.arn, there)))
+            started.append(self._put(launch.task_on(self._call, prepared, there.instances[slot].arn, there)))
         return started, None
 
     def _put(self, task: Task) -> Task:
@@ -135,9 +136,9 @@ class Launcher:
         return task
 
     def _request(self, prepared: Launch) -> Request:
-        own = placement.constraints(self._service.placement_constraints, prepared.definition.body)
-        strategies = placement.strategies(self._service.placement_strategy) or SERVICE_DEFAULT
-        return placement.request_of(self._call, prepared, own, strategies)
+        asked = asked_placement(self._service)
+        own = placement.constraints(asked["placementConstraints"], prepared.definition.body)
+        return placement.request_of(self._call, prepared, own, placement.strategies(asked["placementStrategy"]))
 
     def _prepared(self, deployment: Deployment, revision: ServiceRevision, cluster: Cluster) -> Launch:
         definition = self._tx.get(TASK_DEFINITIONS, deployment.task_definition_arn)
@@ -157,7 +158,9 @@ class Launcher:
                 {"key": "aws:ecs:clusterName", "value": cluster.name},
                 {"key": "aws:ecs:serviceName", "value": service.name},
             ]
-        return dataclasses.replace(prepared, group=service.group, tags=tags.merge(managed, given))
+        return dataclasses.replace(
+            prepared, group=service.group, tags=tags.merge(managed, given), placement=asked_placement(service)
+        )
 
     def _revision(self, deployment: Deployment) -> ServiceRevision:
         revision = self._tx.get(SERVICE_REVISIONS, deployment.revision_arn)
@@ -168,6 +171,15 @@ class Launcher:
         cluster = self._tx.get(CLUSTERS, self._service.cluster_arn)
         assert cluster is not None  # it is not deleted before its services
         return cluster
+
+
+def asked_placement(service: Service) -> Json:
+    """``placementConstraints`` and ``placementStrategy`` of a service's tasks."""
+    default = [{"type": each.type, "field": each.field} for each in SERVICE_DEFAULT]
+    return {
+        "placementConstraints": service.placement_constraints,
+        "placementStrategy": service.placement_strategy or default,
+    }
 
 
 def launch_type_of(revision: ServiceRevision) -> str:

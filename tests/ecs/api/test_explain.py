@@ -151,10 +151,11 @@ def test_a_task_is_explained_as_if_it_were_not_there(ecs: Ecs) -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({}, "Specify a task or a taskDefinition."),
+        ({}, "Specify a task, a service or a taskDefinition."),
         ({"task": "0" * 32, "count": 2}, "count cannot be specified together with task"),
         ({"task": "0" * 32}, "specify its taskDefinition instead"),
-        ({"task": "arn:aws:ecs:us-east-1:000000000000:service/c/web"}, "There are no services yet."),
+        ({"task": "0" * 32, "service": "web"}, "service cannot be specified together with task"),
+        ({"service": "web", "group": "x"}, "group cannot be specified together with service"),
         ({"taskDefinition": "x", "count": 0}, "count must be between 1 and 1000."),
         ({"taskDefinition": "x", "count": 1001}, "count must be between 1 and 1000."),
     ],
@@ -170,6 +171,36 @@ def test_an_expression_is_refused_with_its_position(ecs: Ecs) -> None:
     request = {"cluster": ecs.name, "taskDefinition": define(ecs), "placementConstraints": constraints}
     code, said = refusal(ecs.served.client("dryport").explain_placement, **request)
     assert (code, said.endswith("expected an operator at position 17.")) == (INVALID, True)
+
+
+def test_a_service_is_explained_by_what_it_lacks(ecs: Ecs) -> None:
+    one = register_instance(ecs, "one", {ZONE: "us-east-1a"})
+    register_instance(ecs, "two", {ZONE: "us-east-1b"}, status="DRAINING")
+    definition = define(ecs, memory=400)
+    service = {"cluster": ecs.name, "serviceName": "shop", "taskDefinition": definition, "desiredCount": 3}
+    arn = ecs.client.create_service(**service, launchType="EC2")["service"]["serviceArn"]
+    said = explain(ecs, service="shop")
+    assert (said["serviceArn"], said["group"]) == (arn, "service:shop")
+    assert said["placementStrategy"] == [{"type": "spread", "field": f"attribute:{ZONE}"}]
+    assert (said["placements"], said["unplaced"]) == ([one, one], 1)
+    assert reasons(said) == {"one": [], "two": ["INACTIVE"]}
+    assert explain(ecs, service=arn, count=1)["unplaced"] == 0
+    done = explain_cli(ecs, "shop")
+    assert done.returncode == 3, done.stderr
+    assert "service shop with" in done.stdout
+    code, _ = refusal(ecs.served.client("dryport").explain_placement, cluster=ecs.name, service="none")
+    assert code == "ServiceNotFoundException"
+
+
+def test_a_daemon_has_one_task_on_an_instance(ecs: Ecs) -> None:
+    register_instance(ecs, "one")
+    register_instance(ecs, "two")
+    definition = define(ecs, memory=100)
+    ecs.client.create_service(
+        cluster=ecs.name, serviceName="logs", taskDefinition=definition, schedulingStrategy="DAEMON", launchType="EC2"
+    )
+    said = explain(ecs, service="logs", count=3)
+    assert (len(set(said["placements"])), said["unplaced"]) == (2, 1)
 
 
 def test_tasks_on_fargate_have_no_instances_to_choose_from(ecs: Ecs) -> None:
@@ -212,7 +243,7 @@ def test_the_command_shows_a_table(ecs: Ecs) -> None:
 
 
 def test_the_command_says_what_is_wrong(ecs: Ecs, tmp_path: Path) -> None:
-    assert "give either a TASK or --task-definition" in explain_cli(ecs).stderr
+    assert "give a TASK, a SERVICE or --task-definition" in explain_cli(ecs).stderr
     done = explain_cli(ecs, "--task-definition", define(ecs), "--strategy", "binpack:disk")
     assert (done.returncode, "binpack strategy should be one of" in done.stderr) == (1, True)
     command = [sys.executable, "-m", "dryport.cli.main", "explain", "x", "--state-dir", str(tmp_path)]
