@@ -4,9 +4,9 @@ While like tasks are placed, nothing but they changes the board: an instance tha
 out; all others stay as they are. So the instances that can take such a task are brought into order once, a heap for
 each domain that strategies spread over, and the board hears of the tasks when all are placed.
 
-Ties are broken by clocks: each instance's stands at a moment drawn at random, the earliest is taken, and goes on by
-another draw. Draws being exponential, they have no memory: of instances that stay tied, each is as likely as the other
-at every decision, however often it was taken before.
+Ties are broken by clocks: each instance's stands at a moment drawn at random, and the earliest is taken. If its task
+leaves it tied with the others, its clock goes on by another draw. Draws being exponential, they have no memory: of
+instances that stay tied each is as likely as the other at every decision, however often it was taken before.
 """
 
 from __future__ import annotations
@@ -92,13 +92,18 @@ def _clocks(slots: Sequence[int], random: Random) -> list[int]:
 
 
 class _Cell:
-    """The instances of a domain, or of a combination of domains, as a heap of their places in the order."""
+    """The instances of a domain, or of a combination of domains, as a heap of their places in the order.
 
-    __slots__ = ("domains", "places")
+    ``room``, where an instance stays the first until it is full: how many more tasks that one takes; 0 before it is
+    known.
+    """
+
+    __slots__ = ("domains", "places", "room")
 
     def __init__(self, domains: tuple[Domain, ...], places: list[int]) -> None:
         self.domains = domains
         self.places = places
+        self.room = 0
         heapify(places)
 
 
@@ -135,45 +140,67 @@ class _Run:
         """The slots of tasks, which are on the board then."""
         slots: list[int | None] = []
         taken: dict[int, list[str]] = {}
-        for arn in arns:
-            slot = self._next()
-            if slot is None:
-                break
-            slots.append(slot)
-            there = taken.get(slot)
-            if there is None:
-                taken[slot] = [arn]
+        done, count = 0, len(arns)
+        while done < count and self._heads:
+            cell = self._first()
+            if self._step < 0:
+                slot, those = self._fill(cell, 1 if self._spreads else count - done)
             else:
-                there.append(arn)
+                slot, those = self._add(cell), 1
+            here = arns[done : done + those]
+            if slot in taken:
+                taken[slot] += here
+            else:
+                taken[slot] = list(here)
+            slots += [slot] * those
+            done += those
+            self._count(cell)
         self._board.put_alike(self._request, taken)
-        return slots + [None] * (len(arns) - len(slots))
+        return slots + [None] * (count - done)
 
-    def _next(self) -> int | None:
+    def _first(self) -> _Cell:
         heads = self._heads
-        if not heads:
-            return None
         rank, cell = heads[0]
         while len(self._spreads) > 1 and (now := self._rank(cell)) != rank:
             # Another cell with a domain of this one has had a task meanwhile.
             heapreplace(heads, (now, cell))
             rank, cell = heads[0]
+        return cell
+
+    def _fill(self, cell: _Cell, most: int) -> tuple[int, int]:
+        """Put tasks on the first instance of a cell, which gets even further to the front; how many."""
         places = cell.places
-        first = places[0]
-        slot = first & _SLOTS
-        room = self._room(slot) - 1
-        ticks = pause(self._random)
-        if room:
-            self._rooms[slot] = room
-            heapreplace(places, first + self._step + (ticks << _SLOT))
+        slot = places[0] & _SLOTS
+        room = cell.room or self._room(slot)
+        count = min(room, most)
+        cell.room = room - count
+        if cell.room:
+            places[0] += self._step * count
         else:
             heappop(places)
+        return slot, count
+
+    def _add(self, cell: _Cell) -> int:
+        """Put a task on the first instance of a cell, which goes to the back or, by its clock, anywhere."""
+        places = cell.places
+        slot = places[0] & _SLOTS
+        room = self._room(slot) - 1
+        step = self._step or pause(self._random) << _SLOT
+        if room:
+            self._rooms[slot] = room
+            heapreplace(places, places[0] + step)
+        else:
+            heappop(places)
+        return slot
+
+    def _count(self, cell: _Cell) -> None:
+        """Count a task of a cell's domains."""
         for (_, counts), domain in zip(self._spreads, cell.domains, strict=True):
             counts[domain] += 1
-        if places:
-            heapreplace(heads, (self._rank(cell), cell))
-        else:
-            heappop(heads)
-        return slot
+        if not cell.places:
+            heappop(self._heads)
+        elif self._spreads:
+            heapreplace(self._heads, (self._rank(cell), cell))
 
     def _rank(self, cell: _Cell) -> int:
         rank = cell.places[0]

@@ -128,7 +128,8 @@ def choose(cluster: Cluster, request: Request, random: Random) -> Instance | Non
 def place_alike(
     cluster: Cluster, request: Request, arns: Sequence[str], random: Random, many: float
 ) -> list[str | None]:
-    """Tasks of one request, one after the other. If they are many, each instance has a clock; the earliest is taken."""
+    """Tasks of one request, one after the other. If they are many, each instance has a clock; the earliest is taken,
+    and goes on if strategies see no difference."""
     there = feasible(cluster, request)
     by_clock = len(arns) >= many * len(there)
     clocks = {instance.arn: _pause(random) for instance in there} if by_clock else {}
@@ -141,13 +142,22 @@ def place_alike(
         placed.append(chosen.arn if chosen is not None else None)
         if chosen is None:
             continue
-        if by_clock:
-            clocks[chosen.arn] += _pause(random)
         needs = request.needs
+        before = _own(cluster, request, chosen)
         cluster.tasks[arn] = Occupant(
             arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports
         )
+        if by_clock and _own(cluster, request, chosen) == before:
+            clocks[chosen.arn] += _pause(random)
     return placed
+
+
+def _own(cluster: Cluster, request: Request, instance: Instance) -> list[int]:
+    """What strategies that tell instances apart compare of one; none behind ``random``."""
+    kinds = [each.type for each in request.strategies]
+    asked = request.strategies[: kinds.index("random")] if "random" in kinds else request.strategies
+    own = [each for each in asked if each.type == "binpack" or each.field == "instanceId"]
+    return [_key(cluster, request.group, each, instance) for each in own]
 
 
 def _pause(random: Random) -> int:
