@@ -9,6 +9,7 @@ ahead of time; one that botocore has outgrown is made again by whoever opens it.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import os
 import sqlite3
@@ -171,6 +172,9 @@ def _source(service: str) -> Path | None:
 
 
 def _fingerprint(source: Path) -> str:
+    if source.is_relative_to(OWN_MODELS):
+        # By what is in it: each copy of this program has it at a path of its own, and they may share the file.
+        return f"{_FORMAT} {hashlib.sha256(source.read_bytes()).hexdigest()}"
     facts = source.stat()
     return f"{_FORMAT} {source} {facts.st_size} {facts.st_mtime_ns}"
 
