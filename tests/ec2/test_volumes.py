@@ -324,6 +324,30 @@ def test_a_root_volume_comes_and_goes_while_the_instance_is_stopped(
     assert machine.running[instance].root == copy and machine.running[instance].base == "plain"
 
 
+def test_an_instance_like_another_is_launched_by_its_template_data(volumes: Volumes, ec2: Any) -> None:
+    mappings = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5, "VolumeType": "io2", "Iops": 500}}]
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Role", "Value": "pattern"}]}]
+    pattern = volumes.instance(BlockDeviceMappings=mappings, TagSpecifications=tags, UserData="#!/bin/sh\n")
+    data = ec2.get_launch_template_data(InstanceId=pattern)["LaunchTemplateData"]
+    assert (data["ImageId"], data["InstanceType"], data["Monitoring"]) == (
+        volumes.image,
+        "t3.micro",
+        {"Enabled": False},
+    )
+    assert data["BlockDeviceMappings"][1]["Ebs"]["Iops"] == 500 and data["TagSpecifications"] == tags
+    kept = ("ImageId", "InstanceType", "UserData", "TagSpecifications", "MetadataOptions", "CpuOptions")
+    wanted = {name: data[name] for name in kept}
+    del wanted["MetadataOptions"]["State"]
+    wanted["BlockDeviceMappings"] = data["BlockDeviceMappings"][1:]
+    ec2.create_launch_template(LaunchTemplateName="like-it", LaunchTemplateData=wanted)
+    answer = ec2.run_instances(LaunchTemplate={"LaunchTemplateName": "like-it"}, MinCount=1, MaxCount=1)
+    made = answer["Instances"][0]["InstanceId"]
+    volumes.until_instance(made, "running")
+    described = volumes.describe_instance(made)
+    disk = volumes.get(described["BlockDeviceMappings"][1]["Ebs"]["VolumeId"])
+    assert (disk["Size"], disk["Iops"], described["Tags"]) == (5, 500, tags[0]["Tags"])
+
+
 def test_what_was_wanted_is_done_after_a_restart(
     volumes: Volumes, machine: Machine, simulated: Served, ec2: Any
 ) -> None:
