@@ -21,7 +21,7 @@ def run(tasks: Tasks, script: str, **volume: Any) -> str:
     """Run a task with a volume at /data; its ARN."""
     mounted = tasks.container(script, mountPoints=[{"sourceVolume": "data", "containerPath": "/data"}])
     definition = tasks.define(mounted, volumes=[{"name": "data", "configuredAtLaunch": True}])
-    configuration = {"roleArn": ROLE, "filesystemType": "ext4", **volume}
+    configuration = {"roleArn": ROLE, **volume}
     return tasks.run(definition, volumeConfigurations=[{"name": "data", "managedEBSVolume": configuration}])[0]
 
 
@@ -37,7 +37,7 @@ def gone(ec2: Any, volume_id: str) -> bool:
 
 def test_a_volume_lives_as_long_as_its_task(tasks: Tasks, ec2: Any) -> None:
     tags = [{"resourceType": "volume", "tags": [{"key": "Team", "value": "blue"}]}]
-    arn = run(tasks, "df -k /data | tail -1; touch /data/x; sleep 600", sizeInGiB=3, tagSpecifications=tags)
+    arn = run(tasks, "df -kT /data | tail -1; touch /data/x; sleep 600", sizeInGiB=3, tagSpecifications=tags)
     running = attachment(tasks.until(arn, "RUNNING"))
     assert running["status"] == "ATTACHED" and running["volumeName"] == "data" and running["roleArn"] == ROLE
     assert running["deleteOnTermination"] == "true"
@@ -50,7 +50,8 @@ def test_a_volume_lives_as_long_as_its_task(tasks: Tasks, ec2: Any) -> None:
         "Team": "blue",
     }
     eventually(lambda: tasks.output(arn))
-    assert 2_500_000 < int(tasks.output(arn)[0].split()[1]) <= 3 << 20
+    _, kind, size, *_ = tasks.output(arn)[0].split()
+    assert kind == "xfs" and 2_500_000 < int(size) <= 3 << 20
     stopped = attachment(tasks.stop(arn))
     assert stopped["status"] == "DELETED"
     eventually(lambda: gone(ec2, running["volumeId"]))
@@ -59,12 +60,12 @@ def test_a_volume_lives_as_long_as_its_task(tasks: Tasks, ec2: Any) -> None:
 
 def test_what_one_task_wrote_another_has_by_a_snapshot(tasks: Tasks, ec2: Any) -> None:
     kept = {"terminationPolicy": {"deleteOnTermination": False}}
-    first = run(tasks, "echo written > /data/file", sizeInGiB=1, **kept)
+    first = run(tasks, "echo written > /data/file", sizeInGiB=1, filesystemType="ext4", **kept)
     volume = attachment(tasks.until(first, "STOPPED"))["volumeId"]
     eventually(lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available")
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     eventually(lambda: ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"] == "completed")
-    second = run(tasks, "cat /data/file", snapshotId=snapshot)
+    second = run(tasks, "cat /data/file", snapshotId=snapshot, filesystemType="ext4")
     tasks.until(second, "STOPPED")
     assert tasks.output(second) == ["written"]
     ec2.delete_volume(VolumeId=volume)

@@ -11,25 +11,16 @@ from dryport.aws.identifiers import resource_id
 from dryport.ec2 import image_making, images, instance_types, lifecycle, model, volumes
 from dryport.ec2.api import snapshots as snapshot_api
 from dryport.ec2.api.images import own
+from dryport.ec2.api.launch_unsupported import MAPPINGS
 from dryport.ec2.api.service import Request, earlier, get_instance, operation, tags_by_type
 from dryport.ec2.launch import Caller, disks
 from dryport.ec2.model import BlockDevice, Image, Instance, Volume
 from dryport.gateway.service import Call, Output
 
 _TAGGED = ("image", "snapshot")
-_UNSUPPORTED_MAPPINGS = (
-    "BlockDeviceMappings.Ebs.AvailabilityZone",
-    "BlockDeviceMappings.Ebs.AvailabilityZoneId",
-    "BlockDeviceMappings.Ebs.EbsCardIndex",
-    "BlockDeviceMappings.Ebs.Encrypted",
-    "BlockDeviceMappings.Ebs.KmsKeyId",
-    "BlockDeviceMappings.Ebs.OutpostArn",
-    "BlockDeviceMappings.Ebs.VolumeInitializationRate",
-    "BlockDeviceMappings.VirtualName",
-)
 
 
-@operation("CreateImage", unsupported=(*_UNSUPPORTED_MAPPINGS, "BootModeOverride"))
+@operation("CreateImage", unsupported=(*MAPPINGS, "BootModeOverride"))
 def create_image(call: Call, request: Request) -> Output:
     """A running instance is shut down for it and boots again, unless ``NoReboot``."""
     if request.get("SnapshotLocation", "regional") != "regional":
@@ -123,7 +114,7 @@ def _snapshot(
 @operation(
     "RegisterImage",
     unsupported=(
-        *_UNSUPPORTED_MAPPINGS,
+        *MAPPINGS,
         "BillingProducts",
         "ImageLocation",
         "KernelId",

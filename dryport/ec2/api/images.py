@@ -12,6 +12,7 @@ from dryport.aws.errors import ServiceError
 from dryport.ec2 import images, model
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import DONE, Request, operation, with_tags
+from dryport.ec2.api.sharing import shared
 from dryport.ec2.model import BlockDevice, Image
 from dryport.gateway.service import Call, Output
 
@@ -259,15 +260,8 @@ def _permission_changes(request: Request) -> tuple[list[dict[str, str]], list[di
 
 
 def _with_permissions(image: Image, add: list[dict[str, str]], remove: list[dict[str, str]]) -> Image:
-    public, accounts = image.public, dict.fromkeys(image.launch_accounts)
-    for each in add:
-        public = public or "Group" in each
-        if "UserId" in each:
-            accounts[each["UserId"]] = None
-    for each in remove:
-        public = public and "Group" not in each
-        accounts.pop(each.get("UserId", ""), None)
-    return replace(image, public=public, launch_accounts=list(accounts))
+    public, accounts = shared(image.public, image.launch_accounts, add, remove)
+    return replace(image, public=public, launch_accounts=accounts)
 
 
 @operation("ResetImageAttribute")

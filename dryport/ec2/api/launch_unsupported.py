@@ -3,8 +3,8 @@
 Members of which some values ask for nothing are looked at by ``launch.options.check_values``.
 """
 
-LAUNCH = (
-    "AdditionalInfo",
+# Of block devices, in whatever request they are named.
+MAPPINGS = (
     "BlockDeviceMappings.Ebs.AvailabilityZone",
     "BlockDeviceMappings.Ebs.AvailabilityZoneId",
     "BlockDeviceMappings.Ebs.EbsCardIndex",
@@ -13,6 +13,10 @@ LAUNCH = (
     "BlockDeviceMappings.Ebs.OutpostArn",
     "BlockDeviceMappings.Ebs.VolumeInitializationRate",
     "BlockDeviceMappings.VirtualName",
+)
+LAUNCH = (
+    "AdditionalInfo",
+    *MAPPINGS,
     "CapacityReservationSpecification.CapacityReservationTarget",
     "CpuOptions.AmdSevSnp",
     "CpuOptions.NestedVirtualization",

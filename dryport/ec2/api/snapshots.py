@@ -12,6 +12,7 @@ from dryport.aws.identifiers import resource_id
 from dryport.ec2 import model, snapshots, volumes
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import Request, get, get_instance, new_tags, operation, tag_list, with_tags
+from dryport.ec2.api.sharing import shared
 from dryport.ec2.model import Snapshot, Volume
 from dryport.gateway.service import Call, Output
 
@@ -246,20 +247,13 @@ def modify_snapshot_attribute(call: Call, request: Request) -> Output:
 
 
 def _with_permissions(snapshot: Snapshot, add: list[dict[str, str]], remove: list[dict[str, str]]) -> Snapshot:
-    public, accounts = snapshot.public, dict.fromkeys(snapshot.accounts)
     for each in (*add, *remove):
         if not re.fullmatch(r"\d{12}", each.get("UserId", "0" * 12)):
             raise ServiceError("InvalidUserID.Malformed", f"Invalid user id: {each['UserId']}")
         if each.get("Group", "all") != "all":
             raise ServiceError("InvalidGroup.NotFound", f"The group '{each['Group']}' does not exist")
-    for each in add:
-        public = public or "Group" in each
-        if "UserId" in each:
-            accounts[each["UserId"]] = None
-    for each in remove:
-        public = public and "Group" not in each
-        accounts.pop(each.get("UserId", ""), None)
-    return replace(snapshot, public=public, accounts=list(accounts))
+    public, accounts = shared(snapshot.public, snapshot.accounts, add, remove)
+    return replace(snapshot, public=public, accounts=accounts)
 
 
 @operation("ResetSnapshotAttribute")

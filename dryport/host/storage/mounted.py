@@ -37,7 +37,8 @@ class Mounted:
                 blocks.run([f"mkfs.{file_system}", *_MAKE[file_system], device])
             except FileNotFoundError:
                 raise OSError(errno.ENOPKG, f"this machine has no mkfs.{file_system}") from None
-        mounts.mount(device, place, file_system, "", mounts.MS_NODEV)
+        # A volume that was made of another's snapshot has its identity, which XFS would not have twice.
+        mounts.mount(device, place, file_system, "nouuid" if file_system == "xfs" else "", mounts.MS_NODEV)
 
     def unmount(self, volume_id: str) -> None:
         """Unmount a volume and free its device. Raises InUse while a container still has it, OSError."""
