@@ -21,6 +21,8 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
+_BLOCK = 64  # bytes, SHA-256's
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _UNRESERVED = "-_.~"  # quote() leaves letters and digits alone too
 _SPACES = re.compile(r"\s+")
 
@@ -236,15 +238,17 @@ def calculate(
 
 
 def _sign_text(signature: Signature, secret: str, text: str) -> str:
-    keyed = _keyed(secret, signature.date, signature.region, signature.service).copy()
-    keyed.update(text.encode())
-    return keyed.hexdigest()
+    inner, outer = (each.copy() for each in _keyed(secret, signature.date, signature.region, signature.service))
+    inner.update(text.encode())
+    outer.update(inner.digest())
+    return outer.hexdigest()
 
 
 @lru_cache(maxsize=512)
-def _keyed(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
-    # A copy of it is half the price of a new one.
-    return hmac.new(signing_key(secret, date, region, service), digestmod="sha256")
+def _keyed(secret: str, date: str, region: str, service: str) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of HMAC (RFC 2104 section 4), keyed: copies of them are a third of the price of a new one."""
+    key = signing_key(secret, date, region, service).ljust(_BLOCK, b"\0")
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 def matches(calculated: str, stated: str) -> bool:

@@ -142,7 +142,7 @@ class Dispatcher:
         protocol = ""  # once it is known
         try:
             try:
-                request = await self._read(exchange, entry)
+                request = self._targeted(exchange) or await self._read(exchange)
                 route = request.route
                 endpoint = self._endpoints[route.service]
                 protocol = route.protocol
@@ -182,33 +182,38 @@ class Dispatcher:
             return fallback.error(protocol, error, request_id)
         return endpoint.protocol(protocol).error(error, request_id)
 
-    async def _read(self, exchange: HttpExchange, entry: Entry) -> _Request:
-        """Route a request, its body read where it is not a stream. Raises ServiceError, Problem, BodyTooLarge."""
+    def _targeted(self, exchange: HttpExchange) -> _Request | None:
+        """A request that names its operation in a header; ``None`` for another one."""
+        header = exchange.header
+        target = header("x-amz-target")
+        route = self._router.target(target, header("content-type") or "") if target is not None else None
+        return None if route is None else _Request(route, _signed(exchange), None)
+
+    async def _read(self, exchange: HttpExchange) -> _Request:
+        """Route a request, a form's body read. Raises ServiceError, Problem, BodyTooLarge."""
         header = exchange.header
         content_type = header("content-type") or ""
         target = header("x-amz-target")
-        route = self._router.target(target, content_type) if target is not None else None
-        signed = Signed(exchange.method, exchange.path, exchange.query, header, exchange.source_ip)
+        signed = _signed(exchange)
+        signature = stated_signature(signed)
         body = None
-        if route is None:
-            signature = stated_signature(signed)
-            form: dict[str, str] = {}
-            if target is None and header("smithy-protocol") is None and is_form(exchange.method, content_type):
-                body = await exchange.bounded_body(MAX_BODY_BYTES)
-                form = parse_form(body)
-            route = self._router.route(
-                Outline(
-                    exchange.method,
-                    exchange.path,
-                    exchange.query,
-                    target,
-                    content_type,
-                    header("smithy-protocol"),
-                    signature.service if signature else None,
-                    form,
-                    header,
-                )
+        form: dict[str, str] = {}
+        if target is None and header("smithy-protocol") is None and is_form(exchange.method, content_type):
+            body = await exchange.bounded_body(MAX_BODY_BYTES)
+            form = parse_form(body)
+        route = self._router.route(
+            Outline(
+                exchange.method,
+                exchange.path,
+                exchange.query,
+                target,
+                content_type,
+                header("smithy-protocol"),
+                signature.service if signature else None,
+                form,
+                header,
             )
+        )
         return _Request(route, signed, body)
 
     async def _run(self, request: _Request, endpoint: Endpoint, exchange: HttpExchange, entry: Entry) -> Answer:
@@ -222,7 +227,9 @@ class Dispatcher:
             entry.principal = claim.credential.principal_arn
         streams = isinstance(compiled, Compiled) and compiled.codec.streams_input
         if request.body is None and not streams:
-            request.body = await exchange.bounded_body(MAX_BODY_BYTES)
+            request.body = exchange.body_at_hand(MAX_BODY_BYTES)
+            if request.body is None:
+                request.body = await exchange.bounded_body(MAX_BODY_BYTES)
         entry.received = len(request.body or b"")
         content = bodies.content(request.signed, request.body, unsigned=_may_be_unsigned(compiled))
         if claim is not None:
@@ -303,6 +310,10 @@ class Dispatcher:
             await self._store.settled()
             raise
         return output or {}
+
+
+def _signed(exchange: HttpExchange) -> Signed:
+    return Signed(exchange.method, exchange.path, exchange.query, exchange.header, exchange.source_ip)
 
 
 def _may_be_unsigned(compiled: Compiled | ServiceError) -> bool:

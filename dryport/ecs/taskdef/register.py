@@ -143,6 +143,8 @@ def _check_secrets(body: Json) -> None:
 
 def _check_log_router(definitions: list[Json]) -> None:
     logs = [each["logConfiguration"] for each in definitions if "logConfiguration" in each]
+    if not logs:
+        return
     uses = any(each["logDriver"] == "awsfirelens" for each in logs)
     if uses and not any("firelensConfiguration" in container for container in definitions):
         raise refusal("The awsfirelens log driver needs a container with a firelensConfiguration.")

@@ -72,11 +72,19 @@ class Body:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def at_hand(self) -> bytes | None:
+        """All of it, where it is there in one piece; ``None`` where it is not."""
+        if not self.complete or len(self._chunks) > 1:
+            return None
+        self.taken = True
+        return self._take() if self._chunks else b""
+
     async def read(self) -> bytes:
         """All of it. Raises Disconnected."""
+        there = self.at_hand()
+        if there is not None:
+            return there
         self.taken = True
-        if self.complete and len(self._chunks) <= 1:
-            return self._take() if self._chunks else b""
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:

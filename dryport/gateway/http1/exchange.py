@@ -49,6 +49,10 @@ class HttpExchange:
     async def body(self) -> bytes:
         return await self.content.read()
 
+    def body_at_hand(self, limit: int) -> bytes | None:
+        """The whole body, where it has come already in one piece of ``limit`` bytes at most; else ``None``."""
+        return None if self.content.held > limit else self.content.at_hand()
+
     async def bounded_body(self, limit: int) -> bytes:
         """The whole body. Raises BodyTooLarge past ``limit`` bytes, before they are held."""
         length = self.header("content-length")
