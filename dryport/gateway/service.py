@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from dryport.control.clock import Clock
@@ -17,8 +19,7 @@ Handler = Callable[["Call", Any], Output] | Callable[["Call", Any], Awaitable[Ou
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who calls.
 
     ``arn`` is the caller's (a user's, the account's root, an assumed role's session), ``user_id`` its unique id,
@@ -31,8 +32,7 @@ class Principal:
     access_key_id: str
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One authenticated API call, as its handler sees it.
 
     ``tx`` is the transaction that a plain handler reads and writes in; a coroutine handler has none and calls
@@ -50,7 +50,7 @@ class Call:
     random: Random
     source_ip: str = ""
     host: str = ""  # the Host header: with which name the client reached us
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     _tx: Transaction | None = None
 
     @property

@@ -78,7 +78,8 @@ def _of_container(container: Json, execution_role: bool) -> Iterator[str]:
         yield _API + "1.18"
     if any("containerPortRange" in mapping for mapping in container["portMappings"]):
         yield _NEW + "network.container-port-range"
-    yield from _of_linux(container.get("linuxParameters", {}))
+    if "linuxParameters" in container:
+        yield from _of_linux(container["linuxParameters"])
     for option in container.get("dockerSecurityOptions", ()):
         if option.startswith("apparmor:"):
             yield _OLD + "apparmor"

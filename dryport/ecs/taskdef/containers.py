@@ -42,7 +42,8 @@ def normalize(definition: Json, mode: str) -> Json:
         normal["portMappings"] = ports.normalize(name, normal["portMappings"], mode)
     _check_memory(name, definition)
     gpus.check("RegisterTaskDefinition", name, definition.get("resourceRequirements", ()))
-    _check_timeouts(name, definition)
+    if "startTimeout" in definition or "stopTimeout" in definition:
+        _check_timeouts(name, definition)
     _check_environment(name, definition)
     if "healthCheck" in definition:
         normal["healthCheck"] = _health_check(name, definition["healthCheck"])
@@ -53,7 +54,8 @@ def normalize(definition: Json, mode: str) -> Json:
     for ulimit in definition.get("ulimits", ()):
         if ulimit["softLimit"] > ulimit["hardLimit"] >= 0:
             raise invalid_container(name, f"The soft limit of ulimit '{ulimit['name']}' exceeds its hard limit.")
-    _check_linux(name, definition.get("linuxParameters", {}))
+    if "linuxParameters" in definition:
+        _check_linux(name, definition["linuxParameters"])
     return normal
 
 
@@ -88,20 +90,28 @@ def _check_environment(name: str, definition: Json) -> None:
     for variable in definition.get("environment", ()):
         if not variable.get("name"):
             raise invalid_container(name, "The name of an environment variable should not be null or empty.")
-    secrets = [secret["name"] for secret in definition.get("secrets", ())]
+    if definition.get("secrets"):
+        _check_secrets(definition)
+    if definition.get("environmentFiles"):
+        _check_environment_files(definition["environmentFiles"])
+
+
+def _check_secrets(definition: Json) -> None:
+    secrets = [secret["name"] for secret in definition["secrets"]]
     if len(set(secrets)) != len(secrets):
         raise refusal(
             f"The secret name must be unique and not shared with any new or existing environment variables "
             f"set on the container, such as '{next(n for n in secrets if secrets.count(n) > 1)}'."
         )
-    if secrets:
-        shared = {variable["name"] for variable in definition.get("environment", ())}.intersection(secrets)
-        if shared:
-            raise refusal(
-                "The secret name must be unique and not shared with any new or existing environment "
-                f"variables set on the container, such as '{min(shared)}'."
-            )
-    files = definition.get("environmentFiles", ())
+    shared = {variable["name"] for variable in definition.get("environment", ())}.intersection(secrets)
+    if shared:
+        raise refusal(
+            "The secret name must be unique and not shared with any new or existing environment "
+            f"variables set on the container, such as '{min(shared)}'."
+        )
+
+
+def _check_environment_files(files: list[Json]) -> None:
     if len(files) > 10:
         raise refusal("The maximum number of environment files was exceeded. Specify ten or less and try again.")
     for file in files:
