@@ -58,6 +58,18 @@ _HEAD = "REPLACE INTO rows (born, kind, key, body) VALUES "
 _PUT = [_HEAD + ", ".join(["(?, ?, ?, ?)"] * count) for count in range(_MOST_ROWS + 1)]
 
 
+def _adopt_sequences(connection: sqlite3.Connection) -> None:
+    """Older stores kept their sequences in a table of their own: bring them over, once."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sequences'").fetchone() is None:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    found = connection.execute("SELECT name, value FROM sequences").fetchall()
+    rows = [(_SEQUENCE, name, b"%d" % value) for name, value in found]
+    connection.executemany("INSERT INTO rows (kind, key, body) VALUES (?, ?, ?)", rows)
+    connection.execute("DROP TABLE sequences")
+    connection.execute("COMMIT")
+
+
 class SqliteStore:
     """Implements ``interface.Store``. One process at a time may open a file; make it with ``open``."""
 
@@ -88,6 +100,7 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(_SCHEMA)
+            _adopt_sequences(connection)
             stored: dict[str, dict[str, bytes]] = {}
             births: dict[str, dict[str, int]] = {}
             for born, kind, key, body in connection.execute("SELECT born, kind, key, body FROM rows ORDER BY born"):

@@ -116,6 +116,20 @@ async def test_a_full_disk_refuses_and_undoes(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_an_older_stores_numbers_go_on(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "a.db")
+    connection.executescript(
+        "CREATE TABLE rows (born INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL);"
+        "CREATE TABLE sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+        "INSERT INTO sequences VALUES ('a', 41);"
+    )
+    connection.close()
+    for expected in (42, 43):
+        store = SqliteStore.open(tmp_path / "a.db")
+        assert await store.transact(lambda tx: tx.next("a")) == expected
+        await store.close()
+
+
 async def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
     given_out = []
     for _ in range(3):
