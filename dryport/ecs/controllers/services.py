@@ -291,13 +291,13 @@ class Pass:
             return False
         return True
 
-    def _started(self, tasks: Sequence[Task], reasons: dict[str, str] | None) -> None:
+    def _started(self, tasks: Sequence[Task], unplaced: str) -> None:
         if tasks:
             self._say(events.started([task.arn for task in tasks]))
-        if (reasons is not None) != self.service.waiting:
-            self.service = replace(self.service, waiting=reasons is not None)
-        if reasons is not None:
-            self._say_again(events.unplaced(reasons))
+        if bool(unplaced) != self.service.waiting:
+            self.service = replace(self.service, waiting=bool(unplaced))
+        if unplaced:
+            self._say_again(unplaced)
             self._again.append(_PLACE_AGAIN)
 
     def _refused(self, error: ServiceError) -> None:

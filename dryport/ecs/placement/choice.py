@@ -84,6 +84,21 @@ def obstacles(board: Board, request: Request, instance_arn: str) -> list[str]:
     return [each.reason for each in filters(board, request) if not each.slots() >> slot & 1]
 
 
+def closest(board: Board, request: Request) -> tuple[str, str] | None:
+    """The instance that has the fewest things in a task's way, and the first of them; ``None`` where none is asked."""
+    left = pool(board, request)
+    if not left:
+        return None
+    counts = dict.fromkeys(members(left), 0)
+    first: dict[int, str] = {}
+    for each in filters(board, request):
+        for slot in members(left & ~each.slots()):
+            counts[slot] += 1
+            first.setdefault(slot, each.reason)
+    slot = min(first, key=lambda each: counts[each])
+    return board.instances[slot].arn, first[slot]
+
+
 class Obstacle(NamedTuple):
     """What is in the way of a task on an instance. ``wanted`` and ``remaining`` are of a resource that is counted."""
 

@@ -58,12 +58,12 @@ def rolling_back(deployment_id: str) -> str:
     return f"rolling back to deployment {deployment_id}."
 
 
-def unplaced(reasons: dict[str, str]) -> str:
-    """``reasons`` are those of the instances, by ARN, in ECS's short words (``RESOURCE:CPU``); none: there are none."""
+def unplaced(closest: tuple[str, str] | None) -> str:
+    """``closest`` is an instance's ARN with what is in the way, in ECS's short words (``RESOURCE:CPU``)."""
     head = "was unable to place a task because no container instance met all of its requirements."
-    if not reasons:
+    if closest is None:
         return f"{head} Reason: {NO_INSTANCES} {_GUIDE}"
-    arn, reason = next(iter(reasons.items()))
+    arn, reason = closest
     return f"{head} The closest matching (container-instance {arn.rpartition('/')[2]}) {_obstacle(reason)}. {_GUIDE}"
 
 

@@ -20,6 +20,7 @@ from dryport.ecs.placement import capacity, choice
 from dryport.ecs.placement.bits import members
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import SERVICE_DEFAULT, Request
+from dryport.ecs.services import events
 from dryport.ecs.services.model import SERVICE_REVISIONS, Deployment, Service, ServiceRevision, tasks_key
 from dryport.gateway.service import Call, Principal
 from dryport.store import Store, Transaction
@@ -47,18 +48,16 @@ class Launcher:
         """The cluster's instances."""
         return board(self._tx.view(BOARDS), self._service.cluster_arn)
 
-    def start(
-        self, deployment: Deployment, count: int, zone: str | None = None
-    ) -> tuple[list[Task], dict[str, str] | None]:
+    def start(self, deployment: Deployment, count: int, zone: str | None = None) -> tuple[list[Task], str]:
         """Start up to ``count`` tasks, in a zone where one is given.
 
-        Where instances are lacking: why each that there is does not take one.
+        Where instances are lacking: the event that says so, else "".
         Raises ServiceError where the revision cannot be launched any more.
         """
         revision, cluster = self._revision(deployment), self._cluster()
         prepared = self._prepared(deployment, revision, cluster)
         if launch_type_of(revision) == "FARGATE":
-            return self._on_fargate(deployment, prepared, count, zone), None
+            return self._on_fargate(deployment, prepared, count, zone), ""
         wanted = self._request(prepared)
         if zone is not None:
             wanted = replace(wanted, attributes=(*wanted.attributes, (attributes.ZONE, (zone,))))
@@ -73,20 +72,20 @@ class Launcher:
         found = (there.instances[slot].attributes.get(attributes.ZONE) for slot in self.eligible(deployment))
         return [zone for zone in found if zone]
 
-    def start_on(self, deployment: Deployment, slots: Sequence[int]) -> tuple[list[Task], dict[str, str] | None]:
-        """Start a task on each of these instances of the board that has room for it."""
+    def start_on(self, deployment: Deployment, slots: Sequence[int]) -> tuple[list[Task], str]:
+        """Start a task on each of these instances of the board that has room for it; the event where one has not."""
         prepared = self._prepared(deployment, self._revision(deployment), self._cluster())
         wanted = self._request(prepared)
         plan = choice.Plan(self.board, wanted)
         started: list[Task] = []
-        reasons: dict[str, str] = {}
+        unplaced = ""
         for slot in slots:
             instance = self.board.instances[slot]
             if plan.feasible() >> slot & 1:
                 started.append(self._put(launch.task_on(self._call, prepared, instance.arn, self.board)))
-            else:
-                reasons[instance.arn] = choice.obstacles(self.board, wanted, instance.arn)[0]
-        return started, reasons or None
+            elif not unplaced:
+                unplaced = events.unplaced((instance.arn, choice.obstacles(self.board, wanted, instance.arn)[0]))
+        return started, unplaced
 
     def eligible(self, deployment: Deployment) -> list[int]:
         """The instances that a daemon's task belongs on: all that bind it but for what tasks take."""
@@ -120,16 +119,16 @@ class Launcher:
             started.append(self._put(launch.task(self._call, prepared, subnet=subnet, provider=provider)))
         return started
 
-    def _on_instances(self, prepared: Launch, wanted: Request, count: int) -> tuple[list[Task], dict[str, str] | None]:
+    def _on_instances(self, prepared: Launch, wanted: Request, count: int) -> tuple[list[Task], str]:
         there = self.board
         plan = choice.Plan(there, wanted)
         started: list[Task] = []
         while len(started) < count:
             slot = plan.choose(self._call.random)
             if slot is None:
-                return started, dict(choice.reasons(there, wanted))
+                return started, events.unplaced(choice.closest(there, wanted))
             started.append(self._put(launch.task_on(self._call, prepared, there.instances[slot].arn, there)))
-        return started, None
+        return started, ""
 
     def _put(self, task: Task) -> Task:
         self._tx.put(TASKS, task)

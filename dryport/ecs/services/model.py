@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dryport.ecs.model import Json, Record, scope
+from dryport.ecs.model import Json, Record
 from dryport.store import Table
 
 ACTIVE, DRAINING, INACTIVE = "ACTIVE", "DRAINING", "INACTIVE"
@@ -142,7 +142,7 @@ SERVICE_REVISIONS = Table(
     "ecs.service_revision",
     ServiceRevision,
     key=lambda r: r.arn,
-    indexes={"service": lambda r: r.service_arn, "scope": lambda r: scope(r.account, r.region)},
+    indexes={"service": lambda r: r.service_arn},
 )
 SERVICE_DEPLOYMENTS = Table(
     "ecs.service_deployment",

@@ -70,8 +70,8 @@ def _read(document: str, purpose: Purpose) -> Any:
     try:
         return json.loads(document, object_pairs_hook=_unique, parse_constant=_constant)
     except (ValueError, RecursionError):
-        pass
-    raise MalformedPolicy("This policy contains invalid Json" if purpose is Purpose.TRUST else SYNTAX)
+        words = "This policy contains invalid Json" if purpose is Purpose.TRUST else SYNTAX
+        raise MalformedPolicy(words) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

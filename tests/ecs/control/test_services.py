@@ -244,6 +244,23 @@ async def test_what_cannot_be_placed_is_said_and_placed_once_it_can(plane: Plane
     await _stable(plane)
 
 
+async def test_the_closest_instance_is_named(plane: Plane, agent: MakeAgent) -> None:
+    machine = await plane.ec2_instance("us-east-1a")
+    await agent("demo", **{**machine, "attributes": []})  # it has neither the attribute nor the memory
+    near = await _instance(plane, agent, "us-east-1b")
+    await _register(plane, memory=64_000, dockerLabels={"a": "b"})  # labels ask for a capability
+    await _create(plane, desiredCount=1)
+    for _ in range(200):
+        service = await _describe(plane)
+        if service["events"]:
+            break
+    identifier = near.arn.rpartition("/")[2]
+    assert (
+        f"The closest matching (container-instance {identifier}) has insufficient memory available."
+        in (service["events"][0]["message"])
+    )
+
+
 async def test_the_default_spreads_over_zones(plane: Plane, agent: MakeAgent) -> None:
     for zone in ("us-east-1a", "us-east-1b"):
         await _instance(plane, agent, zone)
