@@ -7,8 +7,6 @@ once everybody is there again what is wanted is what is.
 from __future__ import annotations
 
 import asyncio
-import logging
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from dryport.ecs import lifecycle
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.model import TASKS
 from dryport.iam.model import CREDENTIALS
+from tests.ecs.control.histories import live
 from tests.ecs.control.plane import Plane
 from tests.ecs.control.simulated import SimulatedAgent
 
@@ -191,25 +190,7 @@ class History:
         assert all(len(found) == 1 for found in macs.values())
 
 
-async def live(operations: list[tuple[str, int]], seed: int) -> None:
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # killed halves of connections are not news
-    with tempfile.TemporaryDirectory(prefix="dp-histories-") as directory:
-        history = History(Path(directory), seed)
-        await history.begin()
-        try:
-            async with asyncio.timeout(60):
-                for operation, argument in operations:
-                    await history.take(operation, argument)
-                await history.end()
-        finally:
-            await history.close()
-
-
-# One loop for all: ending a loop waits for servers that were killed within it.
-LOOP = asyncio.new_event_loop()
-
-
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(OPERATIONS, min_size=5, max_size=20), st.integers(0, 2**32))
 def test_any_history_ends_in_the_wanted_state(operations: list[tuple[str, int]], seed: int) -> None:
-    LOOP.run_until_complete(live([("run", 3), *operations], seed))
+    live(History, [("run", 3), *operations], seed, 60.0)

@@ -7,8 +7,6 @@ to its number, of its latest revision, and the hosts run just its tasks.
 from __future__ import annotations
 
 import asyncio
-import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from dryport.client.client import ApiError, Unreachable
 from dryport.ecs.model import TASKS, Task
 from dryport.ecs.services import rolling
 from dryport.ecs.services.model import SERVICES, Service
+from tests.ecs.control.histories import live
 from tests.ecs.control.plane import DEMO, Plane
 from tests.ecs.control.simulated import SimulatedAgent
 
@@ -166,21 +165,7 @@ class History:
         return [(task.desired_status, task.last_status, task.started_by) for task in self._tasks()]
 
 
-async def live(operations: list[tuple[str, int]], seed: int) -> None:
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # killed halves of connections are not news
-    with tempfile.TemporaryDirectory(prefix="dp-histories-") as directory:
-        history = History(Path(directory), seed)
-        await history.begin()
-        try:
-            async with asyncio.timeout(120):
-                for operation, argument in operations:
-                    await history.take(operation, argument)
-                await history.end()
-        finally:
-            await history.close()
-
-
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(OPERATIONS, min_size=3, max_size=12), st.integers(0, 2**32 - 1))
 def test_every_history_ends_in_the_wanted_state(operations: list[tuple[str, int]], seed: int) -> None:
-    asyncio.run(live(operations, seed))
+    live(History, operations, seed, 120.0)
