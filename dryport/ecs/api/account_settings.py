@@ -8,7 +8,7 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.ecs import published
 from dryport.ecs.api import SERVICE, pages
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import ACCOUNT_SETTINGS, AccountSetting, Json, scope
 from dryport.ecs.settings import SETTINGS, check, holder
 from dryport.gateway.service import Call, Output

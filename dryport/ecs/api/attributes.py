@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs import attributes
-from dryport.ecs.api import SERVICE, lookup, pages
+from dryport.ecs import attributes, lookup
+from dryport.ecs.api import SERVICE, pages
 from dryport.ecs.model import CONTAINER_INSTANCES, Cluster, ContainerInstance, Json
 from dryport.gateway.service import Call, Output
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from dryport.aws import arn
 from dryport.aws.errors import ServiceError
-from dryport.ecs import published
-from dryport.ecs.api import SERVICE, lookup, pages, shapes, tags
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lookup, published, tags
+from dryport.ecs.api import SERVICE, pages, shapes
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, RESERVED_CLUSTER, TASKS, Cluster, Json, scope
 from dryport.ecs.services.model import ACTIVE, DRAINING, INACTIVE, SERVICE_REVISIONS, SERVICES
 from dryport.ecs.settings import check

@@ -12,11 +12,11 @@ from typing import Any
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal
-from dryport.ecs import attributes
-from dryport.ecs.api import launch, lookup, placement
-from dryport.ecs.api.launch import Launch
-from dryport.ecs.api.lookup import client_error, invalid
+from dryport.ecs import attributes, lookup
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.launching import launch, placement
+from dryport.ecs.launching.launch import Launch
+from dryport.ecs.lookup import client_error, invalid
 from dryport.ecs.model import TASK_DEFINITIONS, TASKS, Json, Task
 from dryport.ecs.placement import choice
 from dryport.ecs.placement.batches import place_alike

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dryport.ecs import health
-from dryport.ecs.api import SERVICE, lookup, pages, placement, shapes
+from dryport.ecs import health, lookup
+from dryport.ecs.api import SERVICE, pages, shapes
 from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.controllers import resources
+from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, INSTANCE_HEALTH, TASKS, Cluster, ContainerInstance, Json
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dryport.ecs.api import SERVICE, lookup, shapes
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lookup
+from dryport.ecs.api import SERVICE, shapes
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import TASKS, Cluster, Json, Task
 from dryport.gateway.service import Call, Output
 

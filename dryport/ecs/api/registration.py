@@ -15,8 +15,8 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal
 from dryport.control.config import DEFAULT_ACCOUNT
-from dryport.ecs import attributes, lifecycle
-from dryport.ecs.api import SERVICE, hosts, lookup, tags
+from dryport.ecs import attributes, lifecycle, lookup, tags
+from dryport.ecs.api import SERVICE, hosts
 from dryport.ecs.api.hosts import Host
 from dryport.ecs.api.instances import container_instance_json
 from dryport.ecs.controllers.instances import retire

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import SERVICE, clusters, ebs, launch, lookup, network, placement, shapes
-from dryport.ecs.api.launch import Launch
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lookup
+from dryport.ecs.api import SERVICE, clusters, shapes
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.launching import launch, network, placement, volumes
+from dryport.ecs.launching.launch import Launch
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import IDEMPOTENT_REQUESTS, TASKS, Cluster, IdempotentRequest, Json, Task
 from dryport.ecs.placement import capacity, choice
 from dryport.ecs.placement.filters import INACTIVE
@@ -25,7 +27,7 @@ _MAX_COUNT = 10
 _TOKEN_SECONDS = 24 * 3600.0
 
 
-@SERVICE.operation("RunTask", unsupported=(*launch.UNSUPPORTED, *ebs.UNSUPPORTED))
+@SERVICE.operation("RunTask", unsupported=(*launch.UNSUPPORTED, *volumes.UNSUPPORTED))
 def run_task(call: Call, request: types.RunTaskRequestTypeDef) -> Output:
     """Start tasks on Fargate or on the cluster's instances."""
     cluster = lookup.cluster(call, request.get("cluster"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import SERVICE, lookup, pages, service_shapes
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lookup
+from dryport.ecs.api import SERVICE, pages, service_shapes
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 from dryport.ecs.services import history, rollout
 from dryport.ecs.services.model import SERVICE_DEPLOYMENTS, SERVICE_REVISIONS, SERVICES, ServiceDeployment

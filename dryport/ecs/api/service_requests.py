@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dryport.ecs.api import clusters, launch, placement
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs.api import clusters
+from dryport.ecs.launching import launch, placement
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
 from dryport.ecs.services import rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision

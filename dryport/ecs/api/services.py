@@ -10,8 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import SERVICE, launch, lookup, pages, service_requests, service_shapes, tags
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lookup, tags
+from dryport.ecs.api import SERVICE, pages, service_requests, service_shapes
+from dryport.ecs.launching import launch
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
 from dryport.ecs.services import history, rollout
 from dryport.ecs.services.launching import service_role_arn

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dryport.ecs.api import SERVICE, launch, lookup, placement, shapes
+from dryport.ecs import lookup
+from dryport.ecs.api import SERVICE, shapes
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.launching import launch, placement
 from dryport.ecs.model import TASKS, ContainerInstance, Json, Task
 from dryport.ecs.placement import choice
 from dryport.ecs.placement.board import Board

@@ -1,16 +1,16 @@
-"""Tags: their rules, and TagResource, UntagResource, ListTagsForResource."""
+"""TagResource, UntagResource, ListTagsForResource."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from dryport.aws import arn
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import SERVICE, lookup
-from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, Json
+from dryport.ecs import lookup, tags
+from dryport.ecs.api import SERVICE
+from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS
 from dryport.ecs.services.model import SERVICES
 from dryport.gateway.service import Call, Output
 from dryport.store import Table
@@ -18,7 +18,6 @@ from dryport.store import Table
 if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
 
-MAX_TAGS = 50
 _TABLES: dict[str, Table[Any]] = {
     "cluster": CLUSTERS,
     "task-definition": TASK_DEFINITIONS,
@@ -28,46 +27,13 @@ _TABLES: dict[str, Table[Any]] = {
 }
 
 
-def check(tags: Sequence[Json]) -> list[Json]:
-    """New tags as they are stored. Raises ServiceError (InvalidParameterException) where they break a rule."""
-    keys = [tag.get("key", "") for tag in tags]
-    if not all(keys):
-        raise ServiceError("InvalidParameterException", "Tag key cannot be null or empty.")
-    if len(set(keys)) != len(keys):
-        raise ServiceError(
-            "InvalidParameterException", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
-        )
-    if any(key.lower().startswith("aws:") for key in keys):
-        raise ServiceError(
-            "InvalidParameterException",
-            "Invalid tag. aws: prefixed tag key names are not allowed for external use.",
-        )
-    if len(tags) > MAX_TAGS:
-        raise _too_many()
-    return [{"key": tag["key"], "value": tag.get("value", "")} for tag in tags]
-
-
-def given(request: Any) -> list[Json]:
-    """The tags of a request that creates something."""
-    if "tags" not in request:
-        return []
-    return check(request["tags"])
-
-
-def merge(old: Iterable[Json], new: Iterable[Json]) -> list[Json]:
-    """Tags with others over them: a key that is there gets the new value in its old place."""
-    merged = {tag["key"]: tag for tag in old}
-    merged.update({tag["key"]: tag for tag in new})
-    return list(merged.values())
-
-
 @SERVICE.operation("TagResource")
 def tag_resource(call: Call, request: types.TagResourceRequestTypeDef) -> Output:
     """Add tags to a resource, or change them."""
     table, item = _resource(call, request["resourceArn"])
-    merged = merge(item.tags, check(request["tags"]))  # type: ignore[arg-type]
-    if sum(not tag["key"].startswith("aws:") for tag in merged) > MAX_TAGS:
-        raise _too_many()
+    merged = tags.merge(item.tags, tags.check(request["tags"]))  # type: ignore[arg-type]
+    if sum(not tag["key"].startswith("aws:") for tag in merged) > tags.MAX_TAGS:
+        raise tags.too_many()
     call.tx.put(table, replace(item, tags=merged))
     return {}
 
@@ -103,7 +69,3 @@ def _resource(call: Call, resource_arn: str) -> tuple[Table[Any], Any]:
     if item is None or (item.account, item.region) != (call.account, call.region):
         raise ServiceError("ResourceNotFoundException", "The specified resource wasn't found.")
     return _TABLES[kind], item
-
-
-def _too_many() -> ServiceError:
-    return ServiceError("InvalidParameterException", f"The maximum number of tags per resource is {MAX_TAGS}.")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dryport.ecs.api import SERVICE, lookup, pages, shapes, tags
-from dryport.ecs.api.lookup import client_error, invalid
+from dryport.ecs import lookup, tags
+from dryport.ecs.api import SERVICE, pages, shapes
+from dryport.ecs.lookup import client_error, invalid
 from dryport.ecs.model import TASK_DEFINITIONS, Json, TaskDefinition, scope
 from dryport.ecs.taskdef import register
 from dryport.gateway.service import Call, Output

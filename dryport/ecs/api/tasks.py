@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs import lifecycle
-from dryport.ecs.api import SERVICE, lookup, pages, shapes
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs import lifecycle, lookup
+from dryport.ecs.api import SERVICE, pages, shapes
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import TASKS, Cluster, Json
 from dryport.gateway.service import Call, Output
 

@@ -11,8 +11,8 @@ from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ecs import lifecycle
-from dryport.ecs.api import placement
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
 from dryport.ecs.services import breaker, daemon, events, history, rolling, rollout, zones

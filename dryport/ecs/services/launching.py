@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from dryport.aws.identifiers import uuid4
 from dryport.control.clock import Clock
-from dryport.ecs import attributes
-from dryport.ecs.api import launch, network, placement, tags
-from dryport.ecs.api.launch import Launch
-from dryport.ecs.api.lookup import client_error
+from dryport.ecs import attributes, tags
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.launching import launch, network, placement
+from dryport.ecs.launching.launch import Launch
+from dryport.ecs.lookup import client_error
 from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Json, Task
 from dryport.ecs.placement import capacity, choice
 from dryport.ecs.placement.bits import members

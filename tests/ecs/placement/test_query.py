@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dryport.aws.errors import ServiceError
-from dryport.ecs.api import placement
+from dryport.ecs.launching import placement
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import Instance, Needs, Occupant
 from dryport.ecs.placement.query import And, Comparison, Node, Not, Or, QueryError, parse

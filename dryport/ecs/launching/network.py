@@ -7,7 +7,7 @@ from typing import Any
 from dryport.aws.errors import ServiceError
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import Subnet
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 from dryport.gateway.service import Call
 

@@ -13,12 +13,11 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal, uuid4
 from dryport.ec2.model import Subnet
-from dryport.ecs import attributes, ebs
-from dryport.ecs.api import ebs as ebs_configurations
-from dryport.ecs.api import network, overrides, tags
-from dryport.ecs.api.lookup import client_error, invalid, task_definition
+from dryport.ecs import attributes, ebs, tags
 from dryport.ecs.controllers import resources
+from dryport.ecs.launching import network, overrides, volumes
 from dryport.ecs.lifecycle import PENDING, PROVISIONING
+from dryport.ecs.lookup import client_error, invalid, task_definition
 from dryport.ecs.model import (
     CONTAINER_INSTANCES,
     Attachment,
@@ -111,7 +110,7 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
             member: request[member] for member in ("placementConstraints", "placementStrategy") if request.get(member)
         },
         tags=_tags(request, cluster, definition),
-        volume=ebs_configurations.check(call, request, definition, launch_type),
+        volume=volumes.check(call, request, definition, launch_type),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.ec2 import published as ec2
 from dryport.ecs import ebs
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json, TaskDefinition
 from dryport.gateway.service import Call
 

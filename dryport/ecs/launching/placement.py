@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dryport.ecs import attributes
-from dryport.ecs.api import network
-from dryport.ecs.api.launch import ARCHITECTURES, Launch
-from dryport.ecs.api.lookup import invalid
 from dryport.ecs.boards import needs_of
+from dryport.ecs.launching import network
+from dryport.ecs.launching.launch import ARCHITECTURES, Launch
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 from dryport.ecs.placement.model import CPU, MEMORY, Request, Strategy
 from dryport.ecs.placement.query import Query, QueryError, parse

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.ecs.api.lookup import invalid
+from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 from dryport.ecs.taskdef import fargate, gpus, sizes
 
