@@ -381,7 +381,7 @@ async def test_a_control_plane_that_is_killed_in_a_deployment_carries_on(plane: 
 
 
 async def test_deleting(plane: Plane, agent: MakeAgent) -> None:
-    await _instance(plane, agent)
+    host = await _instance(plane, agent)
     await _register(plane)
     await _create(plane)
     await _stable(plane)
@@ -392,10 +392,13 @@ async def test_deleting(plane: Plane, agent: MakeAgent) -> None:
     ]
     counts = (await plane.api("describe_clusters", clusters=["demo"]))["clusters"][0]
     assert counts["activeServicesCount"] == 1
+    host.obedient = False  # its tasks go on until the test says so
     gone = await plane.api("delete_service", cluster="demo", service="web", force=True)
     assert gone["service"]["status"] == "DRAINING"
     with pytest.raises(ClientError, match="Unable to Start a service that is still Draining"):
         await _create(plane)
+    for task in host.tasks:
+        await host.report(task, "STOPPED")
     for _ in range(500):
         service = await _describe(plane)
         if service["status"] == "INACTIVE":
