@@ -239,6 +239,19 @@ class Volume(Wire, frozen=True, kw_only=True):
     efs_volume_configuration: EfsVolume | None = None
 
 
+class AttachmentProperty(Wire, frozen=True, kw_only=True):
+    name: str
+    value: str = ""
+
+
+class Attachment(Wire, frozen=True, kw_only=True):
+    """What is attached to the instance for a task: of type ``amazonebs``, a volume."""
+
+    attachment_arn: str
+    attachment_type: str = ""
+    attachment_properties: list[AttachmentProperty] = []
+
+
 class EphemeralStorage(Wire, frozen=True, kw_only=True):
     size_in_gib: int = msgspec.field(default=20, name="sizeInGiB")
 
@@ -272,6 +285,7 @@ class Task(Wire, frozen=True, kw_only=True):
     elastic_network_interfaces: list[NetworkInterface] | None = None
     ephemeral_storage: EphemeralStorage | None = None
     associations: list[Association] | None = None
+    attachments: list[Attachment] | None = None
     service_name: str | None = None
     task_definition_account_id: str | None = None
     availability_zone: str = ""  # of a Fargate task; others are in their instance's

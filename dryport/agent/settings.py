@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: bool = True
     metrics_interval: float = 5.0
     task_eni: bool = True  # whether tasks of an EC2 instance can have interfaces of their own
+    ebs_volumes: bool = True  # whether tasks of an EC2 instance can have EBS volumes
     block_instance_metadata: bool = False  # whether those are kept from the instance's metadata
     metadata_port: int = 51679
     introspection_port: int = 51678

@@ -360,11 +360,15 @@ def create_task_volume(
     file_system: str,
     delete_on_termination: bool,
     tags: dict[str, str],
+    instance_id: str = "",
 ) -> Volume:
-    """Want a volume for a task of Fargate, mounted there. Its ``figures`` are those of ``volume_figures``."""
+    """Want a volume for a task, attached to its instance, or where there is none mounted on this machine.
+
+    Its ``figures`` are those of ``volume_figures``. Raises ServiceError.
+    """
     attachment = VolumeAttachment(
-        instance_id="",
-        device="",
+        instance_id=instance_id,
+        device=volumes.free_device(tx, instance_id) if instance_id else "",
         attached_at=now,
         delete_on_termination=delete_on_termination,
         resource=task_arn,
@@ -383,7 +387,7 @@ def volume_figures(reader: Reader, account: str, region: str, wanted: dict[str, 
 
 
 def task_volume(reader: Reader, task_arn: str) -> Volume | None:
-    """The volume that a task of Fargate has."""
+    """The volume that a task has."""
     return next(iter(reader.find(model.VOLUMES, "resource", task_arn)), None)
 
 

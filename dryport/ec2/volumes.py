@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from random import Random
+from string import ascii_lowercase
 from typing import Any
 
 import msgspec
@@ -118,13 +119,30 @@ def attach(tx: Transaction, volume: Volume, instance: Instance, device: str, now
             "InvalidParameterValue",
             f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
         )
-    if len(others) + tx.count(model.NETWORK_INTERFACES, "instance", instance.id) >= MOST_ATTACHMENTS:
-        raise ServiceError("AttachmentLimitExceeded", f"Volume attachment limit exceeded for instance '{instance.id}'")
+    _check_room(tx, instance.id)
     attachment = VolumeAttachment(instance_id=instance.id, device=device, attached_at=now)
     root = point(device) == point(instance.root_device_name)
     made = replace(volume, state="in-use", attachment=attachment, root=root)
     tx.put(model.VOLUMES, made)
     return made
+
+
+def _check_room(reader: Reader, instance_id: str) -> None:
+    interfaces = reader.count(model.NETWORK_INTERFACES, "instance", instance_id)
+    if reader.count(model.VOLUMES, "instance", instance_id) + interfaces >= MOST_ATTACHMENTS:
+        raise ServiceError("AttachmentLimitExceeded", f"Volume attachment limit exceeded for instance '{instance_id}'")
+
+
+def free_device(reader: Reader, instance_id: str) -> str:
+    """A device name for a volume that its owner has not named one for: ``/dev/xvdba`` to ``/dev/xvddz``.
+
+    Raises ServiceError where the instance takes no more volumes.
+    """
+    _check_room(reader, instance_id)
+    attached = (each.attachment for each in of_instance(reader, instance_id))
+    taken = {point(each.device) for each in attached if each is not None}
+    names = (first + second for first in "bcd" for second in ascii_lowercase)
+    return f"/dev/xvd{next(each for each in names if each not in taken)}"
 
 
 def detach(tx: Transaction, volume: Volume, *, force: bool = False) -> Volume:

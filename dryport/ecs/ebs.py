@@ -1,4 +1,7 @@
-"""EBS volumes of tasks of Fargate: what is asked for at launch, the task's attachment, and the volume made of it.
+"""EBS volumes of tasks: what is asked for at launch, the task's attachment, and the volume made of it.
+
+On Fargate the volume is mounted where the agent is (``use``); on a container instance it is attached to that
+(``offer``), and the agent, told of it, formats and mounts it and says that it has it, or why not.
 
 Source: TaskManagedEBSVolumeConfiguration and Attachment in the API reference; "Use Amazon EBS volumes with Amazon ECS",
 ECS developer guide.
@@ -16,7 +19,7 @@ from dryport.aws.identifiers import uuid4
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import Volume
 from dryport.ecs import lifecycle
-from dryport.ecs.model import Attachment, Json, Task
+from dryport.ecs.model import CONTAINER_INSTANCES, Attachment, Json, Task
 from dryport.store import Transaction
 
 TYPE = "AmazonElasticBlockStorage"
@@ -68,6 +71,8 @@ def request(tx: Transaction, random: Random, task: Task, now: float) -> Task:
         return task
     configuration, name = task.volume["managedEBSVolume"], task.volume["name"]
     wanted = figures(configuration)
+    host = tx.get(CONTAINER_INSTANCES, task.instance_arn) if task.instance_arn else None
+    instance_id = (host.ec2_instance_id or "") if host is not None and task.launch_type != "FARGATE" else ""
     try:
         volume = ec2.create_task_volume(
             tx,
@@ -82,12 +87,18 @@ def request(tx: Transaction, random: Random, task: Task, now: float) -> Task:
             file_system=configuration.get("filesystemType", "xfs"),
             delete_on_termination=_goes(configuration),
             tags={**_MANAGED_TAGS, **task.volume.get("tags", {})},
+            instance_id=instance_id,
         )
     except ServiceError as error:
         return fail(task, f"{error.code}: {error.message}")
-    return lifecycle.apply_attachment_status(
-        task, made.id, "ATTACHING", _details(name, configuration, volumeId=volume.id)
-    )
+    status = "CREATED" if instance_id else "ATTACHING"
+    return lifecycle.apply_attachment_status(task, made.id, status, _details(name, configuration, volumeId=volume.id))
+
+
+def offer(task: Task) -> Task:
+    """The task with a volume that is on its instance, so that the agent can be told. Not stored."""
+    made = attachment(task)
+    return task if made is None else lifecycle.apply_attachment_status(task, made.id, "ATTACHING")
 
 
 def fail(task: Task, reason: str) -> Task:
@@ -99,12 +110,13 @@ def fail(task: Task, reason: str) -> Task:
     return lifecycle.apply_attachment_status(task, failed.id, "FAILED", details)
 
 
-def use(task: Task, place: str) -> Task:
-    """The task with its volume, which is mounted at ``place``. Not stored."""
+def use(task: Task, place: str = "") -> Task:
+    """The task with its volume, which is mounted: on Fargate at ``place``. Not stored."""
     made = attachment(task)
     if made is None:
         return task
-    return lifecycle.apply_attachment_status(replace(task, volume={**task.volume, "path": place}), made.id, "ATTACHED")
+    volume = {**task.volume, "path": place} if place else task.volume
+    return lifecycle.apply_attachment_status(replace(task, volume=volume), made.id, "ATTACHED")
 
 
 def trouble(task: Task, volume: Volume | None) -> str:

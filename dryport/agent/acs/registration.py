@@ -69,6 +69,8 @@ def capabilities(settings: Settings, *, on_ec2: bool = False) -> list[dict[str, 
         names.append("ecs.capability.task-eni")
     if interfaces and (settings.runtime == "containerd" or settings.block_instance_metadata):
         names.append("ecs.capability.task-eni-block-instance-metadata")
+    if on_ec2 and settings.ebs_volumes:
+        names.append("ecs.capability.storage.ebs-task-volume-attach")
     if settings.file_systems.is_dir():
         names += ["ecs.capability.efs", "ecs.capability.efsAuth"]
     if not settings.disable_privileged:

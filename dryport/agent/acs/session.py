@@ -15,10 +15,11 @@ import msgspec
 from dryport.agent.acs.backoff import Backoff
 from dryport.agent.acs.registration import HASH, VERSION, Registration, decoded
 from dryport.agent.acs.websocket import HandshakeRefused, Inactive, connect
+from dryport.agent.engine import block_volumes
 from dryport.agent.engine.engine import Engine
 from dryport.agent.identity import Identity, NoCredentials
 from dryport.agent.model import TaskStatus
-from dryport.agent.payload import Credentials, NetworkInterface, decode_task
+from dryport.agent.payload import Attachment, Credentials, NetworkInterface, decode_task
 from dryport.agent.state import State
 from dryport.client import ApiError, Client, Unreachable
 
@@ -132,6 +133,8 @@ class Session:
                 await self._credentials(message, send)
             case "AttachTaskNetworkInterfacesMessage":
                 await self._attach(message, send)
+            case "ConfirmAttachmentMessage":
+                await self._confirm(message, send)
             case "TaskManifestMessage":
                 await self._manifest(message, send)
             case "TaskStopVerificationAck":
@@ -182,6 +185,15 @@ class Session:
             raise ValueError("waitTimeoutMs and elasticNetworkInterfaces are required")
         for interface in interfaces:
             self._engine.attach(message["taskArn"], interface, timeout)
+        await send("AckRequest", self._addressed(message))
+
+    async def _confirm(self, message: Json, send: Send) -> None:
+        timeout = float(message["waitTimeoutMs"]) / 1000
+        attachment = msgspec.convert(message["attachment"], Attachment)
+        if attachment.attachment_type == block_volumes.TYPE:
+            await self._engine.confirm(message["taskArn"], attachment, timeout)
+        else:
+            log.info("an attachment of type %s is of no meaning here", attachment.attachment_type)
         await send("AckRequest", self._addressed(message))
 
     async def _manifest(self, message: Json, send: Send) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from dryport.agent.engine import block_volumes
 from dryport.agent.engine.dependencies import flaw
 from dryport.agent.model import ContainerRecord, TaskRecord
 from dryport.agent.payload import Task
@@ -52,9 +53,15 @@ def refusal(task: Task, *, docker: bool) -> str:
             return f"container {name}: privileged containers are not supported on Fargate"
     if task.fargate and task.associations:
         return "GPUs are not supported on Fargate"
+    try:
+        attached = block_volumes.volumes(task)
+    except ValueError as error:
+        return str(error)
     for volume in task.volumes or ():
         if volume.type == "efs" and volume.efs_volume_configuration is None:
             return f"volume {volume.name}: it names no file system"
-        if volume.type not in (None, "", "host", "efs"):
+        if volume.type == "attachment" and volume.name not in attached:
+            return f"volume {volume.name}: nothing is attached for it"
+        if volume.type not in (None, "", "host", "efs", "attachment"):
             return f"volume {volume.name}: volumes of type {volume.type} are not supported"
     return ""

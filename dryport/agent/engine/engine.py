@@ -12,14 +12,15 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import accept, events, file_systems, sandbox
+from dryport.agent.engine import accept, block_volumes, events, file_systems, sandbox
 from dryport.agent.engine.actor import TaskActor
+from dryport.agent.engine.errors import TaskFailure
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.messages import ContainerExited, Observed, Stop
 from dryport.agent.engine.provision import release, remove_files
 from dryport.agent.engine.submit import Outbox, Submitter
 from dryport.agent.model import Event, TaskRecord, TaskStatus
-from dryport.agent.payload import Credentials, NetworkInterface, Task
+from dryport.agent.payload import Attachment, Credentials, NetworkInterface, Task
 from dryport.agent.runtime import ContainerState, RuntimeFailure
 
 log = logging.getLogger("dryport.agent")
@@ -45,6 +46,7 @@ class Engine:
         self._finished: dict[str, Finished] = {}
         self._owners: dict[str, tuple[str, str]] = {}  # container id: task, container
         self._attached: set[str] = set()
+        self._mounting: dict[str, asyncio.Task[None]] = {}  # by task: its volume, before it is here itself
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovered = asyncio.Event()
 
@@ -88,6 +90,7 @@ class Engine:
     async def _recover(self) -> None:
         here = {record.payload.id for record in self._records.values()}
         await asyncio.to_thread(file_systems.sweep, self._host.settings, here)
+        await asyncio.to_thread(block_volumes.sweep, here)
         states = await self._host.patiently(self._host.runtime.containers)
         for record in self._records.values():
             self._run(record, {s.id: s for s in states})
@@ -164,7 +167,14 @@ class Engine:
         elif task in self._finished:
             self._say(task, self._finished[task].event)
         else:
-            self._say(task, Event(status="STOPPED", execution_stopped_at=time.time()))
+            self._spawn(self._give_up(task))
+
+    async def _give_up(self, task: str) -> None:
+        """Let go of what a task had before it came itself, and say that it has stopped."""
+        if mounting := self._mounting.pop(task, None):
+            await asyncio.wait([mounting])
+        await asyncio.to_thread(block_volumes.release, task.rpartition("/")[2])
+        await self._submitter.submit(task, Event(status="STOPPED", execution_stopped_at=time.time()))
 
     def renew(self, task: str, role_type: str, credentials: Credentials) -> bool:
         """New credentials of a task's role; false where the task is not known."""
@@ -194,6 +204,25 @@ class Engine:
         change = {"attachmentArn": interface.attachment_arn, "status": "ATTACHED"}
         await self._submitter.submit(task, Event(status="", attachments=[change]))
         self._attached.discard(interface.attachment_arn)
+
+    async def confirm(self, task: str, attachment: Attachment, timeout: float) -> None:
+        """Mount a task's volume and say ATTACHED, or FAILED and why. Raises ValueError where it cannot be read."""
+        volume = block_volumes.volume_of(attachment)
+        await self._recovered.wait()
+        if task not in self._mounting and task not in self._records:
+            self._mounting[task] = asyncio.create_task(self._mount(task, attachment.attachment_arn, volume, timeout))
+            self._tasks.add(self._mounting[task])
+            self._mounting[task].add_done_callback(self._done)
+
+    async def _mount(self, task: str, attachment: str, volume: block_volumes.BlockVolume, timeout: float) -> None:
+        event = Event(status="", attachments=[{"attachmentArn": attachment, "status": "ATTACHED"}])
+        try:
+            await asyncio.to_thread(block_volumes.mount, volume, timeout)
+        except TaskFailure as failure:
+            failed = [{"attachmentArn": attachment, "status": "FAILED"}]
+            event = Event(status="", reason=str(failure), attachments=failed)
+        self._mounting.pop(task, None)
+        await self._submitter.submit(task, event)
 
     # Running and ending
 

@@ -63,7 +63,7 @@ def body(cluster: str, task: str, event: Event) -> dict[str, Any]:
     """The SubmitTaskStateChange request of an event."""
     request: dict[str, Any] = {"cluster": cluster, "task": task}
     if event.attachments:
-        return request | {"attachments": event.attachments}
+        return request | {"attachments": event.attachments} | ({"reason": event.reason} if event.reason else {})
     request |= {"status": event.status, "reason": event.reason, "containers": event.containers}
     times = {
         "pullStartedAt": event.pull_started_at,

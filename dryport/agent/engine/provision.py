@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.agent.engine import envfile, file_systems, metadata_file, sandbox, secrets
+from dryport.agent.engine import block_volumes, envfile, file_systems, metadata_file, sandbox, secrets
 from dryport.agent.engine.errors import RESOURCE, TaskFailure, because
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.network import directory_of
@@ -24,6 +24,7 @@ from dryport.aws import arn
 from dryport.client import PATIENCE, ApiError, Credentials, Unreachable
 from dryport.host import cgroups
 
+_DEVICE_TIMEOUT = 20.0  # seconds until a volume's device must be there
 _MIN_MEMORY = 4 * MEBIBYTE
 
 
@@ -108,12 +109,15 @@ def _local(host: Host, task: Task) -> None:
         if directory.is_relative_to(own):  # a volume with a source path is the host's affair
             directory.mkdir(parents=True, mode=0o755, exist_ok=True)
     file_systems.prepare(host.settings, task)
+    for volume in block_volumes.volumes(task).values():
+        block_volumes.mount(volume, _DEVICE_TIMEOUT)  # by now only where an agent before this one let go of it
 
 
 def volumes(host: Host, task: Task) -> dict[str, str]:
     """The host's directory of each of the task's volumes; one without a source path lives as long as the task."""
     own = directory_of(host.settings, task.id) / "volumes"
     shared = {name: str(file_systems.place(host.settings, task.id, name)) for name in file_systems.volumes(task)}
+    shared |= {name: str(volume.place) for name, volume in block_volumes.volumes(task).items()}
     return {
         volume.name: (volume.host.source_path if volume.host else "") or str(own / volume.name)
         for volume in task.volumes or ()
@@ -124,7 +128,7 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
     """What one container gets from its task and host. Raises msgspec.DecodeError for a malformed configuration."""
     task, state = record.payload, record.containers[container.name]
     shared = file_systems.volumes(task)
-    volumes_of_host = [each for each in task.volumes or () if each.name not in shared]
+    volumes_of_host = [each for each in task.volumes or () if each.name not in shared and each.type != "attachment"]
     interfaces = task.elastic_network_interfaces or []
     files = host.network.files(task.id, interfaces[0], container) if record.namespace else []
     log_driver, log_options = _log_driver(host, container, found)
@@ -204,6 +208,7 @@ async def release(host: Host, record: TaskRecord) -> None:
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])
     await asyncio.to_thread(file_systems.release, host.settings, record.payload.id)
+    await asyncio.to_thread(block_volumes.release, record.payload.id)
     if path := cgroup_of(host, record.payload):
         with contextlib.suppress(TimeoutError, OSError):
             await asyncio.to_thread(cgroups.delete, path)

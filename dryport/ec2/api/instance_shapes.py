@@ -52,6 +52,7 @@ def block_device(volume: Volume) -> Shape:
         "DeleteOnTermination": attachment.delete_on_termination,
         "Status": attachment.state,
         "VolumeId": volume.id,
+        **({"AssociatedResource": attachment.resource} if attachment.resource else {}),
     }
     return {"DeviceName": attachment.device, "Ebs": ebs}
 

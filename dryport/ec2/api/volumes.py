@@ -25,11 +25,9 @@ def describe_attachment(volume: Volume) -> dict[str, Any]:
         "AttachTime": attachment.attached_at,
     }
     if attachment.resource:
-        return {
-            **described,
-            "AssociatedResource": attachment.resource,
-            "InstanceOwningService": "fargate.amazonaws.com",
-        }
+        described["AssociatedResource"] = attachment.resource
+    if attachment.on_fargate:
+        return {**described, "InstanceOwningService": "fargate.amazonaws.com"}
     return {**described, "InstanceId": attachment.instance_id, "Device": attachment.device}
 
 

@@ -100,7 +100,7 @@ class Instances(Controller):
         if failed:
             await self._give_up(instance, lifecycle.INTERNAL_ERROR, f"{failed[0].id}: {failed[0].device_error}")
             return None
-        lost = [each.id for each in volumes.of_instance(self.store.reader, instance.id) if each.state == "error"]
+        lost = [each.id for each in _own_volumes(self.store.reader, instance.id) if each.state == "error"]
         if lost:
             await self._give_up(instance, lifecycle.INTERNAL_ERROR, f"{lost[0]} could not be made")
             return None
@@ -209,7 +209,13 @@ class Instances(Controller):
 
 
 def _has_volumes(reader: Reader, instance_id: str) -> bool:
-    return all(each.state == "in-use" for each in reader.find(model.VOLUMES, "instance", instance_id))
+    return all(each.state == "in-use" for each in _own_volumes(reader, instance_id))
+
+
+def _own_volumes(reader: Reader, instance_id: str) -> list[model.Volume]:
+    """Those that a boot waits for: not those of tasks."""
+    found = volumes.of_instance(reader, instance_id)
+    return [each for each in found if each.attachment is not None and not each.attachment.resource]
 
 
 def _came_up(tx: Transaction, booted: Instance, disks: set[str]) -> None:
@@ -275,5 +281,8 @@ def _disks(reader: Reader, instance_id: str) -> list[messages.Disk]:
     return [
         disk(each.id, each.attachment)
         for each in volumes.of_instance(reader, instance_id)
-        if each.attachment is not None and each.attachment.state in ("attaching", "attached") and not each.root
+        if each.attachment is not None
+        and each.attachment.state in ("attaching", "attached")
+        and each.state == "in-use"
+        and not each.root
     ]

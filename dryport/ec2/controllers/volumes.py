@@ -65,7 +65,7 @@ class Volumes(Controller):
         if volume.attachment.state in ("detaching", "busy"):
             return await self._detach(volume, volume.attachment)
         if volume.attachment.state == "attaching" and volume.state == "in-use":
-            attach = self._mount if volume.attachment.resource else self._attach
+            attach = self._mount if volume.attachment.on_fargate else self._attach
             return await attach(volume, volume.attachment)
         return None
 
@@ -182,7 +182,7 @@ class Volumes(Controller):
     async def _detach(self, volume: Volume, attachment: VolumeAttachment) -> float | None:
         wanted = disk(volume.id, attachment)
         try:
-            if attachment.resource:
+            if attachment.on_fargate:
                 await self._driver.unmount_volume(volume.id)
             else:
                 await self._driver.detach_disk(attachment.instance_id, wanted, force=attachment.force)

@@ -7,10 +7,11 @@ from dryport.store import Table
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):
-    """To an instance, or to a task of Fargate, ``resource``, which has it mounted with a ``file_system``.
+    """To an instance, or for a task, ``resource``, which has it mounted with a ``file_system``.
 
-    ``state``: attaching, attached, detaching, busy (detaching, but mounted). ``force`` takes it away mounted. ``error``
-    is why a task cannot have it.
+    A task's volume is attached to its instance; on Fargate, which has none, it is mounted on this machine. ``state``:
+    attaching, attached, detaching, busy (detaching, but mounted). ``force`` takes it away mounted. ``error`` is why a
+    task cannot have it.
     """
 
     instance_id: str
@@ -22,6 +23,11 @@ class VolumeAttachment(Record, frozen=True, kw_only=True):
     resource: str = ""
     file_system: str = ""
     error: str = ""
+
+    @property
+    def on_fargate(self) -> bool:
+        """Whether it is for a task that no instance runs."""
+        return bool(self.resource) and not self.instance_id
 
 
 class VolumeFigures(Record, frozen=True, kw_only=True):

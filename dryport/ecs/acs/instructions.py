@@ -14,6 +14,7 @@ class Instruction(Enum):
     """What a message asks of the agent."""
 
     ATTACH = "attach"  # expect an interface
+    CONFIRM = "confirm"  # mount a volume
     START = "start"
     STOP = "stop"
 
@@ -34,11 +35,15 @@ def instruction(task: Task | None, instance_arn: str, told: Instruction | None) 
         return None if told is Instruction.STOP else Instruction.STOP
     if task.sent or told is Instruction.START:
         return None
-    if task.launch_type != "FARGATE" and any(each.status != "ATTACHED" for each in task.attachments):
+    waiting = [each for each in task.attachments if each.status != "ATTACHED"]
+    if task.launch_type != "FARGATE" and any(each.type != ebs.TYPE for each in waiting):
         # AWS's agent must have seen the device of an interface before it is handed the task that uses it.
         return None if told else Instruction.ATTACH
-    if any(each.type == ebs.TYPE and each.status != "ATTACHED" for each in task.attachments):
-        return None  # so does the change that has it attached
+    volume = next((each for each in waiting if each.type == ebs.TYPE), None)
+    if volume is not None:
+        offered = task.launch_type != "FARGATE" and volume.status == "ATTACHING"
+        # Otherwise the change that has it on the instance, or on Fargate mounted, wakes the session.
+        return Instruction.CONFIRM if offered and told is not Instruction.CONFIRM else None
     if task.file_systems in ("wanted", "mounting"):
         return None  # the change that has them mounted wakes the session
     return Instruction.START

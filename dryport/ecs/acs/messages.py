@@ -68,6 +68,17 @@ def attach_interface(instance: ContainerInstance, message_id: str, now: float, t
     return encode("AttachTaskNetworkInterfacesMessage", message)
 
 
+def confirm_attachment(instance: ContainerInstance, message_id: str, now: float, task: Task, attachment: Json) -> str:
+    """The volume that is on the instance for a task, which the agent is to mount."""
+    message = _addressed(instance, message_id, now) | {
+        "taskClusterArn": task.cluster_arn,
+        "taskArn": task.arn,
+        "waitTimeoutMs": ATTACH_TIMEOUT_MS,
+        "attachment": attachment,
+    }
+    return encode("ConfirmAttachmentMessage", message)
+
+
 def credentials(message_id: str, task_arn: str, role_type: str, role_credentials: Json) -> str:
     """New keys of a role; ``role_type`` is TaskApplication or TaskExecution."""
     message = {

@@ -50,6 +50,18 @@ class Interface(NamedTuple):
     name_servers: Sequence[str]
 
 
+class BlockVolume(NamedTuple):
+    """An EBS volume that is on a task's instance. ``device`` is where, ``name`` what the definition calls it."""
+
+    attachment_arn: str
+    id: str
+    name: str
+    gib: int
+    device: str
+    file_system: str
+    task_id: str
+
+
 class Source(NamedTuple):
     """All that the message says of one task. ``endpoint`` is the platform's URL as the agent reaches it."""
 
@@ -60,6 +72,7 @@ class Source(NamedTuple):
     execution_role: Credentials | None = None
     interface: Interface | None = None
     access_points: Mapping[str, Json] = {}  # what the agent is told of those that the volumes name, by their ids
+    block_volume: BlockVolume | None = None
 
 
 def credentials_json(credentials: Credentials) -> Json:
@@ -86,6 +99,23 @@ def interface_json(interface: Interface) -> Json:
         "privateDnsName": interface.private_dns_name,
         "domainNameServers": list(interface.name_servers),
         "interfaceAssociationProtocol": "default",
+    }
+
+
+def attachment_json(volume: BlockVolume) -> Json:
+    """An EBS volume as ACS messages hold it. Names: ``ecs-agent/api/attachment/resource`` in AWS's agent."""
+    properties = {
+        "volumeId": volume.id,
+        "volumeSizeGib": str(volume.gib),
+        "deviceName": volume.device,
+        "sourceVolumeHostPath": f"{volume.task_id}_{volume.id}",
+        "volumeName": volume.name,
+        "fileSystem": volume.file_system,
+    }
+    return {
+        "attachmentArn": volume.attachment_arn,
+        "attachmentType": "amazonebs",
+        "attachmentProperties": [{"name": name, "value": value} for name, value in properties.items()],
     }
 
 
@@ -122,6 +152,8 @@ def start(source: Source) -> Json:
         found["associations"] = gpus
     if source.interface:
         found["elasticNetworkInterfaces"] = [interface_json(source.interface)]
+    if source.block_volume:
+        found["attachments"] = [attachment_json(source.block_volume)]
     if source.task_role:
         found["roleCredentials"] = credentials_json(source.task_role)
     if source.execution_role:
@@ -250,6 +282,8 @@ def _volume(volume: Mapping[str, Any], source: Source) -> Json:
         point = source.access_points.get(efs.get("authorizationConfig", {}).get("accessPointId", ""))
         more = {"dryportAccessPoint": point} if point is not None else {}
         return {"name": volume["name"], "type": "efs", "efsVolumeConfiguration": {**efs, **more}}
+    if volume.get("configuredAtLaunch") and source.block_volume is not None:
+        return {"name": volume["name"], "type": "attachment"}
     if volume.get("configuredAtLaunch"):  # what is on it is mounted where the agent is
         return {"name": volume["name"], "type": "host", "host": {"sourcePath": source.task.volume.get("path", "")}}
     path = (volume.get("host") or {}).get("sourcePath") or ""

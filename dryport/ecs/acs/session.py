@@ -160,6 +160,10 @@ class Session:
             interface = payload.interface_json(source.interface)
             message_id = self._tell(task_arn, Instruction.ATTACH)
             frames.append(messages.attach_interface(instance, message_id, now, task, interface))
+        if what is Instruction.CONFIRM and source.block_volume:
+            attachment = payload.attachment_json(source.block_volume)
+            message_id = self._tell(task_arn, what)
+            frames.append(messages.confirm_attachment(instance, message_id, now, task, attachment))
         if what is Instruction.START:
             self._remember_renewals(task_arn)
             body, message_id = payload.start(source), self._tell(task_arn, what)

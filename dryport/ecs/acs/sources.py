@@ -7,9 +7,9 @@ from typing import NamedTuple
 from dryport.aws import arn
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import NETWORK_INTERFACES
-from dryport.ecs import file_systems
+from dryport.ecs import ebs, file_systems
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
-from dryport.ecs.acs.payload import Credentials, Interface, Source
+from dryport.ecs.acs.payload import BlockVolume, Credentials, Interface, Source
 from dryport.ecs.model import TASK_DEFINITIONS, Attachment, Task
 from dryport.iam import credentials as iam
 from dryport.store import Reader
@@ -32,7 +32,8 @@ def source_of(reader: Reader, task: Task, endpoint: str) -> Source | None:
     if definition is None or keys is None:
         return None
     points = file_systems.access_points(reader, definition.body)
-    return Source(task, definition, endpoint, keys.task, keys.execution, _interface(reader, task), points)
+    interface, volume = _interface(reader, task), _block_volume(reader, task)
+    return Source(task, definition, endpoint, keys.task, keys.execution, interface, points, volume)
 
 
 def keys_of(reader: Reader, task_arn: str) -> RoleKeys | None:
@@ -64,6 +65,23 @@ def _keys(reader: Reader, grant: RoleGrant | None) -> Credentials | None:
         secret_access_key=found.secret_access_key,
         session_token=found.session_token or "",
         expires=grant.expires,
+    )
+
+
+def _block_volume(reader: Reader, task: Task) -> BlockVolume | None:
+    """The volume that the agent mounts; on Fargate it is mounted for it."""
+    made = ebs.attachment(task)
+    volume = ec2.task_volume(reader, task.arn) if made is not None else None
+    if made is None or volume is None or volume.attachment is None or volume.attachment.on_fargate:
+        return None
+    return BlockVolume(
+        attachment_arn=arn.make("ecs", task.region, task.account, f"attachment/{made.id}"),
+        id=volume.id,
+        name=task.volume["name"],
+        gib=volume.size,
+        device=volume.attachment.device,
+        file_system=volume.attachment.file_system,
+        task_id=task.arn.rpartition("/")[2],
     )
 
 

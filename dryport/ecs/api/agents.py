@@ -11,8 +11,7 @@ from typing import Any
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import uuid4
-from dryport.ecs import lifecycle
-from dryport.ecs.acs.sources import interface_attachment
+from dryport.ecs import ebs, lifecycle
 from dryport.ecs.api import SERVICE
 from dryport.ecs.controllers import steps
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
@@ -33,7 +32,7 @@ def submit_task_state_change(call: Call, request: Json) -> Output:
     """Take an agent's report of a task, as often and as late as it comes."""
     task = _reported_task(call, request.get("task") or "")
     for change in request.get("attachments") or ():
-        task = _apply_attachment(call, task, change)
+        task = _apply_attachment(call, task, change, request.get("reason") or "")
     report = lifecycle.TaskReport(
         status=_status(request.get("status")),
         reason=request.get("reason") or None,
@@ -54,7 +53,7 @@ def submit_container_state_change(call: Call, request: Json) -> Output:
 
 @SERVICE.operation("SubmitAttachmentStateChanges")
 def submit_attachment_state_changes(call: Call, request: Json) -> Output:
-    """Take an agent's report of interfaces that have come up."""
+    """Take an agent's report of interfaces and volumes that have come up."""
     for change in request["attachments"]:
         for task in _tasks_with_attachment(call, change["attachmentArn"]):
             _apply_attachment(call, task, change)
@@ -78,10 +77,15 @@ def _tasks_with_attachment(call: Call, attachment_arn: str) -> Iterable[Task]:
                     yield task
 
 
-def _apply_attachment(call: Call, task: Task, change: Mapping[str, Any]) -> Task:
-    attachment = interface_attachment(task)
-    ours = attachment is not None and change["attachmentArn"].endswith(f"/{attachment.id}")
-    if ours and change["status"] == "ATTACHED":
+def _apply_attachment(call: Call, task: Task, change: Mapping[str, Any], reason: str = "") -> Task:
+    found = next((each for each in task.attachments if change["attachmentArn"].endswith(f"/{each.id}")), None)
+    if found is None:
+        return task
+    if found.type == ebs.TYPE and change["status"] == "FAILED":  # what only Dryport's agent says
+        steps.fail_volume(call.tx, task, reason or ebs.TIMEOUT, call.now)
+    elif found.type == ebs.TYPE and change["status"] == "ATTACHED":
+        steps.use_volume(call.tx, task)
+    elif change["status"] == "ATTACHED":
         steps.connect(call.tx, task, call.now)
     return call.tx.get(TASKS, task.arn) or task
 

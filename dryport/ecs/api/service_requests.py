@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from dryport.ecs.api import clusters
-from dryport.ecs.launching import launch, placement
+from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
 from dryport.ecs.services import rollout, zones
@@ -19,7 +19,7 @@ UNSUPPORTED = (
     "serviceRegistries",
     "enableExecuteCommand",
     "serviceConnectConfiguration",
-    "volumeConfigurations",
+    *volumes.UNSUPPORTED,
     "vpcLatticeConfigurations",
     "gatewayConnectors",
     "monitoring",
@@ -32,6 +32,7 @@ UNSUPPORTED = (
     "deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask",
     "deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration",
 )
+_LAUNCHED = ("networkConfiguration", "platformVersion", "volumeConfigurations")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _MOST_TASKS = 5000  # "Tasks per service", Amazon ECS service quotas
 _MOST_GRACE = 2**31 - 1
@@ -161,8 +162,10 @@ def revision(
         raise invalid("The daemon scheduling strategy does not support placement strategies.")
     placement.constraints(service.placement_constraints, definition.body)
     placement.strategies(service.placement_strategy)
-    launched = {name: request[name] for name in ("networkConfiguration", "platformVersion") if name in request}
-    prepared = launch.prepare(call, launched, cluster, definition, kind)
+    if service.scheduling_strategy == "DAEMON" and request.get("volumeConfigurations"):
+        raise invalid("The daemon scheduling strategy does not support volume configurations.")
+    launched = {name: request[name] for name in _LAUNCHED if name in request}
+    prepared = launch.prepare(call, launched, cluster, definition, kind, service.tags)
     return ServiceRevision(
         arn=rollout.resource_arn(service, "service-revision", rollout.number(call.random)),
         service_arn=service.arn,
@@ -174,5 +177,6 @@ def revision(
         capacity_provider_strategy=strategy,
         platform_version=request.get("platformVersion"),
         network_configuration=prepared.network,
+        volume_configurations=list(request.get("volumeConfigurations") or ()),
         created_at=call.now,
     )

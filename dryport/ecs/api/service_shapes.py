@@ -84,6 +84,7 @@ def revision(reader: Reader, revision: ServiceRevision) -> Json:
         "serviceRegistries": [],
         "createdAt": time(revision.created_at),
         **_launching(reader, revision),
+        **_volumes(revision),
     }
 
 
@@ -153,7 +154,7 @@ def _deployment(reader: Reader, each: Deployment, view: View) -> Json:
         "updatedAt": time(each.updated_at),
         "rolloutState": each.rollout_state,
         "rolloutStateReason": each.rollout_reason,
-        **(_launching(reader, revision) if revision is not None else {}),
+        **({**_launching(reader, revision), **_volumes(revision)} if revision is not None else {}),
     }
 
 
@@ -169,6 +170,10 @@ def _launching(reader: Reader, revision: ServiceRevision) -> Json:
     if revision.network_configuration:
         shape["networkConfiguration"] = {"awsvpcConfiguration": revision.network_configuration}
     return shape
+
+
+def _volumes(revision: ServiceRevision) -> Json:
+    return {"volumeConfigurations": revision.volume_configurations} if revision.volume_configurations else {}
 
 
 def failures(arns: Sequence[str]) -> list[Json]:

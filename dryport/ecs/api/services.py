@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _MOST_DESCRIBED = 10
 _DEFAULT_PAGE = 10
-# Members of UpdateService that make another revision of a service.
-_REVISED = ("taskDefinition", "capacityProviderStrategy", "networkConfiguration", "platformVersion")
 
 
 @SERVICE.operation("CreateService", unsupported=(*service_requests.UNSUPPORTED, "role"))
@@ -159,6 +157,10 @@ def _revised(
         wanted["networkConfiguration"] = request["networkConfiguration"]
     elif present.network_configuration and definition.body.get("networkMode") == "awsvpc":
         wanted["networkConfiguration"] = {"awsvpcConfiguration": present.network_configuration}
+    if any(each.get("configuredAtLaunch") for each in definition.body["volumes"]):
+        wanted["volumeConfigurations"] = present.volume_configurations
+    if request.get("volumeConfigurations") is not None:
+        wanted["volumeConfigurations"] = request["volumeConfigurations"]
     version = request.get("platformVersion", present.platform_version)
     if version is not None:
         wanted["platformVersion"] = version

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dryport.ecs import lookup
 from dryport.ecs.api import SERVICE, shapes
 from dryport.ecs.boards import BOARDS, board
-from dryport.ecs.launching import launch, placement
+from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.model import TASKS, ContainerInstance, Json, Task
 from dryport.ecs.placement import choice
 from dryport.ecs.placement.board import Board
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST = 10
 
 
-@SERVICE.operation("StartTask", unsupported=(*launch.UNSUPPORTED, "volumeConfigurations"))
+@SERVICE.operation("StartTask", unsupported=(*launch.UNSUPPORTED, *volumes.UNSUPPORTED))
 def start_task(call: Call, request: types.StartTaskRequestTypeDef) -> Output:
     """Start a task on each of the named instances that it fits on."""
     cluster = lookup.cluster(call, request.get("cluster"))

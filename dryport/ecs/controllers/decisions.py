@@ -120,6 +120,10 @@ class UseVolume(Step, frozen=True):
     """Let the task have its volume."""
 
 
+class OfferVolume(Step, frozen=True):
+    """Tell the agent of the volume that is on its instance."""
+
+
 class FailVolume(Step, frozen=True):
     """It will not have its volume, so it ends."""
 
@@ -189,8 +193,10 @@ def _keep(snapshot: Snapshot) -> Step:
     if snapshot.volume is not None and not _has_volume(snapshot.task):
         if snapshot.volume.error:
             return FailVolume(snapshot.volume.error)
-        if snapshot.volume.attached:
+        if snapshot.volume.attached and snapshot.task.launch_type == "FARGATE":
             return UseVolume()
+        if snapshot.volume.attached and not _offered(snapshot.task):
+            return OfferVolume()
         deadlines.append(DEVICE_WAIT - (snapshot.now - snapshot.task.created_at))
         if deadlines[0] <= 0:
             return FailVolume(ebs.TIMEOUT)
@@ -264,6 +270,11 @@ def _patience_with_host(snapshot: Snapshot) -> list[float]:
 def _has_volume(task: Task) -> bool:
     made = ebs.attachment(task)
     return made is None or made.status == "ATTACHED"
+
+
+def _offered(task: Task) -> bool:
+    made = ebs.attachment(task)
+    return made is not None and made.status == "ATTACHING"
 
 
 def _attached(task: Task) -> bool:

@@ -156,9 +156,15 @@ def mount(tx: Transaction, task: Task) -> None:
     tx.put(TASKS, replace(task, file_systems="mounting" if wanted else "mounted"))
 
 
-def use_volume(tx: Transaction, task: Task, place: str) -> None:
-    """The task's volume is mounted at ``place``."""
+def use_volume(tx: Transaction, task: Task, place: str = "") -> None:
+    """The task's volume is mounted: on Fargate at ``place``."""
     tx.put(TASKS, ebs.use(task, place))
+
+
+def fail_volume(tx: Transaction, task: Task, reason: str, now: float) -> None:
+    """The task cannot have its volume, so it ends."""
+    failed = ebs.fail(task, reason)
+    tx.put(TASKS, lifecycle.request_stop(failed, lifecycle.TASK_FAILED_TO_START, reason, now))
 
 
 def abandon(tx: Transaction, task: Task, now: float) -> None:

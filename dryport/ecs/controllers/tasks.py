@@ -25,6 +25,7 @@ from dryport.ecs.controllers.decisions import (
     HostView,
     InterfaceView,
     Mount,
+    OfferVolume,
     Provision,
     Release,
     Renew,
@@ -148,8 +149,9 @@ class TaskController(Controller):
             case Connect():
                 steps.connect(tx, task, now)
             case FailVolume(reason):
-                failed = ebs.fail(task, reason)
-                tx.put(TASKS, lifecycle.request_stop(failed, lifecycle.TASK_FAILED_TO_START, reason, now))
+                steps.fail_volume(tx, task, reason, now)
+            case OfferVolume():
+                tx.put(TASKS, ebs.offer(task))
             case UseVolume():
                 volume = ec2.task_volume(tx, task.arn)
                 if volume is not None:

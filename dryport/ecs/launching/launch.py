@@ -77,8 +77,18 @@ def runnable_definition(call: Call, identifier: str) -> TaskDefinition:
     return definition
 
 
-def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefinition, launch_type: str) -> Launch:
-    """Check what RunTask and StartTask have in common. Raises ServiceError."""
+def prepare(
+    call: Call,
+    request: Any,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    launch_type: str,
+    service_tags: list[Json] | None = None,
+) -> Launch:
+    """Check what RunTask, StartTask and services have in common; ``service_tags`` are a service's.
+
+    Raises ServiceError.
+    """
     if launch_type not in definition.body["compatibilities"]:
         raise invalid(f"Task definition does not support launch_type {launch_type}.")
     started_by = request.get("startedBy") or None
@@ -110,7 +120,7 @@ def prepare(call: Call, request: Any, cluster: Cluster, definition: TaskDefiniti
             member: request[member] for member in ("placementConstraints", "placementStrategy") if request.get(member)
         },
         tags=_tags(request, cluster, definition),
-        volume=volumes.check(call, request, definition, launch_type),
+        volume=volumes.check(call, request, definition, launch_type, service_tags),
     )
 
 

@@ -1,10 +1,10 @@
-"""``volumeConfigurations`` of RunTask, checked."""
+"""``volumeConfigurations`` of RunTask, StartTask and services, checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dryport.aws.errors import ServiceError, unsupported_parameter
+from dryport.aws.errors import ServiceError
 from dryport.ec2 import published as ec2
 from dryport.ecs import ebs
 from dryport.ecs.lookup import invalid
@@ -19,10 +19,12 @@ _FILE_SYSTEMS = ("ext3", "ext4", "xfs")
 _TYPES = ("gp2", "gp3", "io1", "io2", "sc1", "st1", "standard")
 
 
-def check(call: Call, request: Any, definition: TaskDefinition, launch_type: str) -> Json:
+def check(
+    call: Call, request: Any, definition: TaskDefinition, launch_type: str, service_tags: list[Json] | None = None
+) -> Json:
     """The volume that a launch asks for: its name, ``managedEBSVolume``, and ``tags``; empty where there is none.
 
-    Raises ServiceError.
+    ``service_tags`` are those of the service that launches. Raises ServiceError.
     """
     names = [each["name"] for each in definition.body.get("volumes") or () if each.get("configuredAtLaunch")]
     asked = {each["name"]: each for each in request.get("volumeConfigurations") or ()}
@@ -36,13 +38,13 @@ def check(call: Call, request: Any, definition: TaskDefinition, launch_type: str
         raise invalid(f"Volumes {missing} of the task definition must be configured at launch.")
     if not names:
         return {}
-    if launch_type != "FARGATE":
-        raise unsupported_parameter("ecs", call.operation, f"volumeConfigurations (with launch type {launch_type})")
+    if launch_type == "EXTERNAL":
+        raise invalid("Volumes that are configured at launch are not supported with the EXTERNAL launch type.")
     configuration = asked[names[0]]["managedEBSVolume"]
     return {
         "name": names[0],
         "managedEBSVolume": _checked(call, definition, configuration),
-        "tags": _tags(call, definition, configuration),
+        "tags": _tags(definition, configuration, service_tags),
     }
 
 
@@ -63,13 +65,14 @@ def _checked(call: Call, definition: TaskDefinition, configuration: Json) -> Jso
     return configuration
 
 
-def _tags(call: Call, definition: TaskDefinition, configuration: Json) -> dict[str, str]:
+def _tags(definition: TaskDefinition, configuration: Json, service_tags: list[Json] | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in configuration.get("tagSpecifications") or ():
         if each.get("resourceType") != "volume":
             raise invalid("Tags of a managed EBS volume need the resource type volume.")
-        if each.get("propagateTags") == "SERVICE":
+        if each.get("propagateTags") == "SERVICE" and service_tags is None:
             raise invalid("The SERVICE option of propagateTags is not supported when running a task.")
-        propagated = definition.tags if each.get("propagateTags") == "TASK_DEFINITION" else []
+        sources = {"TASK_DEFINITION": definition.tags, "SERVICE": service_tags or []}
+        propagated = sources.get(each.get("propagateTags") or "", [])
         found |= {tag["key"]: tag.get("value", "") for tag in [*propagated, *(each.get("tags") or ())]}
     return found

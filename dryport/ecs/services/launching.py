@@ -148,8 +148,10 @@ class Launcher:
             request["networkConfiguration"] = {"awsvpcConfiguration": revision.network_configuration}
         if revision.platform_version is not None:
             request["platformVersion"] = revision.platform_version
-        prepared = launch.prepare(self._call, request, cluster, definition, launch_type_of(revision))
+        if revision.volume_configurations:
+            request["volumeConfigurations"] = revision.volume_configurations
         service = self._service
+        prepared = launch.prepare(self._call, request, cluster, definition, launch_type_of(revision), service.tags)
         given = {"SERVICE": service.tags, "TASK_DEFINITION": definition.tags}.get(service.propagate_tags, [])
         managed: list[Json] = []
         if service.managed_tags:
@@ -157,8 +159,15 @@ class Launcher:
                 {"key": "aws:ecs:clusterName", "value": cluster.name},
                 {"key": "aws:ecs:serviceName", "value": service.name},
             ]
+        volume = prepared.volume
+        if volume and managed:
+            volume = {**volume, "tags": {**{each["key"]: each["value"] for each in managed}, **volume["tags"]}}
         return dataclasses.replace(
-            prepared, group=service.group, tags=tags.merge(managed, given), placement=asked_placement(service)
+            prepared,
+            group=service.group,
+            tags=tags.merge(managed, given),
+            placement=asked_placement(service),
+            volume=volume,
         )
 
     def _revision(self, deployment: Deployment) -> ServiceRevision:

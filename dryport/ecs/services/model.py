@@ -25,6 +25,7 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     capacity_provider_strategy: list[Json] = []
     platform_version: str | None = None  # as it was asked for
     network_configuration: Json = {}  # awsvpcConfiguration, empty for other network modes
+    volume_configurations: list[Json] = []  # AWS's ServiceVolumeConfiguration
     created_at: float
 
 

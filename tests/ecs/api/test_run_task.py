@@ -194,8 +194,8 @@ def test_ebs_volumes_that_are_refused(ecs: Ecs, change: dict[str, Any], refused:
 
 def test_what_of_ebs_volumes_nothing_acts_on_is_refused_by_name(ecs: Ecs) -> None:
     ecs.define(**CONFIGURED, requiresCompatibilities=["FARGATE", "EC2"])
-    for change in (configuration(sizeInGiB=1, encrypted=True), {**configuration(sizeInGiB=1), "launchType": "EC2"}):
-        assert refusal(ecs.run, **change)[0] == "NotImplemented"
+    for change in ({"encrypted": True}, {"kmsKeyId": "a"}, {"volumeInitializationRate": 100}):
+        assert refusal(ecs.run, **configuration(sizeInGiB=1, **change))[0] == "NotImplemented"
 
 
 def test_other_network_modes_have_no_network_configuration(ecs: Ecs) -> None:

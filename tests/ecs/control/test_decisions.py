@@ -98,6 +98,25 @@ def test_a_task_waits_for_its_volume() -> None:
     assert instruction(there, "i", None) is Instruction.START and there.volume["path"] == "/mounts/vol-1"
 
 
+def test_an_agent_is_told_of_a_volume_once_it_is_on_the_instance() -> None:
+    volume = Attachment(id="b", type=ebs.TYPE, status="CREATED")
+    task = replace(TASK, launch_type="EC2", attachments=[replace(TASK.attachments[0], status="ATTACHED"), volume])
+    view = VolumeView(attached=False)
+    assert instruction(task, "i", None) is None
+    assert isinstance(step(task, volume=view), decisions.Wait)
+    assert step(task, volume=VolumeView(attached=False, error="gone")) == decisions.FailVolume("gone")
+    view = VolumeView(attached=True)
+    assert step(task, volume=view) == decisions.OfferVolume()
+    offered = ebs.offer(task)
+    assert isinstance(step(offered, volume=view), decisions.Wait)
+    assert instruction(offered, "i", None) is Instruction.CONFIRM
+    assert instruction(offered, "i", Instruction.ATTACH) is Instruction.CONFIRM
+    assert instruction(offered, "i", Instruction.CONFIRM) is None
+    assert instruction(ebs.use(offered), "i", Instruction.CONFIRM) is Instruction.START
+    late = step(offered, volume=view, now=TASK.created_at + decisions.DEVICE_WAIT)
+    assert late == decisions.FailVolume(ebs.TIMEOUT)
+
+
 def test_instructions() -> None:
     assert instruction(TASK, "i", None) is Instruction.START
     assert instruction(TASK, "other", None) is None
