@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dryport.agent.acs.backoff import Backoff
 from dryport.agent.acs.registration import capabilities
-from dryport.agent.engine import envfile, events, secrets, spec
+from dryport.agent.engine import block_volumes, envfile, events, secrets, spec
 from dryport.agent.engine.accept import record_of, refusal
 from dryport.agent.engine.dependencies import dependencies_of, flaw
 from dryport.agent.engine.health import HealthCheck, Probe, from_docker, observe
@@ -262,6 +262,34 @@ def test_privileged_is_refused_on_fargate() -> None:
     container = {"name": "m", "image": "i", "dockerConfig": {"hostConfig": '{"Privileged": true}'}}
     task = decode_task(msgspec.json.encode({"arn": "a", "launchType": "FARGATE", "containers": [container]}))
     assert "privileged" in refusal(task, docker=False)
+
+
+def _attached(**properties: str) -> Task:
+    wanted = {"volumeName": "data", "deviceName": "/dev/xvdba", "sourceVolumeHostPath": "a_vol-1", **properties}
+    attachment = {
+        "attachmentArn": "arn:attachment/1",
+        "attachmentType": "amazonebs",
+        "attachmentProperties": [{"name": name, "value": value} for name, value in wanted.items()],
+    }
+    volumes = [{"name": "data", "type": "attachment"}]
+    shape = {"arn": "a", "containers": [{"name": "m", "image": "i"}], "volumes": volumes, "attachments": [attachment]}
+    return decode_task(msgspec.json.encode(shape))
+
+
+def test_volumes_that_are_attached() -> None:
+    task = _attached(fileSystem="ext4")
+    assert refusal(task, docker=True) == ""
+    volume = block_volumes.volumes(task)["data"]
+    assert (volume.device, volume.file_system, str(volume.place)) == ("/dev/xvdba", "ext4", "/mnt/ecs/ebs/a_vol-1")
+    assert block_volumes.volumes(_attached())["data"].file_system == "xfs"
+    for change, why in (
+        ({"sourceVolumeHostPath": "../../etc"}, "no directory of a volume"),
+        ({"sourceVolumeHostPath": ".."}, "no directory of a volume"),
+        ({"fileSystem": "ext4 /dev/sda"}, "no file system of volumes"),
+        ({"deviceName": ""}, "without deviceName"),
+        ({"volumeName": "other"}, "volume data: nothing is attached for it"),
+    ):
+        assert why in refusal(_attached(**change), docker=True)
 
 
 def test_volumes_from_follows_chains() -> None:

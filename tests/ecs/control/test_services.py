@@ -426,6 +426,23 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
     }.items():
         with pytest.raises(ClientError, match=words):
             await _create(plane, **request)
+    volumes = [{"name": "data", "configuredAtLaunch": True}]
+    container = {"name": "main", "image": "busybox", "memory": 64}
+    await plane.api("register_task_definition", family="kept", containerDefinitions=[container], volumes=volumes)
+    volume = {"name": "data", "managedEBSVolume": {"sizeInGiB": 1, "roleArn": "arn:aws:iam::000000000000:role/a"}}
+    for words, request in {
+        "must be configured at launch": {},
+        "do not match a volume": {"volumeConfigurations": [{**volume, "name": "other"}]},
+        "daemon scheduling strategy does not support volume": {
+            "schedulingStrategy": "DAEMON",
+            "volumeConfigurations": [volume],
+        },
+    }.items():
+        wanted = {"cluster": "demo", "serviceName": "kept", "taskDefinition": "kept", **request}
+        if "schedulingStrategy" not in request:
+            wanted["desiredCount"] = 1
+        with pytest.raises(ClientError, match=words):
+            await plane.api("create_service", **wanted)
     with pytest.raises(ClientError, match="ClusterContainsServicesException"):
         await plane.api("delete_cluster", cluster="demo")
     described = await plane.api("describe_services", cluster="demo", services=["web", "none"])
