@@ -427,7 +427,8 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
         with pytest.raises(ClientError, match=words):
             await _create(plane, **request)
     volumes = [{"name": "data", "configuredAtLaunch": True}]
-    container = {"name": "main", "image": "busybox", "memory": 64}
+    mounted = {"mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}
+    container = {"name": "main", "image": "busybox", "memory": 64, **mounted}
     await plane.api("register_task_definition", family="kept", containerDefinitions=[container], volumes=volumes)
     volume = {"name": "data", "managedEBSVolume": {"sizeInGiB": 1, "roleArn": "arn:aws:iam::000000000000:role/a"}}
     for words, request in {
