@@ -31,7 +31,7 @@ def compile_rules(
     present = [interface for interface in interfaces if interface.device not in ABSENT]
     return Ruleset(
         groups={group_id: _group(group_rules, prefix_lists) for group_id, group_rules in rules.items()},
-        members={interface.private_ip: list(interface.group_ids) for interface in present},
+        members={address: list(each.group_ids) for each in present for address in each.private_ips},
         public={interface.private_ip: interface.public_ip for interface in present if interface.public_ip},
         internet=list(internet),
         nat=list(nat),

@@ -56,9 +56,10 @@ class Facts(NamedTuple):
 def compile_metadata(facts: Facts) -> Metadata:
     """The metadata of an instance."""
     instance = facts.instance
+    own = (address for each in facts.connections for address in each.interface.private_ips)
     return Metadata(
         address=instance.private_ip,
-        more_addresses=sorted(facts.task_addresses),
+        more_addresses=sorted({*facts.task_addresses, *own} - {instance.private_ip}),
         enabled=instance.metadata.enabled,
         tokens_required=instance.metadata.tokens_required,
         hop_limit=instance.metadata.hop_limit,
@@ -130,7 +131,7 @@ def _connection(connection: Connection, vpc: Vpc) -> Leaves:
             yield "public-hostname", addressing.public_dns_name(interface.public_ip, interface.region)
         yield "public-ipv4s", interface.public_ip
     yield "local-hostname", interface.private_dns_name
-    yield "local-ipv4s", interface.private_ip
+    yield "local-ipv4s", _lines(interface.private_ips)
     yield "mac", interface.mac_address
     yield "owner-id", interface.account
     yield "security-group-ids", _lines(group.id for group in connection.groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 from random import Random
 from typing import Any
@@ -11,7 +12,17 @@ from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
-from dryport.ec2 import addressing, defaults, identity, instance_types, lifecycle, model, reachability, volumes
+from dryport.ec2 import (
+    addressing,
+    defaults,
+    identity,
+    instance_types,
+    lifecycle,
+    model,
+    private_addresses,
+    reachability,
+    volumes,
+)
 from dryport.ec2.model import (
     ElasticAddress,
     Instance,
@@ -23,6 +34,7 @@ from dryport.ec2.model import (
     VolumeFigures,
     Vpc,
 )
+from dryport.ec2.private_addresses import Wanted
 from dryport.store import Reader, Transaction
 
 MAX_GROUPS_PER_INTERFACE = 5  # "Amazon VPC quotas"
@@ -76,7 +88,9 @@ def default_security_group(reader: Reader, vpc_id: str) -> SecurityGroup | None:
 
 def free_addresses(reader: Reader, subnet: Subnet) -> int:
     """How many addresses of a subnet are free."""
-    return addressing.usable_addresses(subnet.cidr_block) - reader.count(model.NETWORK_INTERFACES, "subnet", subnet.id)
+    secondary = sum(len(each.secondary_ips) for each in reader.find(model.NETWORK_INTERFACES, "several", subnet.id))
+    primary = reader.count(model.NETWORK_INTERFACES, "subnet", subnet.id)
+    return addressing.usable_addresses(subnet.cidr_block) - primary - secondary
 
 
 def interface(reader: Reader, account: str, region: str, interface_id: str) -> NetworkInterface | None:
@@ -113,6 +127,8 @@ def create_network_interface(
     assign_public_ip: bool = False,
     owner: str = "",
     private_ip: str | None = None,
+    secondary_ips: Sequence[str] = (),
+    secondary_count: int = 0,
     namespace: str = "",
     requester_id: str = "",
     tags: dict[str, str] | None = None,
@@ -132,7 +148,8 @@ def create_network_interface(
     if net is None:
         raise ServiceError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
     groups = check_groups(tx, account, region, net.vpc_id, subnet_id, group_ids)
-    address = _claim_address(tx, random, net, private_ip)
+    asked = Wanted(private_ip, tuple(secondary_ips), secondary_count)
+    address, *secondary = private_addresses.claim(tx, random, net, asked)
     mac = addressing.mac_address(random)
     while tx.keys(model.NETWORK_INTERFACES, "mac", mac):
         mac = addressing.mac_address(random)
@@ -143,6 +160,7 @@ def create_network_interface(
         tags=tags or {},
         mac_address=mac,
         private_ip=address,
+        secondary_ips=secondary,
         private_dns_name=addressing.private_dns_name(address, region),
         subnet_id=net.id,
         vpc_id=net.vpc_id,
@@ -237,27 +255,6 @@ def check_groups(
             "The maximum number of security groups per interface has been reached.",
         )
     return unique
-
-
-def _claim_address(tx: Transaction, random: Random, net: Subnet, wanted: str | None) -> str:
-    def taken(address: str) -> bool:
-        return bool(tx.keys(model.NETWORK_INTERFACES, "address", f"{net.id}/{address}"))
-
-    if wanted is not None:
-        if not addressing.is_assignable(net.cidr_block, wanted):
-            raise ServiceError(
-                "InvalidParameterValue", f"Address {wanted} does not fall within the subnet's address range"
-            )
-        if taken(wanted):
-            raise ServiceError("InvalidIPAddress.InUse", f"The specified address {wanted} is already in use.")
-        return wanted
-    address = addressing.free_address(net.cidr_block, random, taken)
-    if address is None:
-        raise ServiceError(
-            "InsufficientFreeAddressesInSubnet",
-            "The specified subnet does not have enough free addresses to satisfy the request.",
-        )
-    return address
 
 
 def delete_network_interface(tx: Transaction, interface_id: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pyroute2 import NetlinkError
 
-from dryport.host import namespaces, ruleset
+from dryport.host import guests, namespaces, ruleset
 from dryport.host.machine import VPC_MAC, Machine
 from dryport.host.messages import Port, Ruleset, Vpc
 from dryport.host.nft import NftError
@@ -155,9 +155,12 @@ class VpcNetwork:
     async def plug(self, port: Port) -> None:
         """Make an interface. Raises FileNotFoundError where the namespace for its near end is gone."""
         worker = await self.worker()
-        await worker.run(lambda: self._plug(worker, port))
+        fresh = await worker.run(lambda: self._plug(worker, port))
+        if port.guest is not None and (port.guest.index or port.secondary or not fresh):
+            await asyncio.to_thread(guests.set_up, port)
 
-    def _plug(self, worker: Worker, port: Port) -> None:
+    def _plug(self, worker: Worker, port: Port) -> bool:
+        """Whether it was not there."""
         ip = worker.ip
         far = far_name(port.interface_id)
         near = near_name(self.name, port.interface_id)
@@ -165,17 +168,25 @@ class VpcNetwork:
             target = os.open(namespaces.path(port.namespace), os.O_RDONLY | os.O_CLOEXEC)
         else:
             target = os.dup(self._machine.namespace)
+        fresh = False
         try:
             with already_there():
                 peer = {"ifname": near, "address": port.mac, "net_ns_fd": target}
                 ip.link("add", kind="veth", ifname=far, address=_ROUTER_MAC, state="up", peer=peer)
+                fresh = True
         finally:
             os.close(target)
         index = socket.if_nametoindex(far)
         # The kernel's 0.8 s before it answers for another; a namespace has no default of its own to change.
         Path(f"/proc/sys/net/ipv4/neigh/{far}/proxy_delay").write_text("0")
-        ip.route("replace", dst=f"{port.address}/32", oif=index, scope="link")
-        ip.neigh("replace", dst=port.address, lladdr=port.mac, ifindex=index, state="permanent")
+        addresses = [port.address, *port.secondary]
+        for address in addresses:
+            ip.route("replace", dst=f"{address}/32", oif=index, scope="link")
+            ip.neigh("replace", dst=address, lladdr=port.mac, ifindex=index, state="permanent")
+        for address in () if fresh else _routed(worker, index) - set(addresses):
+            with contextlib.suppress(NetlinkError):
+                ip.route("del", dst=f"{address}/32", oif=index, scope="link")
+        return fresh
 
     async def unplug(self, interface: str) -> None:
         """Remove an interface, wherever its near end is now; those that leave at once are removed together."""
@@ -263,6 +274,11 @@ def near_name(network: str, interface: str) -> str:
         number, digit = divmod(number, 36)
         digits += _DIGITS[digit]
     return f"{network[:8]}e{digits}"
+
+
+def _routed(worker: Worker, index: int) -> set[str]:
+    """The addresses that are reached by a far end."""
+    return {str(each.get_attr("RTA_DST")) for each in worker.ip.get_routes(family=socket.AF_INET, oif=index)}
 
 
 def _has_table(worker: Worker) -> bool:

@@ -279,6 +279,56 @@ def test_interfaces(ec2: Any, vpc: str) -> None:
     )
 
 
+def test_secondary_addresses(ec2: Any, vpc: str) -> None:
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/27")["Subnet"]["SubnetId"]
+
+    def free() -> int:
+        return int(only(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"])["AvailableIpAddressCount"])
+
+    def addresses(interface: str) -> list[tuple[str, bool]]:
+        found = only(ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"])
+        return [(each["PrivateIpAddress"], each["Primary"]) for each in found["PrivateIpAddresses"]]
+
+    listed = [{"PrivateIpAddress": "10.0.0.9", "Primary": True}, {"PrivateIpAddress": "10.0.0.10", "Primary": False}]
+    first = ec2.create_network_interface(SubnetId=subnet, PrivateIpAddresses=listed)["NetworkInterface"]
+    assert first["PrivateIpAddress"] == "10.0.0.9"
+    first = first["NetworkInterfaceId"]
+    assert addresses(first) == [("10.0.0.9", True), ("10.0.0.10", False)]
+    second = ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=2)["NetworkInterface"]
+    second = second["NetworkInterfaceId"]
+    assert [primary for _, primary in addresses(second)] == [True, False, False] and free() == 27 - 5
+    found = ec2.describe_network_interfaces(Filters=by("addresses.private-ip-address", "10.0.0.10"))
+    assert only(found["NetworkInterfaces"])["NetworkInterfaceId"] == first
+
+    named = {"NetworkInterfaceId": first, "PrivateIpAddresses": ["10.0.0.12"]}
+    answer = ec2.assign_private_ip_addresses(**named)
+    assert answer["AssignedPrivateIpAddresses"] == [{"PrivateIpAddress": "10.0.0.12"}]
+    moved = {"NetworkInterfaceId": second, "PrivateIpAddresses": ["10.0.0.12"]}
+    message = "Some of [10.0.0.12] are assigned, but move is not allowed."
+    assert refusal(ec2.assign_private_ip_addresses, **moved) == ("InvalidParameterValue", message)
+    ec2.assign_private_ip_addresses(**moved, AllowReassignment=True)
+    assert addresses(second)[-1] == ("10.0.0.12", False) and len(addresses(first)) == 2
+    primary = {"NetworkInterfaceId": second, "PrivateIpAddresses": ["10.0.0.9"], "AllowReassignment": True}
+    assert refusal(ec2.assign_private_ip_addresses, **primary)[0] == "InvalidParameterValue"
+    assert refusal(ec2.create_network_interface, SubnetId=subnet, PrivateIpAddress="10.0.0.12")[0] == (
+        "InvalidIPAddress.InUse"
+    )
+    assert refusal(ec2.unassign_private_ip_addresses, **named)[0] == "InvalidParameterValue"
+    ec2.unassign_private_ip_addresses(**moved)
+    assert free() == 27 - 5
+    both = {"PrivateIpAddresses": ["10.0.0.20"], "SecondaryPrivateIpAddressCount": 1}
+    assert refusal(ec2.assign_private_ip_addresses, NetworkInterfaceId=first, **both)[0] == (
+        "InvalidParameterCombination"
+    )
+    assert refusal(ec2.assign_private_ip_addresses, NetworkInterfaceId=first)[0] == "MissingParameter"
+    assert refusal(ec2.assign_private_ip_addresses, NetworkInterfaceId=first, SecondaryPrivateIpAddressCount=30)[0] == (
+        "InsufficientFreeAddressesInSubnet"
+    )
+    assert len(addresses(first)) == 2  # nothing of what was refused
+    ec2.delete_network_interface(NetworkInterfaceId=second)
+    assert free() == 27 - 2
+
+
 def test_addresses_are_unique_under_concurrency_and_run_out(ec2: Any, vpc: str) -> None:
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/28")["Subnet"]["SubnetId"]
 

@@ -210,6 +210,21 @@ def test_interfaces_without_a_subnet_share_one(ec2: Any, volumes: Volumes) -> No
         assert len(interfaces) == 2 and len({each["SubnetId"] for each in interfaces}) == 1
 
 
+def test_as_many_addresses_as_the_type_has(ec2: Any, volumes: Volumes) -> None:
+    def launch(count: int) -> Any:
+        card = {"DeviceIndex": 0, "SecondaryPrivateIpAddressCount": count}
+        return run(ec2, volumes, InstanceType="t3.nano", NetworkInterfaces=[card])
+
+    assert refusal(lambda: launch(2)) == (
+        "PrivateIpAddressLimitExceeded",
+        "Number of private addresses will exceed limit.",
+    )
+    card = launch(1)["Instances"][0]["NetworkInterfaces"][0]
+    assert [each["Primary"] for each in card["PrivateIpAddresses"]] == [True, False]
+    more = {"NetworkInterfaceId": card["NetworkInterfaceId"], "SecondaryPrivateIpAddressCount": 1}
+    assert refusal(ec2.assign_private_ip_addresses, **more)[0] == "PrivateIpAddressLimitExceeded"
+
+
 def test_the_life_of_an_instance(ec2: Any, volumes: Volumes, machine: Machine, instance: str) -> None:
     boots = machine.running[instance].boot
     assert ec2.start_instances(InstanceIds=[instance])["StartingInstances"][0]["CurrentState"]["Name"] == "running"

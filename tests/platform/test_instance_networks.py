@@ -160,7 +160,10 @@ def test_a_task_outlives_its_agent_and_not_its_pause_container(fleet: Interfaces
     eventually(lambda: fleet.container_instance(instance)["agentConnected"])
     assert fleet.reached_from(address, group)
     assert fleet.task(arn)["lastStatus"] == "RUNNING"
-    pause = "label=com.amazonaws.ecs.container-name=~internal~ecs~pause"
+    # Its own: that of the task before may be about to be removed.
+    pause = (
+        f"label=com.amazonaws.ecs.container-name=~internal~ecs~pause --filter label=com.amazonaws.ecs.task-arn={arn}"
+    )
     fleet.inside(instance, "sh", "-c", f"docker kill $(docker ps -q --filter {pause})")
     fleet.stopped(arn)
     eventually(lambda: fleet.left_over(instance) == [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles
-from dryport.ec2.api.interfaces import groups_of
+from dryport.ec2.api.interfaces import groups_of, private_addresses_of
 from dryport.ec2.api.service import tag_list
 from dryport.ec2.model import Instance, MetadataOptions, NetworkInterface, Volume
 from dryport.store import Reader
@@ -179,12 +179,6 @@ def _association(reader: Reader, interface: NetworkInterface) -> Shape:
 
 
 def _interface(reader: Reader, interface: NetworkInterface, instance: Instance) -> Shape:
-    address = {
-        **_association(reader, interface),
-        "Primary": True,
-        "PrivateDnsName": interface.private_dns_name,
-        "PrivateIpAddress": interface.private_ip,
-    }
     return {
         **_association(reader, interface),
         "Attachment": {
@@ -203,7 +197,7 @@ def _interface(reader: Reader, interface: NetworkInterface, instance: Instance) 
         "OwnerId": interface.account,
         "PrivateDnsName": interface.private_dns_name,
         "PrivateIpAddress": interface.private_ip,
-        "PrivateIpAddresses": [address],
+        "PrivateIpAddresses": private_addresses_of(interface, _association(reader, interface)),
         "SourceDestCheck": interface.source_dest_check,
         "Status": "in-use",
         "SubnetId": interface.subnet_id,

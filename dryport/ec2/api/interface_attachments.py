@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dryport.aws.errors import ServiceError
-from dryport.ec2 import attachments, instance_types, lifecycle, model
+from dryport.ec2 import attachments, instance_types, lifecycle, model, private_addresses
 from dryport.ec2.api.service import Request, get, get_instance, operation
 from dryport.ec2.model import Instance, NetworkInterface
 from dryport.gateway.service import Call, Output
@@ -13,7 +13,7 @@ from dryport.gateway.service import Call, Output
 
 @operation("AttachNetworkInterface", unsupported=("EnaSrdSpecification", "EnaQueueCount"))
 def attach_network_interface(call: Call, request: Request) -> Output:
-    """It appears in the instance's network namespace within a moment, without an address of its own."""
+    """It appears in the instance within a moment, as ``eth<index>``, and answers there at its addresses."""
     interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
     instance = get_instance(call, request["InstanceId"])
     _check(call, request, interface, instance)
@@ -50,6 +50,7 @@ def _check(call: Call, request: Request, interface: NetworkInterface, instance: 
             "InvalidParameterValue",
             f"Instance '{instance.id}' already has an interface attached at device index '{index}'.",
         )
+    private_addresses.check_limit(call.tx, instance.id, len(interface.private_ips))
     kind = instance_types.get(instance.instance_type)
     if kind is not None and len(others) >= kind.max_interfaces:
         raise ServiceError(

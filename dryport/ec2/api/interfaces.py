@@ -7,10 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.ec2 import addressing, attachments, model, published
+from dryport.ec2 import addressing, attachments, model, private_addresses, published
 from dryport.ec2.api import filters
 from dryport.ec2.api.service import Request, earlier, get, new_tags, operation, select, tag_list
-from dryport.ec2.launch.network import private_ip
 from dryport.ec2.model import NetworkInterface
 from dryport.gateway.service import Call, Output
 from dryport.store import Reader
@@ -54,14 +53,21 @@ def _attachment(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     return {"Attachment": attachment | ({"InstanceId": interface.instance_id} if interface.instance_id else {})}
 
 
+def private_addresses_of(interface: NetworkInterface, association: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its private addresses; the primary one has the public one's ``association``."""
+    return [
+        {
+            **(association if address == interface.private_ip else {}),
+            "Primary": address == interface.private_ip,
+            "PrivateDnsName": addressing.private_dns_name(address, interface.region),
+            "PrivateIpAddress": address,
+        }
+        for address in interface.private_ips
+    ]
+
+
 def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     """An interface as DescribeNetworkInterfaces has it."""
-    address: dict[str, Any] = {
-        **_association(reader, interface),
-        "Primary": True,
-        "PrivateDnsName": interface.private_dns_name,
-        "PrivateIpAddress": interface.private_ip,
-    }
     described: dict[str, Any] = {
         **_association(reader, interface),
         **_attachment(reader, interface),
@@ -75,7 +81,7 @@ def describe(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
         "OwnerId": interface.account,
         "PrivateDnsName": interface.private_dns_name,
         "PrivateIpAddress": interface.private_ip,
-        "PrivateIpAddresses": [address],
+        "PrivateIpAddresses": private_addresses_of(interface, _association(reader, interface)),
         "RequesterManaged": bool(interface.owner),
         "SourceDestCheck": interface.source_dest_check,
         "Status": _status(interface),
@@ -103,7 +109,6 @@ def _status(interface: NetworkInterface) -> str:
         "Ipv6PrefixCount",
         "Ipv6Addresses",
         "Ipv6AddressCount",
-        "SecondaryPrivateIpAddressCount",
         "EnablePrimaryIpv6",
         "ConnectionTrackingSpecification",
         "Operator",
@@ -112,6 +117,7 @@ def _status(interface: NetworkInterface) -> str:
 def create_network_interface(call: Call, request: Request) -> Output:
     if request.get("InterfaceType", "interface") != "interface":
         raise unsupported_parameter("ec2", "CreateNetworkInterface", f"InterfaceType={request['InterfaceType']}")
+    asked = private_addresses.wanted(request)
     made = earlier(call, model.NETWORK_INTERFACES, request) or published.create_network_interface(
         call.tx,
         call.random,
@@ -121,7 +127,9 @@ def create_network_interface(call: Call, request: Request) -> Output:
         subnet_id=request["SubnetId"],
         group_ids=request.get("Groups", []),
         description=request.get("Description", ""),
-        private_ip=private_ip(request, "CreateNetworkInterface"),
+        private_ip=asked.primary,
+        secondary_ips=asked.secondary,
+        secondary_count=asked.more,
         requester_id=call.principal.user_id,
         tags=new_tags(request, "network-interface"),
     )
@@ -213,8 +221,8 @@ def _fields(reader: Reader) -> filters.Fields[NetworkInterface]:
         "association.public-ip": lambda i: [i.public_ip],
         "association.public-dns-name": associated("PublicDnsName"),
         "addresses.association.public-ip": lambda i: [i.public_ip],
-        "addresses.primary": lambda i: [True],
-        "addresses.private-ip-address": lambda i: [i.private_ip],
+        "addresses.primary": lambda i: [True, *([False] if i.secondary_ips else [])],
+        "addresses.private-ip-address": lambda i: i.private_ips,
         "attachment.attachment-id": lambda i: [i.attachment_id],
         "attachment.delete-on-termination": attached("DeleteOnTermination"),
         "attachment.device-index": attached("DeviceIndex"),

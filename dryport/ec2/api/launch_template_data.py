@@ -76,7 +76,10 @@ def _interface(interface: NetworkInterface) -> dict[str, Any]:
         "Ipv6Addresses": [],
         "NetworkInterfaceId": interface.id,
         "PrivateIpAddress": interface.private_ip,
-        "PrivateIpAddresses": [{"Primary": True, "PrivateIpAddress": interface.private_ip}],
+        "PrivateIpAddresses": [
+            {"Primary": address == interface.private_ip, "PrivateIpAddress": address}
+            for address in interface.private_ips
+        ],
         "SubnetId": interface.subnet_id,
         "NetworkCardIndex": 0,
     }

@@ -38,7 +38,6 @@ LAUNCH = (
     "NetworkInterfaces.Ipv6PrefixCount",
     "NetworkInterfaces.Ipv6Prefixes",
     "NetworkInterfaces.PrimaryIpv6",
-    "NetworkInterfaces.SecondaryPrivateIpAddressCount",
     "Operator",
     "Placement.Affinity",
     "Placement.GroupId",

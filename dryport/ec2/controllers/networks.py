@@ -24,7 +24,7 @@ from dryport.ec2 import addressing, attachments, firewall, model, nat, published
 from dryport.ec2.drivers import NetworkDriver
 from dryport.ec2.model import NetworkInterface
 from dryport.host.client import HostError, HostUnavailable
-from dryport.host.messages import Names, Port, Ruleset, Vpc
+from dryport.host.messages import Guest, Names, Port, Ruleset, Vpc
 from dryport.store import Change, Reader, Store, Transaction
 
 _ATTEMPTS = 4  # before interfaces that cannot be plugged are given up
@@ -42,6 +42,7 @@ class _Told:
         self.ruleset: Ruleset | None = None
         self.names: Names | None = None
         self.plugged: set[str] = set()
+        self.secondary: dict[str, list[str]] = {}  # addresses, of interfaces that have any
 
 
 class Networks(Controller):
@@ -134,10 +135,16 @@ class Networks(Controller):
         present = [each for each in interfaces if each.device in ("wanted", "plugged")]
         told.plugged.intersection_update(each.id for each in interfaces)
         # A link that is there may be half made: only what was reported as plugged is taken as such.
-        missing = [each for each in present if each.id not in told.plugged or each.device == "wanted"]
+        missing = [
+            each
+            for each in present
+            if each.id not in told.plugged
+            or each.device == "wanted"
+            or told.secondary.get(each.id, []) != each.secondary_ips
+        ]
         results = await asyncio.gather(
             self._set_rules(vpc.id, ruleset, names, told),
-            *(self._driver.plug(_port(each)) for each in missing),
+            *(self._driver.plug(_port(reader, each)) for each in missing),
             return_exceptions=True,
         )
         failures = {}
@@ -150,6 +157,7 @@ class Networks(Controller):
                 raise result
             else:
                 told.plugged.add(each.id)
+                told.secondary[each.id] = each.secondary_ips
         if isinstance(results[0], BaseException):
             raise results[0]
         wanted = [each.id for each in present if each.device == "wanted" or each.id in failures]
@@ -204,13 +212,20 @@ def _report(tx: Transaction, interface_ids: list[str], failures: dict[str, str])
         tx.put(model.NETWORK_INTERFACES, changed)
 
 
-def _port(interface: NetworkInterface) -> Port:
+def _port(reader: Reader, interface: NetworkInterface) -> Port:
+    net = reader.get(model.SUBNETS, interface.subnet_id) if interface.instance_id else None
+    guest = None
+    if net is not None:
+        gateway = addressing.gateway(net.cidr_block)
+        guest = Guest(index=interface.device_index, subnet=net.cidr_block, gateway=gateway)
     return Port(
         vpc_id=interface.vpc_id,
         interface_id=interface.id,
         mac=interface.mac_address,
         address=interface.private_ip,
         namespace=interface.namespace,
+        secondary=interface.secondary_ips,
+        guest=guest,
     )
 
 

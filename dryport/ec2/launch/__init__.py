@@ -90,7 +90,7 @@ def _count(tx: Reader, caller: Caller, request: Request, template: Instance, car
             f"Value ({value}) for parameter {wrong} is invalid. The minimum must be at least 1 and no more than the "
             f"maximum, which is at most {_MOST}.",
         )
-    if most > 1 and any(card.existing is not None or card.private_ip is not None for card in cards):
+    if most > 1 and any(card.existing is not None or card.addresses.named for card in cards):
         raise ServiceError(
             "InvalidParameterCombination",
             "A network interface or private IP address may only be specified when launching a single instance.",

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.ec2 import addressing, attachments, model, published
+from dryport.ec2 import addressing, attachments, model, private_addresses, published
 from dryport.ec2.instance_types import InstanceType
 from dryport.ec2.launch.caller import Caller
 from dryport.ec2.model import NetworkInterface, Subnet
+from dryport.ec2.private_addresses import Wanted
 from dryport.store import Reader, Transaction
 
 Request = dict[str, Any]
@@ -24,7 +25,7 @@ class Card(NamedTuple):
     subnet: Subnet
     existing: NetworkInterface | None = None
     group_ids: tuple[str, ...] = ()
-    private_ip: str | None = None
+    addresses: Wanted = Wanted()
     public: bool = False
     description: str = ""
     delete_on_termination: bool = True
@@ -42,6 +43,10 @@ def plan(reader: Reader, random: Random, caller: Caller, request: Request, kind:
     if len(cards) > kind.max_interfaces:
         raise ServiceError("AttachmentLimitExceeded", f"Interface count {len(cards)} exceeds the limit for {kind.name}")
     for card in cards:
+        asked = card.addresses
+        addresses = len(card.existing.private_ips) if card.existing else 1 + len(asked.secondary) + asked.more
+        if addresses > kind.addresses_per_interface:
+            raise ServiceError("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
         if card.existing is None:
             place = (caller.account, caller.region, card.subnet.vpc_id, card.subnet.id)
             published.check_groups(reader, *place, list(card.group_ids))
@@ -54,7 +59,7 @@ def _one(reader: Reader, random: Random, caller: Caller, request: Request) -> Ca
         device_index=0,
         subnet=subnet,
         group_ids=_groups(reader, caller, request, subnet),
-        private_ip=request.get("PrivateIpAddress"),
+        addresses=Wanted(request.get("PrivateIpAddress")),
         public=subnet.map_public_ip_on_launch,
     )
 
@@ -178,27 +183,23 @@ def _card(reader: Reader, random: Random, caller: Caller, request: Request, give
         device_index=index,
         subnet=subnet,
         group_ids=tuple(given.get("Groups", [])),
-        private_ip=private_ip(given, "RunInstances"),
+        addresses=private_addresses.wanted(given),
         public=bool(public) and index == 0,
         description=given.get("Description", ""),
         delete_on_termination=given.get("DeleteOnTermination", True),
     )
 
 
-def private_ip(given: Request, operation: str) -> str | None:
-    """The one private address that is asked for. Raises ServiceError."""
-    listed = given.get("PrivateIpAddresses", [])
-    addresses = [each["PrivateIpAddress"] for each in listed if "PrivateIpAddress" in each]
-    if "PrivateIpAddress" in given:
-        addresses.append(given["PrivateIpAddress"])
-    if len(addresses) > 1:
-        raise unsupported_parameter("ec2", operation, "PrivateIpAddresses (more than one)")
-    return addresses[0] if addresses else None
-
-
 def _existing(reader: Reader, caller: Caller, given: Request) -> Card:
     interface_id = given["NetworkInterfaceId"]
-    for member in ("SubnetId", "Groups", "PrivateIpAddress", "PrivateIpAddresses", "AssociatePublicIpAddress"):
+    for member in (
+        "SubnetId",
+        "Groups",
+        "PrivateIpAddress",
+        "PrivateIpAddresses",
+        "SecondaryPrivateIpAddressCount",
+        "AssociatePublicIpAddress",
+    ):
         if given.get(member):
             name = member[0].lower() + member[1:]
             raise ServiceError(
@@ -229,11 +230,11 @@ def _existing(reader: Reader, caller: Caller, given: Request) -> Card:
 
 def most(reader: Reader, cards: list[Card]) -> int:
     """How many instances can have such interfaces."""
-    if any(card.existing is not None or card.private_ip is not None for card in cards):
+    if any(card.existing is not None or card.addresses.named for card in cards):
         return 1
     needed: dict[str, int] = {}
     for card in cards:
-        needed[card.subnet.id] = needed.get(card.subnet.id, 0) + 1
+        needed[card.subnet.id] = needed.get(card.subnet.id, 0) + 1 + card.addresses.more
     return min(published.free_addresses(reader, card.subnet) // needed[card.subnet.id] for card in cards)
 
 
@@ -264,7 +265,9 @@ def _interface(
         group_ids=list(card.group_ids),
         description=card.description,
         assign_public_ip=card.public,
-        private_ip=card.private_ip,
+        private_ip=card.addresses.primary,
+        secondary_ips=card.addresses.secondary,
+        secondary_count=card.addresses.more,
         requester_id=caller.user_id,
         tags=tags,
     )

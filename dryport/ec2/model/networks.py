@@ -103,7 +103,7 @@ class SecurityGroupRule(Resource, frozen=True, kw_only=True):
 
 
 class NetworkInterface(Resource, frozen=True, kw_only=True):
-    """An interface with one private IPv4 address.
+    """An interface with a private IPv4 address, and ``secondary_ips`` beside it.
 
     ``device`` says how far the host is: ``detached`` (a user made it, nothing uses it), ``wanted``, ``plugged`` (its
     rules are in force), ``detaching`` (still its instance's until it is unplugged), ``unplugging`` (deleted for every
@@ -122,6 +122,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     vpc_id: str
     availability_zone: str
     group_ids: list[str]
+    secondary_ips: list[str] = []
     description: str = ""
     wants_public_ip: bool = False
     public_ip: str | None = None
@@ -141,6 +142,11 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     device_error: str = ""
     created_at: float = 0.0
     attached_at: float | None = None
+
+    @property
+    def private_ips(self) -> list[str]:
+        """All of its private addresses, the primary one first."""
+        return [self.private_ip, *self.secondary_ips]
 
 
 REGIONS = Table("ec2.region", RegionState, key=lambda r: scope(r.account, r.region))
@@ -202,7 +208,8 @@ NETWORK_INTERFACES = Table(
         "vpc": lambda i: i.vpc_id,
         "subnet": lambda i: i.subnet_id,
         "group": lambda i: i.group_ids,
-        "address": lambda i: f"{i.subnet_id}/{i.private_ip}",
+        "address": lambda i: [f"{i.subnet_id}/{address}" for address in i.private_ips],
+        "several": lambda i: i.subnet_id if i.secondary_ips else None,  # whose subnet has fewer free addresses
         "mac": lambda i: i.mac_address,
         "public_ip": lambda i: i.public_ip,
         "device": lambda i: i.device,

@@ -19,14 +19,27 @@ class Vpc(Message, frozen=True, kw_only=True):
     dns: bool = True
 
 
+class Guest(Message, frozen=True, kw_only=True):
+    """What an instance sees of an interface: ``eth<index>``, the block of its subnet, the router in it."""
+
+    index: int
+    subnet: str
+    gateway: str
+
+
 class Port(Message, frozen=True, kw_only=True):
-    """An interface to plug in. ``namespace`` is a name or path for its near end, "" the machine's own."""
+    """An interface to plug in. ``namespace`` is a name or path for its near end, "" the machine's own.
+
+    ``secondary`` are further addresses of it. ``guest`` where it is an instance's, which is to answer at them.
+    """
 
     vpc_id: str
     interface_id: str
     mac: str
     address: str
     namespace: str = ""
+    secondary: list[str] = []
+    guest: Guest | None = None
 
 
 class Rule(Message, frozen=True, kw_only=True):
