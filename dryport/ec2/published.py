@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -133,11 +134,13 @@ def create_network_interface(
     requester_id: str = "",
     tags: dict[str, str] | None = None,
     routed: bool = False,
+    task_of: str = "",
     interface_type: str = "interface",
     names: list[str] | None = None,
 ) -> NetworkInterface:
     """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
 
+    ``task_of`` is the instance that it is seen at, where its owner runs on one.
     One that is ``routed`` has an address and groups and no link: for what the platform itself does at that address.
 
     No ``group_ids`` means the VPC's default group. Watch NETWORK_INTERFACES for its ``device`` to become ``plugged``
@@ -173,6 +176,8 @@ def create_network_interface(
         interface_type=interface_type,
         names=names or [],
         attachment_id=resource_id(random, "eni-attach") if owner else None,
+        task_of=task_of,
+        device_index=_free_index(tx, task_of) if task_of else 1,
         namespace=namespace,
         device="routed" if routed else "wanted" if owner else "detached",
         created_at=now,
@@ -180,6 +185,18 @@ def create_network_interface(
     )
     tx.put(model.NETWORK_INTERFACES, made)
     return made
+
+
+def _free_index(reader: Reader, instance_id: str) -> int:
+    taken = {each.device_index for each in seen_at(reader, instance_id)}
+    return next(each for each in count(1) if each not in taken)
+
+
+def seen_at(reader: Reader, instance_id: str) -> list[NetworkInterface]:
+    """The interfaces of an instance as its owner sees them, the primary one first: those of its tasks too."""
+    own = reader.find(model.NETWORK_INTERFACES, "instance", instance_id)
+    found = [*own, *reader.find(model.NETWORK_INTERFACES, "task_of", instance_id)]
+    return sorted((each for each in found if each.device != "unplugging"), key=lambda each: each.device_index)
 
 
 def network_interface(reader: Reader, interface_id: str) -> NetworkInterface | None:
@@ -280,10 +297,10 @@ def free_public_address(reader: Reader, random: Random) -> str | None:
     if network is None:
         return None
     block = IPv4Network(network.block)
-    first, count = int(block[256]), block.num_addresses - 257
-    start = random.randrange(count)
-    for step in range(count):
-        address = str(IPv4Address(first + (start + step) % count))
+    first, total = int(block[256]), block.num_addresses - 257
+    start = random.randrange(total)
+    for step in range(total):
+        address = str(IPv4Address(first + (start + step) % total))
         if not reader.keys(model.NETWORK_INTERFACES, "public_ip", address) and not reader.keys(
             model.ADDRESSES, "public_ip", address
         ):

@@ -105,6 +105,37 @@ def test_a_tasks_own_address_answers_whom_its_group_allows(fleet: Interfaces, in
     eventually(lambda: fleet.left_over(instance) == [])
 
 
+def test_a_tasks_interface_is_seen_at_its_instance(fleet: Interfaces, instance: str) -> None:
+    arn = fleet.begun("seen", "sleep 600")
+    attachment = fleet.running(arn)["attachments"][0]
+    details = {each["name"]: each["value"] for each in attachment["details"]}
+    shown = fleet.ec2.describe_network_interfaces(NetworkInterfaceIds=[details["networkInterfaceId"]])
+    interface = shown["NetworkInterfaces"][0]
+    assert interface["Description"] == f"arn:aws:ecs:us-east-1:000000000000:attachment/{attachment['id']}"
+    assert interface["RequesterManaged"] is True and interface["InterfaceType"] == "interface"
+    found = interface["Attachment"]
+    assert (found["InstanceId"], found["DeviceIndex"], found["Status"]) == (instance, 1, "attached")
+    assert (found["InstanceOwnerId"], found["DeleteOnTermination"]) == ("000000000000", False)
+    both = fleet.instance(instance)["NetworkInterfaces"]
+    assert [each["Attachment"]["DeviceIndex"] for each in both] == [0, 1]
+    assert both[1]["NetworkInterfaceId"] == interface["NetworkInterfaceId"]
+    filters = [{"Name": "attachment.instance-id", "Values": [instance]}]
+    assert len(fleet.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]) == 2
+
+    # It is ECS's to change and take away.
+    own = {"NetworkInterfaceId": interface["NetworkInterfaceId"]}
+    for refused, code in (
+        (lambda: fleet.ec2.modify_network_interface_attribute(**own, Description={"Value": "x"}), "AuthFailure"),
+        (lambda: fleet.ec2.assign_private_ip_addresses(**own, SecondaryPrivateIpAddressCount=1), "AuthFailure"),
+        (lambda: fleet.ec2.detach_network_interface(AttachmentId=found["AttachmentId"]), "OperationNotPermitted"),
+        (lambda: fleet.ec2.delete_network_interface(**own), "InvalidParameterValue"),
+    ):
+        with pytest.raises(fleet.ec2.exceptions.ClientError, match=code):
+            refused()
+    fleet.stop(arn)
+    assert len(fleet.instance(instance)["NetworkInterfaces"]) == 1
+
+
 def test_containers_of_a_task_share_its_name_address_and_endpoint(fleet: Interfaces, instance: str) -> None:
     checks = [
         "[ $(hostname) = $(cat /etc/hostname) ]",

@@ -99,6 +99,24 @@ def test_a_task_reaches_neither_the_machine_nor_other_services(tasks: Tasks, pla
     assert lines[-1] == "done"
 
 
+def test_the_interface_says_whose_it_is(tasks: Tasks, platform: Platform) -> None:
+    more = [{"key": "team", "value": "blue"}]
+    arn = tasks.run(tasks.define(tasks.container()), enableECSManagedTags=True, tags=more)[0]
+    task = tasks.until(arn, "RUNNING")
+    interface = interface_of(platform, task)
+    assert interface["Description"].endswith(f":attachment/{task['attachments'][0]['id']}")
+    assert interface["RequesterManaged"] is True and interface["RequesterId"]
+    assert interface["TagSet"] == [{"Key": "aws:ecs:clusterName", "Value": "default"}]
+    attachment = interface["Attachment"]
+    assert (attachment["DeviceIndex"], attachment["Status"], attachment["DeleteOnTermination"]) == (
+        1,
+        "attached",
+        False,
+    )
+    assert "InstanceId" not in attachment and attachment["InstanceOwnerId"] != interface["OwnerId"]
+    tasks.stop(arn)
+
+
 def test_the_interface_is_gone_after_the_task(tasks: Tasks, platform: Platform) -> None:
     arn = tasks.run(tasks.define(tasks.container()))[0]
     interface = interface_of(platform, tasks.until(arn, "RUNNING"))

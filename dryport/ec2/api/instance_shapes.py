@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles
+from dryport.ec2 import addressing, attachments, instance_types, lifecycle, model, profiles, published
 from dryport.ec2.api.interfaces import groups_of, private_addresses_of
 from dryport.ec2.api.service import tag_list
 from dryport.ec2.model import Instance, MetadataOptions, NetworkInterface, Volume
@@ -73,6 +73,11 @@ def launched(reader: Reader, instance: Instance) -> Shape:
     return described
 
 
+def interfaces_of(reader: Reader, instance: Instance) -> list[NetworkInterface]:
+    """An instance's interfaces, its tasks' too; none of one that is terminated."""
+    return published.seen_at(reader, instance.id) if instance.state != lifecycle.TERMINATED else []
+
+
 def describe(reader: Reader, instance: Instance) -> Shape:
     """An instance as DescribeInstances has it; of one that is terminated much is gone."""
     kind = instance_types.get(instance.instance_type)
@@ -85,7 +90,7 @@ def describe(reader: Reader, instance: Instance) -> Shape:
         "EnaSupport": kind is None or kind.ena_support,
         "Hypervisor": "xen",
         **_profile(reader, instance),
-        "NetworkInterfaces": [_interface(reader, each, instance) for each in interfaces],
+        "NetworkInterfaces": [_interface(reader, each, instance) for each in interfaces_of(reader, instance)],
         "RootDeviceName": instance.root_device_name,
         "RootDeviceType": "ebs",
         "SecurityGroups": groups_of(reader, interfaces[0]) if interfaces else [],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dryport.aws.errors import ServiceError
-from dryport.ec2 import attachments, launch_templates, lifecycle, model, releases
+from dryport.ec2 import launch_templates, lifecycle, model, releases
 from dryport.ec2.api import filters, instance_shapes
 from dryport.ec2.api.instance_filters import FIELDS, Described
 from dryport.ec2.api.launch_unsupported import LAUNCH
@@ -67,7 +67,7 @@ def _matching(reader: Reader, request: Request, instances: list[Instance]) -> li
     if not request.get("Filters"):
         return instances
     described = [
-        Described(each, attachments.of_instance(reader, each.id), instance_shapes.describe(reader, each))
+        Described(each, instance_shapes.interfaces_of(reader, each), instance_shapes.describe(reader, each))
         for each in instances
     ]
     return [each.instance for each in filters.apply(request, described, FIELDS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dryport.aws.errors import ServiceError
-from dryport.ec2 import attachments, instance_types, lifecycle, model, private_addresses
+from dryport.ec2 import attachments, instance_types, lifecycle, model, private_addresses, published
 from dryport.ec2.api.service import Request, get, get_instance, operation
 from dryport.ec2.model import Instance, NetworkInterface
 from dryport.gateway.service import Call, Output
@@ -43,7 +43,7 @@ def _check(call: Call, request: Request, interface: NetworkInterface, instance: 
             "InvalidParameterCombination",
             "You may not attach a network interface to an instance if they are not in the same availability zone",
         )
-    others = attachments.of_instance(call.tx, instance.id)
+    others = published.seen_at(call.tx, instance.id)
     index = request["DeviceIndex"]
     if index < 0 or any(each.device_index == index for each in others):
         raise ServiceError(

@@ -40,17 +40,18 @@ def _attachment(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
     """What it is attached to, where it is in use: the machine that runs a task belongs to no user."""
     if interface.attachment_id is None:
         return {}
-    instance = reader.get(model.INSTANCES, interface.instance_id) if interface.instance_id else None
+    instance_id = interface.instance_id or interface.task_of
+    instance = reader.get(model.INSTANCES, instance_id) if instance_id else None
     attachment = {
         "AttachTime": interface.attached_at,
         "AttachmentId": interface.attachment_id,
         "DeleteOnTermination": interface.delete_on_termination,
         "DeviceIndex": interface.device_index,
         "NetworkCardIndex": 0,
-        "InstanceOwnerId": interface.account if interface.instance_id else "amazon",
+        "InstanceOwnerId": interface.account if instance_id else "amazon",
         "Status": attachments.status(interface, instance),
     }
-    return {"Attachment": attachment | ({"InstanceId": interface.instance_id} if interface.instance_id else {})}
+    return {"Attachment": attachment | ({"InstanceId": instance_id} if instance_id else {})}
 
 
 def private_addresses_of(interface: NetworkInterface, association: dict[str, Any]) -> list[dict[str, Any]]:
@@ -150,6 +151,14 @@ def delete_network_interface(call: Call, request: Request) -> Output:
     return None
 
 
+def get_own(call: Call, interface_id: str) -> NetworkInterface:
+    """An interface that its account may change: not one that a service made for itself. Raises ServiceError."""
+    interface: NetworkInterface = get(call, "eni", interface_id)
+    if interface.owner:
+        raise ServiceError("AuthFailure", "You do not have permission to access the specified resource.")
+    return interface
+
+
 @operation(
     "ModifyNetworkInterfaceAttribute",
     unsupported=(
@@ -163,7 +172,7 @@ def delete_network_interface(call: Call, request: Request) -> Output:
     ),
 )
 def modify_network_interface_attribute(call: Call, request: Request) -> Output:
-    interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+    interface = get_own(call, request["NetworkInterfaceId"])
     given = [name for name in ("Description", "Groups", "SourceDestCheck", "Attachment") if name in request]
     if len(given) != 1:
         raise ServiceError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dryport.aws.errors import ServiceError
 from dryport.ec2 import private_addresses
-from dryport.ec2.api.service import Request, get, operation
-from dryport.ec2.model import NetworkInterface
+from dryport.ec2.api.interfaces import get_own
+from dryport.ec2.api.service import Request, operation
 from dryport.ec2.private_addresses import Wanted
 from dryport.gateway.service import Call, Output
 
@@ -13,7 +13,7 @@ from dryport.gateway.service import Call, Output
 @operation("AssignPrivateIpAddresses", unsupported=("Ipv4Prefixes", "Ipv4PrefixCount"))
 def assign_private_ip_addresses(call: Call, request: Request) -> Output:
     """They answer within a moment; with ``AllowReassignment`` those of others are moved."""
-    interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+    interface = get_own(call, request["NetworkInterfaceId"])
     named = tuple(dict.fromkeys(request.get("PrivateIpAddresses", [])))
     count = int(request.get("SecondaryPrivateIpAddressCount", 0))
     if named and count:
@@ -39,7 +39,7 @@ def assign_private_ip_addresses(call: Call, request: Request) -> Output:
 
 @operation("UnassignPrivateIpAddresses", unsupported=("Ipv4Prefixes",))
 def unassign_private_ip_addresses(call: Call, request: Request) -> Output:
-    interface: NetworkInterface = get(call, "eni", request["NetworkInterfaceId"])
+    interface = get_own(call, request["NetworkInterfaceId"])
     if not request.get("PrivateIpAddresses"):
         raise ServiceError("MissingParameter", "The request must contain the parameter privateIpAddresses")
     private_addresses.unassign(call.tx, interface, request["PrivateIpAddresses"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from dryport.control.context import Context
 from dryport.control.controller import Controller
-from dryport.ec2 import attachments, instance_types, keymaker, lifecycle, model, profiles, published
+from dryport.ec2 import instance_types, keymaker, lifecycle, model, profiles, published
 from dryport.ec2.drivers import InstanceDriver
 from dryport.ec2.metadata import Connection, Facts, Role, compile_metadata
 from dryport.ec2.model import Instance, SigningKey
@@ -157,7 +157,7 @@ def _facts(reader: Reader, instance: Instance, key: SigningKey, task_addresses: 
 
 def _connections(reader: Reader, instance_id: str) -> list[Connection]:
     found = []
-    for each in attachments.of_instance(reader, instance_id):
+    for each in published.seen_at(reader, instance_id):
         subnet = reader.get(model.SUBNETS, each.subnet_id)
         groups = [reader.get(model.SECURITY_GROUPS, group_id) for group_id in each.group_ids]
         if subnet is not None:

@@ -112,7 +112,8 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     near end goes to, "" being the built-in host's own. ``owner`` is what it was made for (a task's ARN), "" for one
     that a user made. ``public_ip`` is given by the controller before ``plugged``, where it is wanted. One that is
     attached to an instance has an ``instance_id``, also while that is stopped and it is ``detached`` from every
-    network; ``device_index`` 0 is the primary one.
+    network; ``device_index`` 0 is the primary one. That of a task on an instance is that one's for everybody who looks
+    (``task_of``), though it comes and goes with its task.
     """
 
     mac_address: str
@@ -135,6 +136,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     source_dest_check: bool = True
     attachment_id: str | None = None
     instance_id: str = ""
+    task_of: str = ""  # the instance that its task runs on
     device_index: int = 1
     delete_on_termination: bool = False
     namespace: str = ""
@@ -204,6 +206,7 @@ NETWORK_INTERFACES = Table(
         "scope": scope_of,
         "owner": lambda i: i.owner or None,
         "instance": lambda i: i.instance_id or None,
+        "task_of": lambda i: i.task_of or None,
         "attachment": lambda i: i.attachment_id,
         "vpc": lambda i: i.vpc_id,
         "subnet": lambda i: i.subnet_id,

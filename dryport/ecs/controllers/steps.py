@@ -29,6 +29,8 @@ from dryport.ecs.model import (
 from dryport.iam import credentials as iam
 from dryport.store import Reader, Transaction
 
+_REQUESTER = "amazon-ecs"
+
 
 def connected_fargate_host(reader: Reader) -> ContainerInstance | None:
     """The connected host of the platform's own capacity that has the fewest tasks."""
@@ -67,6 +69,10 @@ def provision(
         assign_public_ip=settings.get("assignPublicIp") == "ENABLED",
         owner=task.arn,
         namespace=namespace_of(host.ec2_instance_id) if host.ec2_instance_id else "",
+        task_of=host.ec2_instance_id or "",
+        requester_id=_REQUESTER,
+        # Those of ECS alone: the task's others are not its interface's.
+        tags={each["key"]: each["value"] for each in task.tags if each["key"].startswith("aws:ecs:")},
     )
     attachment = replace(attachment, status="ATTACHING", details=interface_details(interface))
     others = [each for each in task.attachments if each.id != attachment.id]
