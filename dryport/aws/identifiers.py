@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-_NOT_VERSION_AND_VARIANT = ~(0xF << 76 | 0x3 << 62)
-_VERSION_4 = 0x4 << 76 | 0x2 << 62
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 def hexadecimal(random: Random, digits: int) -> str:
@@ -15,9 +14,8 @@ def hexadecimal(random: Random, digits: int) -> str:
 
 def uuid4(random: Random) -> str:
     """A version 4 UUID (RFC 9562), as request ids and ECS attachment ids are."""
-    bits = random.getrandbits(128) & _NOT_VERSION_AND_VARIANT | _VERSION_4
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = random.randbytes(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 def resource_id(random: Random, prefix: str) -> str:

@@ -202,9 +202,12 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-def _header(value: str) -> str:
-    value = value.strip()
-    return _SPACES.sub(" ", value) if "  " in value or "\t" in value else value
+def _headers(names: Iterable[str], header: Callable[[str], str | None]) -> str:
+    """The canonical headers: values without spaces around them, and with single ones within."""
+    text = "\n".join([f"{name}:{header(name) or ''}" for name in names])
+    if "  " not in text and "\t" not in text and ": " not in text and " \n" not in text and text[-1:] != " ":
+        return text
+    return "\n".join([f"{name}:{_SPACES.sub(' ', (header(name) or '').strip())}" for name in names])
 
 
 def calculate(
@@ -221,13 +224,12 @@ def calculate(
     ``path`` is percent-encoded, ``query`` as it came; ``header`` gives a header's value by lower-case name.
     """
     names = signature.signed_headers
-    lines = [f"{name}:{_header(header(name) or '')}" for name in names]
     canonical = "\n".join(
         (
             method,
             "/" if path == "/" else canonical_path(path, signature.service),
             canonical_query(query),
-            *lines,
+            _headers(names, header),
             "",
             ";".join(names),
             payload_hash,

@@ -21,12 +21,16 @@ class Entropy(SystemRandom):
         if k < 0:
             raise ValueError("number of bits must be non-negative")
         count = (k + 7) // 8
-        end = self._place + count
+        return int.from_bytes(self.randbytes(count)) >> (count * 8 - k)
+
+    def randbytes(self, n: int) -> bytes:
+        """``n`` random bytes."""
+        end = self._place + n
         if end > len(self._page):
-            self._page, self._place, end = os.urandom(max(_PAGE, count)), 0, count
+            self._page, self._place, end = os.urandom(max(_PAGE, n)), 0, n
         taken = self._page[self._place : end]
         self._place = end
-        return int.from_bytes(taken) >> (count * 8 - k)
+        return taken
 
     def random(self) -> float:
         """A float in [0, 1)."""

@@ -240,19 +240,28 @@ class Dispatcher:
             raise Problem("missing")
         secret = claim.credential.secret_access_key if claim else None
         payload = bodies.payload(content, exchange, request.body, signature, secret)
-        message = Message(
-            exchange.method,
-            exchange.query,
-            exchange.header,
-            lambda: exchange.headers,
-            request.body or b"",
-            route.labels,
-            route.form,
-            payload if streams else None,
-        )
+        body = request.body or b""
         if not streams and payload is not None:
-            message.body = await payload.read()
-        given = self._given(compiled, message)
+            body = await payload.read()
+        given = compiled.quick(body) if compiled.quick is not None else None
+        if given is None:
+            streamed = payload if streams else None
+            given = self._read_input(
+                compiled,
+                Message(
+                    exchange.method,
+                    exchange.query,
+                    exchange.header,
+                    lambda: exchange.headers,
+                    body,
+                    route.labels,
+                    route.form,
+                    streamed,
+                ),
+            )
+        refused = compiled.refused(given)
+        if refused is not None:
+            raise unsupported_parameter(compiled.service, compiled.operation.name, refused)
         call = Call(
             service=route.service,
             operation=route.operation,
@@ -273,19 +282,13 @@ class Dispatcher:
         return compiled.codec.write(output, entry.id)
 
     @staticmethod
-    def _given(compiled: Compiled, message: Message) -> dict[str, Any]:
-        """The input, read and validated. Raises ServiceError."""
-        given = compiled.quick(message.body) if compiled.quick is not None else None
-        if given is None:
-            try:
-                given = compiled.codec.read(message)
-                compiled.check(given)
-            except RecursionError:
-                raise serialization_error("The document is nested too deeply.") from None
-        refused = compiled.refused(given)
-        if refused is not None:
-            operation = compiled.operation
-            raise unsupported_parameter(compiled.service, operation.name, refused)
+    def _read_input(compiled: Compiled, message: Message) -> dict[str, Any]:
+        """The input, validated. Raises ServiceError."""
+        try:
+            given = compiled.codec.read(message)
+            compiled.check(given)
+        except RecursionError:
+            raise serialization_error("The document is nested too deeply.") from None
         return given
 
     async def _call(self, compiled: Compiled, call: Call, given: dict[str, Any]) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 
@@ -49,19 +49,19 @@ class Gateway:
         finally:
             self._requests.flush()
 
-    async def _respond(self, exchange: HttpExchange) -> None:
+    def _respond(self, exchange: HttpExchange) -> Awaitable[None]:
         path = exchange.path
         if path == "/":
-            await self._dispatcher.handle(exchange)
-            return
+            return self._dispatcher.handle(exchange)
         if path == HEALTH_PATH:
-            exchange.respond(200, [("content-type", "application/json")], self._health)
-            return
+            return self._answer_health(exchange)
         for prefix, handler in self._routes:
             if path.startswith(prefix):
-                await self._raw(handler, exchange)
-                return
-        await self._dispatcher.handle(exchange)
+                return self._raw(handler, exchange)
+        return self._dispatcher.handle(exchange)
+
+    async def _answer_health(self, exchange: HttpExchange) -> None:
+        exchange.respond(200, [("content-type", "application/json")], self._health)
 
     @staticmethod
     async def _raw(handler: RawHandler, exchange: HttpExchange) -> None:

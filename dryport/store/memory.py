@@ -79,7 +79,9 @@ class _Rows:
                 else:
                     keys[key] = None
         self.encoded[key] = encoded
-        self._remember(key, item, encoded)
+        # Not a new row: what is made may never be read, and would push out what is.
+        if key in self.cache:
+            self.cache[key] = item
 
     def remove(self, key: str) -> None:
         before = self.get(key)

@@ -56,7 +56,7 @@ def register_task_definition(call: Call, request: types.RegisterTaskDefinitionRe
         tags=given,
     )
     call.tx.put(TASK_DEFINITIONS, definition)
-    answer: Json = {"taskDefinition": shapes.TASK_DEFINITIONS_JSON.get(definition.arn, definition)}
+    answer: Json = {"taskDefinition": shapes.task_definition(definition)}
     if given:
         answer["tags"] = given
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from dryport.ecs.model import Json
@@ -11,15 +12,6 @@ from dryport.ecs.taskdef.refusal import invalid_container, refusal
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _IMAGE = re.compile(r"[A-Za-z0-9_./:@#-]+")
 _MIN_MEMORY = 4  # MiB, Docker's own floor
-_DEFAULTS: Json = {
-    "cpu": 0,
-    "portMappings": [],
-    "essential": True,
-    "environment": [],
-    "mountPoints": [],
-    "volumesFrom": [],
-    "systemControls": [],
-}
 # What is given in seconds or times, with its range; defaults where ECS fills one in.
 _HEALTH_RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}
 _HEALTH_DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3}
@@ -34,26 +26,38 @@ def normalize(definition: Json, mode: str) -> Json:
     if not _NAME.fullmatch(name):
         raise refusal("Container.name contains invalid characters.")
     _check_image(definition.get("image"))
-    normal = {**_DEFAULTS, **definition}
-    for member in ("portMappings", "environment", "mountPoints", "volumesFrom", "systemControls"):
-        if not definition.get(member):
-            normal[member] = []
+    normal = {
+        "cpu": 0,
+        "portMappings": [],
+        "essential": True,
+        "environment": [],
+        "mountPoints": [],
+        "volumesFrom": [],
+        "systemControls": [],
+        **definition,
+    }
     if normal["portMappings"]:
         normal["portMappings"] = ports.normalize(name, normal["portMappings"], mode)
-    _check_memory(name, definition)
-    gpus.check("RegisterTaskDefinition", name, definition.get("resourceRequirements", ()))
+    _check_memory(name, normal)
+    if "resourceRequirements" in definition:
+        gpus.check("RegisterTaskDefinition", name, definition["resourceRequirements"])
     if "startTimeout" in definition or "stopTimeout" in definition:
         _check_timeouts(name, definition)
-    _check_environment(name, definition)
+    for variable in normal["environment"]:
+        if not variable.get("name"):
+            raise invalid_container(name, "The name of an environment variable should not be null or empty.")
+    if definition.get("secrets"):
+        _check_secrets(definition)
+    if definition.get("environmentFiles"):
+        _check_environment_files(definition["environmentFiles"])
     if "healthCheck" in definition:
         normal["healthCheck"] = _health_check(name, definition["healthCheck"])
     if "restartPolicy" in definition:
         normal["restartPolicy"] = _restart_policy(name, definition["restartPolicy"])
     if "logConfiguration" in definition:
         _check_log(definition["logConfiguration"])
-    for ulimit in definition.get("ulimits", ()):
-        if ulimit["softLimit"] > ulimit["hardLimit"] >= 0:
-            raise invalid_container(name, f"The soft limit of ulimit '{ulimit['name']}' exceeds its hard limit.")
+    if "ulimits" in definition:
+        _check_ulimits(name, definition["ulimits"])
     if "linuxParameters" in definition:
         _check_linux(name, definition["linuxParameters"])
     return normal
@@ -70,13 +74,12 @@ def _check_image(image: str | None) -> None:
 
 
 def _check_memory(name: str, definition: Json) -> None:
-    memory, reservation = definition.get("memory"), definition.get("memoryReservation")
-    for member, amount in (("memory", memory), ("memoryReservation", reservation)):
-        if amount is not None and amount < _MIN_MEMORY:
+    for member in ("memory", "memoryReservation"):
+        if member in definition and definition[member] < _MIN_MEMORY:
             raise invalid_container(name, f"'{member}' must be at least {_MIN_MEMORY} MiB.")
-    if memory is not None and reservation is not None and memory < reservation:
+    if "memoryReservation" in definition and definition.get("memory", math.inf) < definition["memoryReservation"]:
         raise invalid_container(name, "'memory' must be greater than or equal to 'memoryReservation'.")
-    if definition.get("cpu", 0) < 0:
+    if definition["cpu"] < 0:
         raise invalid_container(name, "'cpu' must not be negative.")
 
 
@@ -86,14 +89,10 @@ def _check_timeouts(name: str, definition: Json) -> None:
             raise refusal(f"Granular {word} timeout on container '{name}' must be at least 2 seconds.")
 
 
-def _check_environment(name: str, definition: Json) -> None:
-    for variable in definition.get("environment", ()):
-        if not variable.get("name"):
-            raise invalid_container(name, "The name of an environment variable should not be null or empty.")
-    if definition.get("secrets"):
-        _check_secrets(definition)
-    if definition.get("environmentFiles"):
-        _check_environment_files(definition["environmentFiles"])
+def _check_ulimits(name: str, ulimits: list[Json]) -> None:
+    for ulimit in ulimits:
+        if ulimit["softLimit"] > ulimit["hardLimit"] >= 0:
+            raise invalid_container(name, f"The soft limit of ulimit '{ulimit['name']}' exceeds its hard limit.")
 
 
 def _check_secrets(definition: Json) -> None:

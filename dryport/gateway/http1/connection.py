@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._socket: Socket | None = None
         self._writable: asyncio.Future[None] | None = None
         self._url = b""
-        self._headers: list[tuple[str, str]] = []
+        self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0  # of the headers' names and values, in bytes
         self._head_bytes = 0  # of a head that is not complete
         self._idle_bytes = 0  # of a body's framing and trailers since the body grew
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         if self._receiving is not None:
             return  # a trailer, which nobody asked for (RFC 9110 section 6.5.1)
         self._size += len(name) + len(value)
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -145,11 +145,12 @@ class Connection(asyncio.Protocol):
         path, _, query = self._url.decode("latin-1").partition("?")
         if not path.startswith("/"):
             path = _origin_form(path)
-        headers = dict(self._headers)
+        pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self._headers]
+        headers = dict(pairs)
         hosts = 1 if "host" in headers else 0
-        if len(headers) != len(self._headers):
-            hosts = sum(name == "host" for name, _ in self._headers)
-            headers = _joined(self._headers)
+        if len(headers) != len(pairs):
+            hosts = sum(name == "host" for name, _ in pairs)
+            headers = _joined(pairs)
         keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
         exchange = HttpExchange(self, parser.get_method().decode(), path, query, headers, keep_alive)
         self._receiving = exchange
