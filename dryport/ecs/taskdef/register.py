@@ -45,7 +45,9 @@ def normalize(request: Any) -> Json:
         raise refusal("Family contains invalid characters.")
     mode = request.get("networkMode", "bridge")
     body: Json = {"family": family, "containerDefinitions": _containers(request["containerDefinitions"], mode)}
-    body.update({member: request[member] for member in _KEPT if member in request})
+    for member in _KEPT:
+        if member in request:
+            body[member] = request[member]
     if body.get("requiresCompatibilities") == []:
         del body["requiresCompatibilities"]
     body["volumes"] = volumes.normalize(request.get("volumes", ()))
@@ -76,7 +78,7 @@ def _containers(definitions: list[Json], mode: str) -> list[Json]:
     if len(definitions) > _MAX_CONTAINERS:
         raise refusal("Too many containers.")
     normal = [containers.normalize(definition, mode) for definition in definitions]
-    if len({container["name"] for container in normal}) != len(normal):
+    if len(normal) > 1 and len({container["name"] for container in normal}) != len(normal):
         raise refusal("Container names must be unique within a task definition.")
     if not any(container["essential"] for container in normal):
         raise refusal("Task definition doesn't have any essential container.")

@@ -48,7 +48,6 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._size = 0  # of the headers' names and values, in bytes
         self._head_bytes = 0  # of a head that is not complete
         self._idle_bytes = 0  # of a body's framing and trailers since the body grew
         self._grew = False
@@ -127,7 +126,6 @@ class Connection(asyncio.Protocol):
             return
         self._url = b""
         self._headers = []
-        self._size = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -135,7 +133,6 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._receiving is not None:
             return  # a trailer, which nobody asked for (RFC 9110 section 6.5.1)
-        self._size += len(name) + len(value)
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -156,7 +153,8 @@ class Connection(asyncio.Protocol):
         self._receiving = exchange
         self._head_bytes = self._idle_bytes = 0
         self._upgrading = parser.should_upgrade() and headers.get("upgrade", "").lower() == "websocket"
-        if self._size + len(self._url) > limits.HEAD_BYTES or len(self._headers) > limits.HEADERS:
+        size = len(self._url) + sum([len(name) + len(value) for name, value in pairs])
+        if size > limits.HEAD_BYTES or len(pairs) > limits.HEADERS:
             exchange.refusal = 431
         else:
             exchange.refusal = heads.refusal(exchange.method, parser.get_http_version(), headers, hosts)
