@@ -1,0 +1,195 @@
+"""A balancer's plan as HAProxy's configuration. Pure: the same plan, site and slots give the same text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from dryport.elb.dataplane import rules
+from dryport.elb.dataplane.plan import Balancer, Forward, HealthCheck, Kind, Listener, NotCarried, TargetGroup
+from dryport.elb.dataplane.slots import Slots
+from dryport.elb.dataplane.words import quoted
+
+_CONNECT = 10  # seconds: AWS's, for a connection to a target
+_IDLE_TCP = 350  # seconds: a network load balancer's
+_ERRORS = (400, 408, 500, 502, 503, 504)
+_ALGORITHMS = {"round_robin": "roundrobin", "least_outstanding_requests": "leastconn", "weighted_random": "random"}
+# By the security policies' names: the oldest version of TLS that each takes.
+_OLDEST_TLS = {
+    "ELBSecurityPolicy-2016-08": "TLSv1.0",
+    "ELBSecurityPolicy-TLS-1-1-2017-01": "TLSv1.1",
+    "ELBSecurityPolicy-TLS-1-2-2017-01": "TLSv1.2",
+    "ELBSecurityPolicy-TLS13-1-2-2021-06": "TLSv1.2",
+    "ELBSecurityPolicy-TLS13-1-3-2021-06": "TLSv1.3",
+}
+# One line for X-Forwarded-For where the request has at most one; several stay several, which says the same.
+_APPEND = (
+    "http-request set-var(txn.hops) req.fhdr_cnt(x-forwarded-for)",
+    'http-request set-header X-Forwarded-For "%[req.fhdr(x-forwarded-for)], {client}" if {{ var(txn.hops) -m int 1 }}',
+    'http-request add-header X-Forwarded-For "{client}" if !{{ var(txn.hops) -m int 1 }}',
+)
+_TRACE = (
+    'http-request set-var-fmt(txn.now) "%{+X}Ts"',
+    'http-request set-var-fmt(txn.trace) "1-%[var(txn.now),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"',
+    "http-request set-var(txn.traced) bool(true) if { req.fhdr(x-amzn-trace-id) -m sub Root= }",
+    'http-request set-header X-Amzn-Trace-Id "Self=%[var(txn.trace)];%[req.fhdr(x-amzn-trace-id)]"'
+    " if { var(txn.traced) -m bool }",
+    'http-request set-header X-Amzn-Trace-Id "Root=%[var(txn.trace)]" if !{ var(txn.traced) -m bool }',
+)
+
+
+class Site(NamedTuple):
+    """Where the balancer runs: a directory for the runtime API's socket and the certificates, the VPC's network
+    namespace (none: the machine's own), and the machine's loopback address at which it answers too."""
+
+    directory: str
+    namespace: str | None = None
+    loopback: str | None = None
+
+
+def backends(balancer: Balancer) -> dict[str, str]:
+    """The backends' names by the target groups' ARNs."""
+    return {group.arn: f"g-{rules.token(group.arn)}" for group in balancer.groups}
+
+
+def render(balancer: Balancer, site: Site, slots: Mapping[str, Slots]) -> str:
+    """The configuration, with the slots of each backend. Raises ``NotCarried``."""
+    names = backends(balancer)
+    http = balancer.kind is Kind.APPLICATION
+    if balancer.kind is Kind.CLASSIC:
+        raise NotCarried("classic load balancers")
+    sections = [_global(site), _defaults(balancer, http)]
+    for listener in balancer.listeners:
+        sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, site, names))))
+    for group in balancer.groups:
+        name = names[group.arn]
+        sections.append((f"backend {name}", list(_backend(balancer, group, site, slots[name]))))
+    return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
+
+
+def _global(site: Site) -> tuple[str, list[str]]:
+    return "global", [
+        f"stats socket {quoted(site.directory + '/runtime.sock')} mode 600 level admin expose-fd listeners",
+        f"crt-base {quoted(site.directory)}",
+        "hard-stop-after 1h",
+    ]
+
+
+def _defaults(balancer: Balancer, http: bool) -> tuple[str, list[str]]:
+    idle = balancer.idle_timeout if http else _IDLE_TCP
+    lines = [
+        f"mode {'http' if http else 'tcp'}",
+        f"timeout connect {_CONNECT}s",
+        *(f"timeout {side} {idle}s" for side in ("client", "server", "tunnel")),
+        "option redispatch 1",
+        "retries 3",
+    ]
+    if http:
+        lines += [f"timeout http-keep-alive {idle}s", f"timeout http-request {idle}s"]
+        lines += [f"http-error {rules.page(status)}" for status in _ERRORS]
+    return "defaults", lines
+
+
+def _frontend(balancer: Balancer, listener: Listener, site: Site, names: Mapping[str, str]) -> Iterator[str]:
+    allowed = ("HTTP", "HTTPS") if balancer.kind is Kind.APPLICATION else ("TCP", "TLS")
+    if listener.protocol not in allowed:
+        raise NotCarried(f"{listener.protocol} listeners of {balancer.kind.value} load balancers")
+    secure = _secure(balancer, listener) if listener.protocol in ("HTTPS", "TLS") else ""
+    inside = f" namespace {quoted(site.namespace)}" if site.namespace else ""
+    for interface in balancer.interfaces:
+        yield f"bind {interface.address}:{listener.port}{inside}{secure}"
+    if site.loopback:
+        yield f"bind {site.loopback}:{listener.port}{secure}"
+    if balancer.kind is Kind.NETWORK:
+        if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
+            raise NotCarried("rules and weights of network load balancers")
+        yield f"default_backend {names[listener.default.groups[0].group]}"
+        return
+    yield from rules.lines(listener, names)
+    yield from _headers(balancer, listener)
+    yield from rules.cookies(listener, names)
+
+
+def _secure(balancer: Balancer, listener: Listener) -> str:
+    if listener.ssl_policy not in _OLDEST_TLS:
+        raise NotCarried(f"the security policy {listener.ssl_policy}")
+    files = "".join(f" crt {quoted(name + '.pem')}" for name in listener.certificates)
+    versions = "h2,http/1.1" if balancer.http2 else "http/1.1"
+    alpn = f" alpn {versions}" if listener.protocol == "HTTPS" else ""
+    return f" ssl{files} ssl-min-ver {_OLDEST_TLS[listener.ssl_policy]}{alpn}"
+
+
+def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
+    if balancer.xff_mode == "append":
+        client = "%[src]:%[src_port]" if balancer.xff_port else "%[src]"
+        yield from (line.format(client=client) for line in _APPEND)
+    elif balancer.xff_mode == "remove":
+        yield "http-request del-header X-Forwarded-For"
+    yield f"http-request set-header X-Forwarded-Proto {listener.protocol.lower()}"
+    yield f"http-request set-header X-Forwarded-Port {listener.port}"
+    yield from _TRACE
+    if not balancer.preserve_host and listener.port not in (80, 443):
+        yield f'http-request set-header Host "%[req.hdr(host)]:{listener.port}" if !{{ req.hdr(host) -m sub : }}'
+
+
+def _backend(balancer: Balancer, group: TargetGroup, site: Site, slots: Slots) -> Iterator[str]:
+    http = balancer.kind is Kind.APPLICATION
+    if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")) or group.version == "GRPC":
+        raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
+    if not group.cross_zone and len(balancer.interfaces) > 1:
+        raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
+    yield from _balance(group, http)
+    yield from _check(group)
+    options = [f"inter {group.health_check.interval}s", "fastinter 1s"]
+    options += [f"rise {group.health_check.healthy}", f"fall {group.health_check.unhealthy}"]
+    if site.namespace:
+        options += [f"namespace {quoted(site.namespace)}", f"source {balancer.interfaces[0].address}"]
+    if group.protocol in ("HTTPS", "TLS"):
+        options.append("ssl verify none")  # as AWS: a target's certificate is not validated
+    if group.version == "HTTP2":
+        options.append("alpn h2" if group.protocol == "HTTPS" else "proto h2")
+    if group.slow_start:
+        options.append(f"slowstart {group.slow_start}s")
+    if group.proxy_protocol:
+        options.append("send-proxy-v2 check-send-proxy")
+    yield f"default-server {' '.join(options)}"
+    for place, target in enumerate(slots, 1):
+        address = target.key if target else "0.0.0.0:80"
+        yield f"server s{place} {address} check{' disabled' if target is None or target.draining else ''}"
+
+
+def _balance(group: TargetGroup, http: bool) -> Iterator[str]:
+    kept = group.stickiness
+    if kept is not None and kept.type == "source_ip" and not http:
+        yield "balance source"
+        yield "hash-type consistent"
+        return
+    yield f"balance {_ALGORITHMS[group.algorithm]}"
+    if kept is None:
+        return
+    if kept.type != "lb_cookie" or not http:
+        raise NotCarried(f"stickiness of type {kept.type}")
+    yield f'cookie AWSALB insert dynamic maxidle {kept.duration}s attr "Max-Age={kept.duration}"'
+    yield f"dynamic-cookie-key {rules.token(group.arn)}"
+
+
+def _check(group: TargetGroup) -> Iterator[str]:
+    check: HealthCheck = group.health_check
+    yield f"timeout check {check.timeout}s"
+    port = f" port {check.port}" if check.port else ""
+    proxy = " send-proxy" if group.proxy_protocol else ""
+    if check.protocol == "TCP":
+        yield "option tcp-check"
+        yield f"tcp-check connect{port}{proxy}"
+        return
+    secure = " ssl" if check.protocol == "HTTPS" else ""
+    version = ""
+    if group.version == "HTTP2":
+        version = " alpn h2" if secure else " proto h2"
+    yield "option httpchk"
+    yield f"http-check connect{port}{proxy}{secure}{version}"
+    yield (
+        f"http-check send meth GET uri {quoted(check.path)} ver HTTP/1.1"
+        ' hdr Host "%[bc_dst]:%[bc_dst_port]" hdr User-Agent ELB-HealthChecker/2.0'
+    )
+    yield f"http-check expect status {check.codes}"

@@ -1,0 +1,62 @@
+"""What HAProxy's checks found, in AWS's words. Pure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+
+from dryport.elb.dataplane.plan import Health
+from dryport.elb.dataplane.slots import Slots
+
+_INITIAL = Health(state="initial", reason="Elb.InitialHealthChecking", description="Initial health checks in progress")
+_DRAINING = Health(
+    state="draining",
+    reason="Target.DeregistrationInProgress",
+    description="Target deregistration is in progress",
+)
+
+
+def report(
+    show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Mapping[str, Health]]
+) -> dict[str, dict[str, Health]]:
+    """By backend and ``Target.key``, from the answer to ``show stat`` (CSV, its first line a comment with the names).
+
+    ``before`` is what the last report said: a target that recovers is unhealthy until it has passed all its checks.
+    """
+    table = csv.DictReader(show_stat.removeprefix("# ").strip().splitlines())
+    rows = {(row["pxname"], row["svname"]): row for row in table}
+    return {
+        backend: dict(_of_slots(backend, places, rows, before.get(backend, {}))) for backend, places in slots.items()
+    }
+
+
+def _of_slots(
+    backend: str, slots: Slots, rows: Mapping[tuple[str, str], Mapping[str, str]], before: Mapping[str, Health]
+) -> Iterator[tuple[str, Health]]:
+    for place, target in enumerate(slots, 1):
+        row = rows.get((backend, f"s{place}"))
+        if target is not None and row is not None:
+            yield target.key, _DRAINING if target.draining else of_server(row, before.get(target.key, _INITIAL))
+
+
+def of_server(row: Mapping[str, str], before: Health = _INITIAL) -> Health:
+    """The health of one server by its line of ``show stat``."""
+    status = row["check_status"].removeprefix("* ")  # the star: a check is under way
+    unknown = status in ("", "INI", "UNK")
+    passing = status.endswith(("OK", "OKC"))
+    if unknown:
+        return _INITIAL
+    if row["status"].startswith("UP"):  # "UP 1/2" is on its way down
+        return Health(state="healthy")
+    if passing:  # not yet as often as it takes
+        return before if before.state == "unhealthy" else _INITIAL
+    if status == "L7STS":
+        codes = f"[{row['check_code']}]"
+        return _unhealthy("Target.ResponseCodeMismatch", f"Health checks failed with these codes: {codes}")
+    if status.endswith("TOUT"):
+        return _unhealthy("Target.Timeout", "Request timed out")
+    return _unhealthy("Target.FailedHealthChecks", "Health checks failed")
+
+
+def _unhealthy(reason: str, description: str) -> Health:
+    return Health(state="unhealthy", reason=reason, description=description)

@@ -1,0 +1,176 @@
+"""A listener's rules as HAProxy's: conditions, redirects, fixed answers, the choice of a target group. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+
+from dryport.elb.dataplane.plan import (
+    Action,
+    Condition,
+    FixedResponse,
+    Forward,
+    HostHeader,
+    HttpHeader,
+    Listener,
+    Method,
+    NotCarried,
+    Parameter,
+    PathPattern,
+    QueryString,
+    Redirect,
+    SourceIp,
+)
+from dryport.elb.dataplane.words import quoted, regex, template
+
+SERVER = "hdr Server awselb/2.0"
+GROUP_COOKIE = "AWSALBTG"
+_TITLES = {
+    301: "Moved Permanently",
+    302: "Found",
+    400: "Bad Request",
+    408: "Request Time-out",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+}
+# A name with other characters of RFC 9110's token would need quoting in two grammars at once.
+_HEADER = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def page(status: int) -> str:
+    """The balancer's own answer of a status, as HAProxy's ``return`` and ``http-error`` take it."""
+    title = f"{status} {_TITLES[status]}"
+    body = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
+    return f"status {status} content-type text/html string {quoted(body)} {SERVER}"
+
+
+def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+    """What a frontend does with a request, by the backends' names of the target groups' ARNs.
+
+    ``txn.rule`` becomes the place, from one, of the first rule that matches, 0 for the default one.
+    """
+    rules = sorted(listener.rules, key=lambda rule: rule.priority)
+    for place, rule in enumerate(rules, 1):
+        tests = " ".join(condition(each) for each in rule.conditions)
+        yield f"http-request set-var(txn.rule) int({place}) if !{{ var(txn.rule) -m found }} {tests}"
+    yield "http-request set-var(txn.rule) int(0) if !{ var(txn.rule) -m found }"
+    for place, action in enumerate([listener.default, *(rule.action for rule in rules)]):
+        yield from _act(action, f"{{ var(txn.rule) -m int {place} }}", listener, backends)
+    yield "use_backend %[var(txn.backend)]"
+
+
+def condition(asked: Condition) -> str:
+    """An anonymous ACL. Raises ``NotCarried`` for a header's name that HAProxy's expressions cannot hold."""
+    match asked:
+        case HostHeader(values=values):
+            return _matches("req.hdr(host),host_only", [regex(value) for value in values], "-i")
+        case PathPattern(values=values):
+            return _matches("path", [regex(value) for value in values])
+        case HttpHeader(name=name, values=values):
+            if not _HEADER.fullmatch(name):
+                raise NotCarried(f"http-header conditions on the header {name}")
+            return _matches(f"req.fhdr({name})", [regex(value) for value in values], "-i")
+        case Method(values=values):
+            return f"{{ method -m str -- {' '.join(quoted(value) for value in values)} }}"
+        case QueryString(values=values):
+            return f"{{ query -m reg -i -- {' '.join(_parameter(value) for value in values)} }}"
+        case SourceIp(values=values):
+            return f"{{ src -- {' '.join(quoted(value) for value in values)} }}"
+
+
+def _matches(fetch: str, patterns: list[str], *flags: str) -> str:
+    words = [fetch, "-m", "reg", *flags, "--", *(f"'^{pattern}$'" for pattern in patterns)]
+    return f"{{ {' '.join(words)} }}"
+
+
+def _parameter(parameter: Parameter) -> str:
+    value = regex(parameter.value, "[^&]*", "[^&]", escapes=True)
+    key = "([^&=]*=)?" if parameter.key is None else regex(parameter.key, "[^&=]*", "[^&=]", escapes=True) + "="
+    return f"'(^|&){key}{value}(&|$)'"
+
+
+def _act(action: Action, when: str, listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+    match action:
+        case FixedResponse(status=status, content_type=kind, body=body):
+            body = f"content-type {quoted(kind)} string {quoted(body)} " if body else ""
+            yield f"http-request return status {status} {body}{SERVER} if {when}"
+        case Redirect():
+            yield from _redirect(action, when, listener)
+        case Forward():
+            yield from _forward(action, when, backends)
+
+
+def _redirect(action: Redirect, when: str, listener: Listener) -> Iterator[str]:
+    secure = listener.protocol == "HTTPS"
+    values = {
+        "#{protocol}": "https" if secure else "http",
+        "#{host}": "%[req.hdr(host),host_only]",
+        "#{port}": str(listener.port),
+        "#{path}": "%[path,regsub(^/,)]",
+        "#{query}": "%[query]",
+    }
+    protocol = values.get(action.protocol, action.protocol.lower())
+    location = f"{protocol}://{template(f'{action.host}:{action.port}{action.path}', values)[1:-1]}"
+    answer = f"http-request return {page(301 if action.permanent else 302)}"
+    if action.query:
+        query = template(action.query, values)[1:-1]
+        # A query that is only handed on is not there when the request has none.
+        present = " { query -m len 1: }" if action.query == "#{query}" else ""
+        yield f'{answer} hdr Location "{location}?{query}" if {when}{present}'
+        if not present:
+            return
+    yield f'{answer} hdr Location "{location}" if {when}'
+
+
+def _forward(action: Forward, when: str, backends: Mapping[str, str]) -> Iterator[str]:
+    total = sum(group.weight for group in action.groups)
+    if not total:
+        yield f"http-request return {page(503)} if {when}"
+        return
+    if len(action.groups) == 1:
+        yield _choose(backends[action.groups[0].group], when)
+        return
+    when_undecided = f"{when} !{{ var(txn.backend) -m found }}"
+    if action.stickiness is not None:
+        for group in action.groups:
+            tied = f"{{ req.cook({GROUP_COOKIE}) -m str {token(group.group)} }}"
+            yield _choose(backends[group.group], f"{when_undecided} {tied}")
+    yield f"http-request set-var(txn.draw) rand({total}) if {when}"
+    below = 0
+    for group in action.groups:
+        below += group.weight
+        if group.weight:
+            yield _choose(backends[group.group], f"{when_undecided} {{ var(txn.draw) -m int lt {below} }}")
+    if action.stickiness is not None:
+        yield f"http-request set-var(txn.tie) int({action.stickiness}) if {when}"
+
+
+def _choose(backend: str, when: str) -> str:
+    return f"http-request set-var(txn.backend) str({backend}) if {when}"
+
+
+def token(arn: str) -> str:
+    """What the cookie that ties a client to a target group says of it."""
+    return hashlib.sha256(arn.encode()).hexdigest()[:24]
+
+
+def cookies(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+    """The cookies of clients' ties to target groups, given anew with each answer, as AWS's are."""
+    actions = [listener.default, *(rule.action for rule in listener.rules)]
+    tied = {
+        group.group
+        for action in actions
+        if isinstance(action, Forward) and action.stickiness is not None and len(action.groups) > 1
+        for group in action.groups
+    }
+    for arn in sorted(tied):
+        yield (
+            f'http-response add-header Set-Cookie "{GROUP_COOKIE}={token(arn)}; Max-Age=%[var(txn.tie)]; Path=/"'
+            f" if {{ var(txn.tie) -m found }} {{ var(txn.backend) -m str {backends[arn]} }}"
+        )

@@ -1,0 +1,49 @@
+"""Which of a backend's servers is which target: changes of targets need no reload while there are free slots. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dryport.elb.dataplane.plan import Target
+
+Slots = tuple[Target | None, ...]
+_FEWEST = 8
+
+
+def assign(slots: Slots, targets: Iterable[Target]) -> Slots:
+    """The slots with these targets. One that stays keeps its slot; where they do not suffice they are doubled."""
+    wanted = {target.key: target for target in targets}
+    kept = [wanted.pop(slot.key, None) if slot is not None else None for slot in slots]
+    size = max(len(kept), _FEWEST)
+    while size - sum(slot is not None for slot in kept) < len(wanted):
+        size *= 2
+    kept += [None] * (size - len(kept))
+    coming = iter(wanted.values())
+    return tuple(slot if slot is not None else next(coming, None) for slot in kept)
+
+
+def commands(backend: str, old: Slots, new: Slots) -> Iterator[str]:
+    """HAProxy's runtime commands from one to the other. Raises ``ValueError`` where it takes a reload: another size.
+
+    A target that drains or goes is put into maintenance, which ends nothing that runs: new requests go elsewhere, those
+    that a cookie ties to it too. One that comes is down until its health checks say otherwise.
+    """
+    if len(old) != len(new):
+        raise ValueError(f"{backend} has {len(old)} slots, not {len(new)}")
+    for place, (before, after) in enumerate(zip(old, new, strict=True), 1):
+        if before == after:
+            continue
+        server = f"set server {backend}/s{place}"
+        serving = before is not None and not before.draining
+        if after is None or after.draining:
+            if serving:
+                yield f"{server} state maint"
+            continue
+        if before is None or before.draining or before.key != after.key:
+            if serving:
+                yield f"{server} state maint"
+            yield f"{server} addr {after.address} port {after.port}"
+            serving = False
+        if not serving:
+            yield f"{server} state ready"
+            yield f"{server} health down"

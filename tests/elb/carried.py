@@ -1,0 +1,152 @@
+"""A real HAProxy with a plan's configuration, real servers behind it: all on loopback."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+from dryport.elb.dataplane import haproxy
+from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
+from dryport.elb.dataplane.slots import Slots, assign
+
+ADDRESS = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.create_server((ADDRESS, 0)) as held:
+        port: int = held.getsockname()[1]
+        return port
+
+
+class Web:
+    """A web server that says who it is and what it was asked. ``status`` is what it answers ``/health``."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.status, self.checks = name, 200, list[dict[str, str]]()
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                healthy = self.path == "/health"
+                if healthy:
+                    web.checks.append(dict(self.headers.items()))
+                asked = "".join(f"{key.lower()}: {value}\n" for key, value in self.headers.items())
+                body = f"{web.name} {self.path}\n{asked}".encode()
+                self.send_response(web.status if healthy else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer((ADDRESS, 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def target(self) -> Target:
+        return Target(address=ADDRESS, port=self.server.server_address[1])
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def group(name: str, *targets: Target, **changes: object) -> TargetGroup:
+    check = HealthCheck(path="/health", interval=1, timeout=1, healthy=2, unhealthy=2, codes="200-299,301")
+    made = {"arn": name, "protocol": "HTTP", "health_check": check, "targets": targets} | changes
+    return TargetGroup(**made)  # type: ignore[arg-type]
+
+
+def balancer(listeners: list[Listener], groups: list[TargetGroup], kind: Kind = Kind.APPLICATION) -> Balancer:
+    return Balancer(
+        arn="arn",
+        name="web",
+        kind=kind,
+        scheme=Scheme.INTERNAL,
+        vpc_id="vpc-1",
+        interfaces=(Interface(zone="a", address=ADDRESS),),
+        listeners=tuple(listeners),
+        groups=tuple(groups),
+    )
+
+
+def configuration(plan: Balancer, directory: Path) -> tuple[str, dict[str, Slots]]:
+    names = haproxy.backends(plan)
+    slots = {names[each.arn]: assign((), each.targets) for each in plan.groups}
+    return haproxy.render(plan, haproxy.Site(str(directory)), slots), slots
+
+
+def refused(text: str, directory: Path) -> str:
+    """What HAProxy says against a configuration: nothing where it accepts it without a warning."""
+    path = directory / "haproxy.cfg"
+    path.write_text(text)
+    said = subprocess.run(["haproxy", "-c", "-q", "-f", str(path)], capture_output=True, text=True)
+    return f"{said.returncode}: {said.stderr}" if said.returncode or said.stderr.strip() else ""
+
+
+class Running(NamedTuple):
+    socket: Path
+    slots: dict[str, Slots]
+
+    def tell(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.socket))
+            line.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: line.recv(65536), b"")).decode()
+
+
+@contextmanager
+def carried(plan: Balancer, directory: Path) -> Iterator[Running]:
+    text, slots = configuration(plan, directory)
+    assert not refused(text, directory)
+    process = subprocess.Popen(["haproxy", "-db", "-f", str(directory / "haproxy.cfg")])
+    running = Running(directory / "runtime.sock", slots)
+    try:
+        until(lambda: answers(running))
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(running: Running) -> bool:
+    try:
+        return bool(running.tell("show info"))
+    except OSError:
+        return False
+
+
+def until(holds: object, seconds: float = 30) -> None:
+    """Wait for what must come; the time only bounds a failure."""
+    assert callable(holds)
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+class Got(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+def get(port: int, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Got:
+    connection = HTTPConnection(ADDRESS, port, timeout=20)
+    connection.request(method, path, headers=dict(headers or {}))
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return Got(answer.status, {key.lower(): value for key, value in answer.getheaders()}, body)

@@ -1,0 +1,277 @@
+"""Plans as a real HAProxy carries them."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck as Slow
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dryport.elb.dataplane import health
+from dryport.elb.dataplane.plan import (
+    Action,
+    Condition,
+    FixedResponse,
+    Forward,
+    Health,
+    HostHeader,
+    HttpHeader,
+    Kind,
+    Listener,
+    Method,
+    NotCarried,
+    Parameter,
+    PathPattern,
+    QueryString,
+    Redirect,
+    Rule,
+    SourceIp,
+    Stickiness,
+    Weighted,
+)
+from dryport.elb.dataplane.slots import Slots, assign, commands
+from tests.elb.carried import Web, balancer, carried, configuration, free_port, get, group, refused, until
+
+pytestmark = pytest.mark.platform
+
+TO_A, TO_B = (Forward(groups=(Weighted(group=name),)) for name in "ab")
+NOT_HERE = FixedResponse(status=404, body="not here\n'\"%[src]${HOME}#")
+
+
+@pytest.fixture
+def webs() -> Iterator[tuple[Web, Web]]:
+    made = Web("a"), Web("b")
+    yield made
+    for web in made:
+        web.close()
+
+
+def listener(default: Action, *rules: tuple[tuple[Condition, ...], Action], port: int = 0) -> Listener:
+    made = tuple(Rule(priority=place, conditions=each, action=action) for place, (each, action) in enumerate(rules, 1))
+    return Listener(arn="l", protocol="HTTP", port=port or free_port(), default=default, rules=made)
+
+
+def test_rules(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    found = FixedResponse(status=200, body="found")
+    front = listener(
+        NOT_HERE,
+        ((HostHeader(values=("*.Example.com",)),), TO_A),
+        ((PathPattern(values=("/img/?.png", "/b/*")), Method(values=("GET",))), TO_B),
+        ((HttpHeader(name="X-Who", values=("*me*",)),), found),
+        ((QueryString(values=(Parameter(key="v", value="1*"), Parameter(value="a\\*b"))),), found),
+        ((SourceIp(values=("127.0.0.0/8",)), PathPattern(values=("/here",))), found),
+        ((SourceIp(values=("10.0.0.0/8",)), PathPattern(values=("/there",))), found),
+    )
+    groups = [group("a", webs[0].target), group("b", webs[1].target)]
+    with carried(balancer([front], groups), tmp_path):
+        asked = [
+            ("/", {"Host": "www.example.com:99"}, "a /"),
+            ("/", {"Host": "example.com"}, "not"),
+            ("/img/1.png", {}, "b /img/1.png"),
+            ("/img/12.png", {}, "not"),
+            ("/IMG/1.png", {}, "not"),
+            ("/b/x?y=1", {}, "b /b/x?y=1"),
+            ("/", {"x-who": "it is ME"}, "found"),
+            ("/?u=2&V=12", {}, "found"),
+            ("/?v=21", {}, "not"),
+            ("/?x=a*b", {}, "found"),
+            ("/?x=aab", {}, "not"),
+            ("/here", {}, "found"),
+            ("/there", {}, "not"),
+        ]
+        answers = [(path, headers, get(front.port, path, headers).body) for path, headers, _ in asked]
+        assert [body.startswith(want) for (_, _, want), (_, _, body) in zip(asked, answers, strict=True)] == [
+            True for _ in asked
+        ], answers
+        missed = get(front.port, "/b/x", method="HEAD")
+        assert missed.status == 404 and missed.headers["server"] == "awselb/2.0"
+        assert get(front.port, "/").body == NOT_HERE.body
+
+
+def test_redirects(tmp_path: Path) -> None:
+    front = listener(
+        Redirect(permanent=True, protocol="HTTPS", port="443"),
+        (
+            (PathPattern(values=("/old/*",)),),
+            Redirect(permanent=False, host="new.#{host}", path="/n/#{path}", query="#{query}&p=100%"),
+        ),
+        ((PathPattern(values=("/bare",)),), Redirect(permanent=False, path="/", query="")),
+    )
+    with carried(balancer([front], []), tmp_path):
+        host = {"Host": "x.org"}
+        moved = get(front.port, "/a/b?c=d", host)
+        assert (moved.status, moved.headers["location"]) == (301, "https://x.org:443/a/b?c=d")
+        assert "<h1>301 Moved Permanently</h1>" in moved.body and moved.headers["server"] == "awselb/2.0"
+        assert get(front.port, "/a", host).headers["location"] == "https://x.org:443/a"
+        old = get(front.port, "/old/1?q=2", host)
+        assert (old.status, old.headers["location"]) == (
+            302,
+            f"http://new.x.org:{front.port}/n/old/1?q=2&p=100%",
+        )
+        assert get(front.port, "/bare?x", host).headers["location"] == f"http://x.org:{front.port}/"
+
+
+def test_headers(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    front = listener(TO_A)
+    with carried(balancer([front], [group("a", webs[0].target)]), tmp_path):
+        plain = get(front.port, "/", {"Host": "x.org"}).body
+        assert "x-forwarded-for: 127.0.0.1\n" in plain and "x-forwarded-proto: http\n" in plain
+        assert f"x-forwarded-port: {front.port}\n" in plain and f"host: x.org:{front.port}\n" in plain
+        assert re.search(r"x-amzn-trace-id: Root=1-[0-9a-f]{8}-[0-9a-f]{24}\n", plain)
+        traced = get(front.port, "/", {"X-Forwarded-For": "1.2.3.4", "X-Amzn-Trace-Id": "Root=1-a-b"}).body
+        assert "x-forwarded-for: 1.2.3.4, 127.0.0.1\n" in traced
+        assert re.search(r"x-amzn-trace-id: Self=1-[0-9a-f]{8}-[0-9a-f]{24};Root=1-a-b\n", traced)
+
+
+def test_weights_and_ties(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    only_b = Forward(groups=(Weighted(group="a", weight=0), Weighted(group="b", weight=5)))
+    both = Forward(groups=(Weighted(group="a"), Weighted(group="b")), stickiness=60)
+    none = Forward(groups=(Weighted(group="a", weight=0),))
+    front = listener(only_b, ((PathPattern(values=("/both",)),), both), ((PathPattern(values=("/none",)),), none))
+    kept = Stickiness(type="lb_cookie", duration=60)
+    groups = [group("a", webs[0].target, stickiness=kept), group("b", webs[1].target, stickiness=kept)]
+    with carried(balancer([front], groups), tmp_path):
+        assert {get(front.port, "/").body[0] for _ in range(20)} == {"b"}
+        assert get(front.port, "/none").status == 503
+        assert {get(front.port, "/both").body[0] for _ in range(60)} == {"a", "b"}  # else a chance of 2^-59
+        connection = http.client.HTTPConnection("127.0.0.1", front.port)
+        connection.request("GET", "/both")
+        answer = connection.getresponse()
+        who = answer.read().decode()[0]
+        cookies = "; ".join(line.partition(";")[0] for line in answer.headers.get_all("Set-Cookie", []))
+        connection.close()
+        assert "AWSALBTG=" in cookies and "AWSALB=" in cookies
+        assert {get(front.port, "/both", {"Cookie": cookies}).body[0] for _ in range(30)} == {who}
+
+
+def test_health(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    front = listener(TO_A)
+    gone = free_port()
+    closed = webs[0].target.__class__(address="127.0.0.1", port=gone)
+    plan = balancer([front], [group("a", webs[0].target, webs[1].target, closed)])
+    with carried(plan, tmp_path) as running:
+        (name,) = running.slots
+        before: dict[str, dict[str, Health]] = {}
+
+        def is_so(*want: tuple[str, str]) -> bool:
+            nonlocal before
+            before = health.report(running.tell("show stat"), running.slots, before)
+            found = [before[name][target.key] for target in (webs[0].target, webs[1].target, closed)]
+            return [(each.state, each.reason) for each in found] == list(want)
+
+        well, refused_it = ("healthy", ""), ("unhealthy", "Target.FailedHealthChecks")
+        until(lambda: is_so(well, well, refused_it))
+        webs[1].status = 500
+        until(lambda: is_so(well, ("unhealthy", "Target.ResponseCodeMismatch"), refused_it))
+        assert before[name][webs[1].target.key].description == "Health checks failed with these codes: [500]"
+        assert {get(front.port, "/").body[0] for _ in range(10)} == {"a"}
+        webs[1].status = 301
+        until(lambda: is_so(well, well, refused_it))
+        asked = webs[0].checks[0]
+        assert asked["host"] == webs[0].target.key and asked["user-agent"] == "ELB-HealthChecker/2.0"
+
+
+def test_no_target_answers_as_aws(tmp_path: Path) -> None:
+    front = listener(TO_A)
+    with carried(balancer([front], [group("a")]), tmp_path):
+        got = get(front.port, "/")
+        assert got.status == 503 and got.headers["server"] == "awselb/2.0"
+        assert "<center><h1>503 Service Temporarily Unavailable</h1></center>" in got.body
+
+
+def test_no_request_fails_while_targets_change(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    front = listener(TO_A)
+    one, two = (web.target for web in webs)
+    with carried(balancer([front], [group("a", one)]), tmp_path) as running:
+        ((name, slots),) = running.slots.items()
+        failed: list[object] = []
+        served = itertools.count()
+        end = threading.Event()
+
+        def load() -> None:
+            while not end.is_set():
+                try:
+                    got = get(front.port, "/")
+                    next(served)
+                    if got.status != 200:
+                        failed.append(got)
+                except (OSError, http.client.HTTPException) as error:
+                    failed.append(error)
+
+        loads = [threading.Thread(target=load) for _ in range(2)]
+        for each in loads:
+            each.start()
+        before: dict[str, dict[str, Health]] = {}
+        for coming in [(one, two), (two,), (two, one), (one,)] * 5:
+            now = assign(slots, coming)
+            for command in commands(name, slots, now):
+                assert not running.tell(command).strip().startswith(("No such", "Unknown", "'set"))
+            slots = now
+
+            def all_healthy(now: Slots = now) -> bool:
+                nonlocal before
+                before = health.report(running.tell("show stat"), {name: now}, before)
+                return {each.state for each in before[name].values()} == {"healthy"}
+
+            until(all_healthy)
+        end.set()
+        for each in loads:
+            each.join()
+        assert not failed and next(served) > 20
+
+
+TEXT = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), min_size=1, max_size=20)
+TEXTS = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
+PARAMETERS = st.builds(Parameter, key=st.none() | TEXT, value=TEXT)
+CONDITIONS = st.one_of(
+    st.builds(HostHeader, values=TEXTS),
+    st.builds(PathPattern, values=TEXTS),
+    st.builds(HttpHeader, name=st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,10}", fullmatch=True), values=TEXTS),
+    st.builds(Method, values=st.just(("GET", "PURGE_IT"))),
+    st.builds(
+        QueryString, values=st.lists(st.builds(Parameter, key=st.none() | TEXT, value=TEXT), min_size=1).map(tuple)
+    ),
+    st.builds(SourceIp, values=st.just(("10.0.0.0/8", "fd00::/8"))),
+)
+ACTIONS = st.one_of(
+    st.builds(FixedResponse, status=st.sampled_from([200, 404, 503]), body=TEXT),
+    st.builds(Redirect, permanent=st.booleans(), host=TEXT, path=TEXT.map("/#{path}".__add__), query=TEXT),
+    st.just(TO_A),
+    st.builds(
+        Forward,
+        groups=st.tuples(
+            st.builds(Weighted, group=st.just("a"), weight=st.integers(0, 999)),
+            st.builds(Weighted, group=st.just("b"), weight=st.integers(0, 999)),
+        ),
+        stickiness=st.none() | st.integers(1, 604800),
+    ),
+)
+RULES = st.lists(st.tuples(st.lists(CONDITIONS, min_size=1, max_size=3).map(tuple), ACTIONS), max_size=5)
+
+
+@given(ACTIONS, RULES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[Slow.function_scoped_fixture, Slow.too_slow])
+def test_whatever_users_write_is_accepted(
+    tmp_path: Path, default: Action, rules: list[tuple[tuple[Condition, ...], Action]]
+) -> None:
+    plan = balancer([listener(default, *rules, port=8080)], [group("a"), group("b")])
+    text, _ = configuration(plan, tmp_path)
+    assert not refused(text, tmp_path), text
+
+
+def test_what_is_not_carried_is_named(tmp_path: Path) -> None:
+    for plan, name in [
+        (balancer([], [group("a", version="GRPC")]), "version GRPC"),
+        (balancer([listener(TO_A)], [group("a")], Kind.NETWORK), "HTTP listeners of network"),
+        (balancer([], [group("a", stickiness=Stickiness(type="app_cookie", cookie="x"))]), "app_cookie"),
+        (balancer([], [], Kind.CLASSIC), "classic"),
+    ]:
+        with pytest.raises(NotCarried, match=name):
+            configuration(plan, tmp_path)
