@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -17,13 +19,10 @@ from dryport.elb.dataplane import haproxy
 from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
 from dryport.elb.dataplane.slots import Slots, assign
 
-ADDRESS = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.create_server((ADDRESS, 0)) as held:
-        port: int = held.getsockname()[1]
-        return port
+# An address of this process alone, so that no other test can have its ports.
+ADDRESS = f"127.{64 + (os.getpid() >> 16)}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+PORT = 8080  # below those that the kernel gives
+NOBODY = Target(address=ADDRESS, port=1)
 
 
 class Web:
@@ -64,7 +63,7 @@ class Web:
 
 
 def group(name: str, *targets: Target, **changes: object) -> TargetGroup:
-    check = HealthCheck(path="/health", interval=1, timeout=1, healthy=2, unhealthy=2, codes="200-299,301")
+    check = HealthCheck(path="/health", interval=1, timeout=20, healthy=2, unhealthy=2, codes="200-299,301")
     made = {"arn": name, "protocol": "HTTP", "health_check": check, "targets": targets} | changes
     return TargetGroup(**made)  # type: ignore[arg-type]
 
@@ -92,13 +91,14 @@ def refused(text: str, directory: Path) -> str:
     """What HAProxy says against a configuration: nothing where it accepts it without a warning."""
     path = directory / "haproxy.cfg"
     path.write_text(text)
-    said = subprocess.run(["haproxy", "-c", "-q", "-f", str(path)], capture_output=True, text=True)
+    said = subprocess.run(["haproxy", "-c", "-f", str(path)], capture_output=True, text=True)
     return f"{said.returncode}: {said.stderr}" if said.returncode or said.stderr.strip() else ""
 
 
 class Running(NamedTuple):
     socket: Path
     slots: dict[str, Slots]
+    master: int
 
     def tell(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as line:
@@ -111,13 +111,13 @@ class Running(NamedTuple):
 def carried(plan: Balancer, directory: Path) -> Iterator[Running]:
     text, slots = configuration(plan, directory)
     assert not refused(text, directory)
-    process = subprocess.Popen(["haproxy", "-db", "-f", str(directory / "haproxy.cfg")])
-    running = Running(directory / "runtime.sock", slots)
+    process = subprocess.Popen(["haproxy", "-W", "-db", "-f", str(directory / "haproxy.cfg")], start_new_session=True)
+    running = Running(directory / "runtime.sock", slots, process.pid)
     try:
         until(lambda: answers(running))
         yield running
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -108,6 +108,7 @@ def _frontend(balancer: Balancer, listener: Listener, site: Site, names: Mapping
     yield from rules.lines(listener, names)
     yield from _headers(balancer, listener)
     yield from rules.cookies(listener, names)
+    yield "use_backend %[var(txn.backend)]"
 
 
 def _secure(balancer: Balancer, listener: Listener) -> str:
@@ -140,8 +141,8 @@ def _backend(balancer: Balancer, group: TargetGroup, site: Site, slots: Slots) -
         raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
     yield from _balance(group, http)
     yield from _check(group)
-    options = [f"inter {group.health_check.interval}s", "fastinter 1s"]
-    options += [f"rise {group.health_check.healthy}", f"fall {group.health_check.unhealthy}"]
+    check = group.health_check
+    options = [f"inter {check.interval}s", f"rise {check.healthy}", f"fall {check.unhealthy}"]
     if site.namespace:
         options += [f"namespace {quoted(site.namespace)}", f"source {balancer.interfaces[0].address}"]
     if group.protocol in ("HTTPS", "TLS"):

@@ -9,11 +9,21 @@ from dryport.elb.dataplane.plan import Health
 from dryport.elb.dataplane.slots import Slots
 
 _INITIAL = Health(state="initial", reason="Elb.InitialHealthChecking", description="Initial health checks in progress")
+_PASSED = ("OK", "OKC")
 _DRAINING = Health(
     state="draining",
     reason="Target.DeregistrationInProgress",
     description="Target deregistration is in progress",
 )
+
+
+def _servers(show_stat: str) -> dict[tuple[str, str], dict[str, str]]:
+    table = csv.DictReader(show_stat.removeprefix("# ").strip().splitlines())
+    return {(row["pxname"], row["svname"]): row for row in table}
+
+
+def _status(row: Mapping[str, str]) -> str:
+    return row["check_status"].removeprefix("* ")  # the star: a check is under way
 
 
 def report(
@@ -23,11 +33,23 @@ def report(
 
     ``before`` is what the last report said: a target that recovers is unhealthy until it has passed all its checks.
     """
-    table = csv.DictReader(show_stat.removeprefix("# ").strip().splitlines())
-    rows = {(row["pxname"], row["svname"]): row for row in table}
+    rows = _servers(show_stat)
     return {
         backend: dict(_of_slots(backend, places, rows, before.get(backend, {}))) for backend, places in slots.items()
     }
+
+
+def promotions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Mapping[str, Health]]) -> Iterator[str]:
+    """HAProxy's commands for targets that passed their first check: as on AWS that one suffices at the start."""
+    rows = _servers(show_stat)
+    for backend, places in slots.items():
+        for place, target in enumerate(places, 1):
+            row = rows.get((backend, f"s{place}"))
+            if target is None or target.draining or row is None or not row["status"].startswith("DOWN"):
+                continue
+            first = before.get(backend, {}).get(target.key, _INITIAL).state == "initial"
+            if first and _status(row).endswith(_PASSED):
+                yield f"set server {backend}/s{place} health up"
 
 
 def _of_slots(
@@ -41,9 +63,9 @@ def _of_slots(
 
 def of_server(row: Mapping[str, str], before: Health = _INITIAL) -> Health:
     """The health of one server by its line of ``show stat``."""
-    status = row["check_status"].removeprefix("* ")  # the star: a check is under way
+    status = _status(row)
     unknown = status in ("", "INI", "UNK")
-    passing = status.endswith(("OK", "OKC"))
+    passing = status.endswith(_PASSED)
     if unknown:
         return _INITIAL
     if row["status"].startswith("UP"):  # "UP 1/2" is on its way down

@@ -62,7 +62,6 @@ def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
     yield "http-request set-var(txn.rule) int(0) if !{ var(txn.rule) -m found }"
     for place, action in enumerate([listener.default, *(rule.action for rule in rules)]):
         yield from _act(action, f"{{ var(txn.rule) -m int {place} }}", listener, backends)
-    yield "use_backend %[var(txn.backend)]"
 
 
 def condition(asked: Condition) -> str:
