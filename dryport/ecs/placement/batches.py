@@ -1,34 +1,27 @@
 """Many tasks at once. Pure.
 
 While like tasks are placed, nothing but they changes the board: an instance that takes one gets fuller, and may drop
-out; all others stay as they are. So the instances that can take such a task are brought into order once, a heap for
-each domain that strategies spread over, and the board hears of the tasks when all are placed.
-
-Ties are broken by clocks: each instance's stands at a moment drawn at random, and the earliest is taken. If its task
-leaves it tied with the others, its clock goes on by another draw. Draws being exponential, they have no memory: of
-instances that stay tied each is as likely as the other at every decision, however often it was taken before.
+out; all others stay as they are. So the instances that can take such a task are brought into order once (``cells``),
+and the board hears of the tasks when all are placed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heapreplace
-from math import log
 from random import Random
 
 from dryport.ecs.placement.bits import listed
 from dryport.ecs.placement.board import Board, amounts
+from dryport.ecs.placement.cells import Cell, Cells, Counts, by_domains, by_key
 from dryport.ecs.placement.choice import Plan
-from dryport.ecs.placement.groups import HOST, Domain
+from dryport.ecs.placement.groups import HOST, Domain, Domains
 from dryport.ecs.placement.model import Request, Strategy
 from dryport.ecs.placement.query import Query, comparisons, tree
 
 MANY = 1 / 32  # a task for so many instances, and they are worth being ordered
 
-# An instance's place in the order is one number: what strategies compare, the first one's highest; clock; slot.
-_SLOT, _CLOCK, _DIGITS = 24, 56, 48  # bits
-_SLOTS = (1 << _SLOT) - 1
-_TICK = 1 << 32
+# What strategies compare is one number, the first one's digits highest.
+_DIGITS = 48  # bits
 _ENDLESS = 1 << 62
 
 
@@ -59,7 +52,7 @@ def place_alike(
 ) -> list[str | None]:
     """Place tasks of one request, one after the other; the ARNs of their instances.
 
-    Fewer than ``many`` for each instance that can take one are chosen one by one; else ties are broken by clocks.
+    Fewer than ``many`` for each instance that can take one are chosen one by one.
     """
     plan = Plan(board, request)
     feasible = plan.feasible()
@@ -81,146 +74,97 @@ def _one_by_one(board: Board, plan: Plan, arns: Sequence[str], random: Random) -
     return slots
 
 
-def pause(random: Random) -> int:
-    """By how much a clock goes on: exponentially distributed, in ticks of 2 to the power of -32."""
-    return int(log(1.0 - random.random()) * -_TICK)
-
-
-def _clocks(slots: Sequence[int], random: Random) -> list[int]:
-    draw = random.random
-    return [int(log(1.0 - draw()) * -_TICK) << _SLOT | slot for slot in slots]
-
-
-class _Cell:
-    """The instances of a domain, or of a combination of domains, as a heap of their places in the order.
-
-    ``room``, where an instance stays the first until it is full: how many more tasks that one takes; 0 before it is
-    known.
-    """
-
-    __slots__ = ("domains", "places", "room")
-
-    def __init__(self, domains: tuple[Domain, ...], places: list[int]) -> None:
-        self.domains = domains
-        self.places = places
-        self.room = 0
-        heapify(places)
-
-
 class _Run:
     """Like tasks that are being placed."""
 
     def __init__(self, board: Board, request: Request, feasible: int, random: Random) -> None:
         self._board = board
         self._request = request
-        self._random = random
-        needs = dict(amounts(request.needs))
-        self._limits = [(board.left[name].of, amount) for name, amount in needs.items()]
+        self._random = random.random
+        self._needs = dict(amounts(request.needs))
+        self._limits = [(board.left[name].of, amount) for name, amount in self._needs.items()]
         self._once = bool(request.needs.ports) or None in request.constraints  # at most one on each instance
         self._again = _again(board, request)
         self._rooms: dict[int, int] = {}
-        self._spreads: list[tuple[int, dict[Domain, int]]] = []
-        self._step = 0  # what a task adds to its instance's place, the clock apart
-        fields: list[dict[int, Domain]] = []
-        slots = listed(feasible)
-        places = _clocks(slots, random)
+        self._taken: dict[int, list[str]] = {}  # ARNs by slot
+        self._slots: list[int] = []  # of the tasks so far
+        self._own: list[tuple[int, Strategy]] = []  # what compares the instances themselves, with its digits
+        self._step = 0  # what a task adds to its instance's key
+        fields: list[Domains] = []
+        spreads: list[tuple[int, Counts]] = []
         for number, strategy in enumerate(reversed(_effective(request))):
-            shift = _SLOT + _CLOCK + _DIGITS * number
+            digits = _DIGITS * number
             if strategy.type == "spread" and strategy.field != HOST:
-                fields.append(board.domains(strategy.field).of)
-                self._spreads.append((shift, dict(board.spread(request.group, strategy.field).counts)))
+                fields.append(board.domains(strategy.field))
+                spreads.append((digits, dict(board.spread(request.group, strategy.field).counts)))
             else:
-                numbers = _numbers(board, request, strategy, slots)
-                places = [place + (number << shift) for place, number in zip(places, numbers, strict=True)]
-                self._step += (-needs.get(strategy.field, 0) if strategy.type == "binpack" else 1) << shift
-        self._heads = [(self._rank(cell), cell) for cell in _cells(places, slots, fields)]
-        heapify(self._heads)
+                self._own.append((digits, strategy))
+                self._step += (-self._needs.get(strategy.field, 0) if strategy.type == "binpack" else 1) << digits
+        self._spread = bool(spreads)
+        # Some instances are filled at once: a task brings them even further to the front.
+        self._filled = self._step < 0 and not self._once and not self._spread
+        self._cells = Cells([self._cell(*part) for part in by_domains(feasible, fields)], spreads, random)
+
+    def _cell(self, domains: tuple[Domain, ...], those: int) -> Cell:
+        slots = listed(those)
+        keys: list[int] | None = None
+        for digits, strategy in self._own:
+            numbers = _numbers(self._board, self._request, strategy, slots)
+            if numbers is not None and keys is None:
+                keys = [number << digits for number in numbers]
+            elif numbers is not None and keys is not None:
+                keys = [key + (number << digits) for key, number in zip(keys, numbers, strict=True)]
+        return Cell(domains, by_key(slots, keys))
 
     def place(self, arns: Sequence[str]) -> list[int | None]:
         """The slots of tasks, which are on the board then."""
-        slots: list[int | None] = []
-        taken: dict[int, list[str]] = {}
-        done, count = 0, len(arns)
-        while done < count and self._heads:
-            cell = self._first()
-            if self._step < 0:
-                slot, those = self._fill(cell, 1 if self._spreads else count - done)
+        slots, cells, count = self._slots, self._cells, len(arns)
+        while len(slots) < count and cells:
+            place, cell = cells.first()
+            done = len(slots)
+            self._take(cell, arns, done + 1 if self._spread else count)
+            cells.update(place, cell, len(slots) - done)
+        self._board.put_alike(self._request, self._taken)
+        return slots + [None] * (count - len(slots))
+
+    def _take(self, cell: Cell, arns: Sequence[str], end: int) -> None:
+        """Put tasks on instances of a cell, until ``end`` of all have one or the cell is empty.
+
+        Where there are other cells, an instance that proves full ends it too: the choice is made anew without it.
+        """
+        slots, taken, random, step = self._slots, self._taken, self._random, self._step
+        while (done := len(slots)) < end and (bucket := cell.bucket):
+            at = int(random() * len(bucket)) if len(bucket) > 1 else 0
+            slot = bucket[at]
+            there = taken.get(slot)
+            if self._filled:
+                there = taken[slot] = list(arns[done : min(end, done + self._room(slot))])
+                slots += [slot] * len(there)
+                cell.drop(at)
+                continue
+            if there is None:
+                taken[slot] = [arns[done]]
+            elif len(there) < self._room(slot):
+                there.append(arns[done])
             else:
-                slot, those = self._add(cell), 1
-            here = arns[done : done + those]
-            if slot in taken:
-                taken[slot] += here
-            else:
-                taken[slot] = list(here)
-            slots += [slot] * those
-            done += those
-            self._count(cell)
-        self._board.put_alike(self._request, taken)
-        return slots + [None] * (count - done)
-
-    def _first(self) -> _Cell:
-        heads = self._heads
-        rank, cell = heads[0]
-        while len(self._spreads) > 1 and (now := self._rank(cell)) != rank:
-            # Another cell with a domain of this one has had a task meanwhile.
-            heapreplace(heads, (now, cell))
-            rank, cell = heads[0]
-        return cell
-
-    def _fill(self, cell: _Cell, most: int) -> tuple[int, int]:
-        """Put tasks on the first instance of a cell, which gets even further to the front; how many."""
-        places = cell.places
-        slot = places[0] & _SLOTS
-        room = cell.room or self._room(slot)
-        count = min(room, most)
-        cell.room = room - count
-        if cell.room:
-            places[0] += self._step * count
-        else:
-            heappop(places)
-        return slot, count
-
-    def _add(self, cell: _Cell) -> int:
-        """Put a task on the first instance of a cell, which goes to the back or, by its clock, anywhere."""
-        places = cell.places
-        slot = places[0] & _SLOTS
-        room = self._room(slot) - 1
-        step = self._step or pause(self._random) << _SLOT
-        if room:
-            self._rooms[slot] = room
-            heapreplace(places, places[0] + step)
-        else:
-            heappop(places)
-        return slot
-
-    def _count(self, cell: _Cell) -> None:
-        """Count a task of a cell's domains."""
-        for (_, counts), domain in zip(self._spreads, cell.domains, strict=True):
-            counts[domain] += 1
-        if not cell.places:
-            heappop(self._heads)
-        elif self._spreads:
-            heapreplace(self._heads, (self._rank(cell), cell))
-
-    def _rank(self, cell: _Cell) -> int:
-        rank = cell.places[0]
-        for (shift, counts), domain in zip(self._spreads, cell.domains, strict=True):
-            rank += counts[domain] << shift
-        return rank
+                cell.drop(at)
+                if self._spread:
+                    return
+                continue
+            slots.append(slot)
+            if self._once:
+                cell.drop(at)
+            elif step:
+                cell.move(at, cell.key + step)
 
     def _room(self, slot: int) -> int:
         """How many such tasks an instance takes that takes one."""
-        if self._once:
-            return 1
         room = self._rooms.get(slot)
         if room is None:
-            if not self._again >> slot & 1:
-                return 1
-            room = _ENDLESS
-            for left, amount in self._limits:
-                those = left[slot] // amount
-                if those < room:
-                    room = those
+            room = 1
+            if self._again >> slot & 1:
+                room = min([left[slot] // amount for left, amount in self._limits], default=_ENDLESS)
+            self._rooms[slot] = room
         return room
 
 
@@ -248,27 +192,12 @@ def _asks_for_groups(query: Query) -> bool:
     return any(each.subject == tree.TASK_GROUP for each in comparisons(query.root))
 
 
-def _numbers(board: Board, request: Request, strategy: Strategy, slots: Sequence[int]) -> list[int]:
-    """What a strategy over instances compares of each."""
+def _numbers(board: Board, request: Request, strategy: Strategy, slots: Sequence[int]) -> list[int] | None:
+    """What a strategy over instances compares of each; ``None`` where that is 0 of all."""
     if strategy.type == "binpack":
         left = board.left[strategy.field].of
         return [number if (number := left[slot]) > 0 else 0 for slot in slots]
     group = board.groups.get(request.group)
-    wanted = group.wanted if group is not None else {}
-    return [wanted.get(slot, 0) for slot in slots]
-
-
-def _cells(places: Sequence[int], slots: Sequence[int], fields: Sequence[dict[int, Domain]]) -> list[_Cell]:
-    cells: dict[tuple[Domain, ...], list[int]] = {}
-    if fields:
-        for place, domains in zip(
-            places, zip(*([of[slot] for slot in slots] for of in fields), strict=True), strict=True
-        ):
-            there = cells.get(domains)
-            if there is None:
-                cells[domains] = [place]
-            else:
-                there.append(place)
-    elif places:
-        cells[()] = list(places)
-    return [_Cell(domains, places) for domains, places in cells.items()]
+    if group is None or not group.wanted:
+        return None
+    return [group.wanted.get(slot, 0) for slot in slots]

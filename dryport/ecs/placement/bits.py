@@ -24,7 +24,14 @@ def members(bits: int) -> Iterator[int]:
 
 
 def listed(bits: int) -> list[int]:
-    """The numbers in a set, lowest first: the faster way where it has many."""
+    """The numbers in a set, lowest first: the faster way where it has many, or next to none."""
+    if bits.bit_count() <= _FEW:
+        found = []
+        while bits:
+            low = bits & -bits
+            found.append(low.bit_length() - 1)
+            bits ^= low
+        return found
     return list(compress(count(), bin(bits)[:1:-1].encode().translate(_TRUTH)))
 
 

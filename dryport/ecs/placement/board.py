@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from dryport.ecs.placement.bits import joined
+from dryport.ecs.placement.bits import joined, members
 from dryport.ecs.placement.groups import Domains, Group, Spread
 from dryport.ecs.placement.model import (
     CPU,
@@ -89,7 +89,7 @@ class Board:
         self.epoch = 0  # goes up with every change of an instance
         self.tasks: dict[str, Occupant] = {}
         self._by_instance: dict[str, dict[str, Occupant]] = {}
-        self._holders: dict[tuple[int, Port], int] = {}
+        self._holders: dict[tuple[int, Port], int] = {}  # how many hold a port, where it is more than one
         self._running: dict[int, int] = {}
         self._domains: dict[str, Domains] = {}
         self._selections: dict[tuple[str, ...], tuple[Comparison, int]] = {}
@@ -154,23 +154,25 @@ class Board:
         """Add tasks of one request by their slots. They are new to the board."""
         if not placed:
             return
-        needs, tasks = request.needs, self.tasks
+        needs, group, tasks = request.needs, request.group, self.tasks
+        ports, instances, by_instance = needs.ports, self.instances, self._by_instance
         for slot, arns in placed.items():
-            instance_arn = self.instances[slot].arn
-            there = self._by_instance.get(instance_arn)
+            instance_arn = instances[slot].arn
+            there = by_instance.get(instance_arn)
             if there is None:
-                there = self._by_instance[instance_arn] = {}
+                there = by_instance[instance_arn] = {}
             for arn in arns:
                 tasks[arn] = there[arn] = Occupant(
-                    arn=arn, instance_arn=instance_arn, group=request.group, needs=needs, ports=needs.ports
+                    arn=arn, instance_arn=instance_arn, group=group, needs=needs, ports=ports
                 )
         counts = {slot: len(arns) for slot, arns in placed.items()}
         for name, amount in amounts(needs):
             self.left[name].take(counts, amount)
         for port in needs.ports:
-            for slot in counts:
-                self._holders[slot, port] = self._holders.get((slot, port), 0) + 1
-            self.taken[port] = self.taken.get(port, 0) | joined(counts)
+            slots, held = joined(counts), self.taken.get(port, 0)
+            for slot in members(slots & held):
+                self._hold(slot, 1 << slot, port)
+            self.taken[port] = held | slots
         self._group(request.group).add(counts, True)
 
     def remove_task(self, arn: str) -> None:
@@ -324,17 +326,18 @@ class Board:
         self.running.move(bit, count, count + by)
 
     def _hold(self, slot: int, bit: int, port: Port) -> None:
-        holders = self._holders.get((slot, port), 0)
-        self._holders[slot, port] = holders + 1
-        if not holders:
-            self.taken[port] = self.taken.get(port, 0) | bit
+        held = self.taken.get(port, 0)
+        if held & bit:
+            self._holders[slot, port] = self._holders.get((slot, port), 1) + 1
+        else:
+            self.taken[port] = held | bit
 
     def _let_go(self, slot: int, bit: int, port: Port) -> None:
-        holders = self._holders[slot, port] - 1
+        holders = self._holders.pop((slot, port), 1) - 1
         if holders:
-            self._holders[slot, port] = holders
+            if holders > 1:
+                self._holders[slot, port] = holders
             return
-        del self._holders[slot, port]
         left = self.taken[port] ^ bit
         if left:
             self.taken[port] = left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dryport.ecs.placement.bits import joined
+from dryport.ecs.placement.bits import joined, listed
 from dryport.ecs.placement.model import Instance
 from dryport.ecs.placement.numbers import Levels
 
@@ -35,6 +35,15 @@ class Domains:
         for domain in domains:
             found |= self.sets[domain]
         return found
+
+    def divided(self, slots: int) -> list[tuple[Domain, int]]:
+        """A set of slots by domain."""
+        if self._attribute is not None and len(self.sets) <= slots.bit_count():
+            return [(domain, both) for domain, those in self.sets.items() if (both := slots & those)]
+        found: dict[Domain, list[int]] = {}
+        for slot in listed(slots):
+            found.setdefault(self.of[slot], []).append(slot)
+        return [(domain, joined(those)) for domain, those in found.items()]
 
     def put(self, slot: int, instance: Instance) -> None:
         """Bring a slot into its domain."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dryport.ecs.placement.bits import joined
 
 _MAX_THRESHOLDS = 128
+_MOST_STALE = 1 / 8  # of the slots
 
 
 class Numbers:
@@ -23,7 +24,7 @@ class Numbers:
         self.of: dict[int, int] = {}
         self._slots = 0
         # The slots whose number has changed since the sets were brought up to date, with what these say of them.
-        self._stale_digits: dict[int, int] = {}
+        self._stale_digits: dict[int, int] | None = {}  # None: of so many that all are made anew
         self._stale_thresholds: dict[int, int] = {}
         self._digits: list[int] = []  # the digits in use, by value (8, 4, 1): digits that are 0 everywhere have no set
         self._zeros: list[int] = []  # of each digit in use: the slots that have a 0 there
@@ -55,28 +56,29 @@ class Numbers:
 
     def take(self, counts: Mapping[int, int], amount: int) -> None:
         """Take an amount from slots, so many times by slot."""
-        of, digits, thresholds = self.of, self._stale_digits, self._stale_thresholds
+        of, thresholds = self.of, self._stale_thresholds
+        if self._stale_digits is not None and len(self._stale_digits) + len(counts) > _MOST_STALE * len(of) + 1:
+            self._stale_digits = None
+        digits = self._stale_digits
+        top = self._thresholds[-1] if self._thresholds else 0
         for slot, count in counts.items():
             old = of[slot]
-            of[slot] = old - amount * count
-            if slot not in thresholds:
+            new = of[slot] = old - amount * count
+            # Most have more than anybody asks for, before and after.
+            if (new < top or old < top) and slot not in thresholds:
                 thresholds[slot] = old
-            if slot not in digits:
+            if digits is not None and slot not in digits:
                 digits[slot] = old
 
     def _repair_digits(self) -> None:
+        if self._stale_digits is None:
+            self._stale_digits = dict.fromkeys(self.of, 0)
+            self._digits, self._zeros = [], []
         for (old, new), slots in self._moved(self._stale_digits).items():
             self._change_digits(joined(slots), old, new)
 
     def _repair_thresholds(self) -> None:
-        stale, of = self._stale_thresholds, self.of
-        if not stale:
-            return
-        top = self._thresholds[-1] if self._thresholds else 0
-        # Most have more than anybody asks for, before and after.
-        crossing = {slot: old for slot, old in stale.items() if old < top or of[slot] < top}
-        stale.clear()
-        for (old, new), slots in self._moved(crossing).items():
+        for (old, new), slots in self._moved(self._stale_thresholds).items():
             self._cross(joined(slots), old, new)
 
     def _moved(self, stale: dict[int, int]) -> dict[tuple[int, int], list[int]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from math import log
 from random import Random
 
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Request, Strategy
@@ -125,43 +124,31 @@ def choose(cluster: Cluster, request: Request, random: Random) -> Instance | Non
     return tied[int(random.random() * len(tied))]
 
 
-def place_alike(
-    cluster: Cluster, request: Request, arns: Sequence[str], random: Random, many: float
-) -> list[str | None]:
-    """Tasks of one request, one after the other. If they are many, each instance has a clock; the earliest is taken,
-    and goes on if strategies see no difference."""
-    there = feasible(cluster, request)
-    by_clock = len(arns) >= many * len(there)
-    clocks = {instance.arn: _pause(random) for instance in there} if by_clock else {}
+def place_alike(cluster: Cluster, request: Request, arns: Sequence[str], random: Random) -> list[str | None]:
+    """Tasks of one request, one after the other."""
     placed: list[str | None] = []
     for arn in arns:
-        if by_clock:
-            chosen = min(preferred(cluster, request), key=lambda each: clocks[each.arn], default=None)
-        else:
-            chosen = choose(cluster, request, random)
-        placed.append(chosen.arn if chosen is not None else None)
-        if chosen is None:
-            continue
-        needs = request.needs
-        before = _own(cluster, request, chosen)
-        cluster.tasks[arn] = Occupant(
-            arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports
-        )
-        if by_clock and _own(cluster, request, chosen) == before:
-            clocks[chosen.arn] += _pause(random)
+        chosen = choose(cluster, request, random)
+        placed.append(put(cluster, request, arn, chosen))
     return placed
 
 
-def _own(cluster: Cluster, request: Request, instance: Instance) -> list[int]:
-    """What strategies that tell instances apart compare of one; none behind ``random``."""
-    kinds = [each.type for each in request.strategies]
-    asked = request.strategies[: kinds.index("random")] if "random" in kinds else request.strategies
-    own = [each for each in asked if each.type == "binpack" or each.field == "instanceId"]
-    return [_key(cluster, request.group, each, instance) for each in own]
+def put(cluster: Cluster, request: Request, arn: str, chosen: Instance | None) -> str | None:
+    """Put a task on an instance that was chosen for it."""
+    if chosen is None:
+        return None
+    needs = request.needs
+    cluster.tasks[arn] = Occupant(arn=arn, instance_arn=chosen.arn, group=request.group, needs=needs, ports=needs.ports)
+    return chosen.arn
 
 
-def _pause(random: Random) -> int:
-    return int(-log(1 - random.random()) * 2**32)
+def follow(cluster: Cluster, request: Request, arns: Sequence[str], placed: Sequence[str | None]) -> None:
+    """Place tasks of one request, one after the other, where somebody else has: each decision must be one that
+    ``choose`` could have made, whatever it drew. Raises AssertionError."""
+    for arn, where in zip(arns, placed, strict=True):
+        tied = preferred(cluster, request)
+        assert where in [each.arn for each in tied] or (where is None and not tied), (arn, where, tied)
+        put(cluster, request, arn, next((each for each in tied if each.arn == where), None))
 
 
 def _key(cluster: Cluster, group: str, strategy: Strategy, instance: Instance) -> int:
