@@ -25,6 +25,7 @@ from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.choice import choose
 from dryport.ecs.placement.model import Instance, Needs, Occupant, Request, Strategy
 from dryport.ecs.placement.query import parse
+from dryport.platform.control_plane import GARBAGE
 
 RESULTS = Path(__file__).parents[1] / "bench" / "results" / "placement.md"
 ZONES = "abc"
@@ -165,6 +166,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the results to bench/results/placement.md")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
+    gc.set_threshold(*GARBAGE)  # as the control plane has it
     found: dict[str, list[float]] = {}
     for name, (strategies, bound) in SCENARIOS.items():
         if arguments.only not in name:

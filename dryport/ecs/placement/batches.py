@@ -119,43 +119,43 @@ class _Run:
     def place(self, arns: Sequence[str]) -> list[int | None]:
         """The slots of tasks, which are on the board then."""
         slots, cells, count = self._slots, self._cells, len(arns)
-        while len(slots) < count and cells:
+        if not self._spread and cells:
+            _, cell = cells.first()  # the only one
+            while len(slots) < count and cell.bucket:
+                self._fill(cell, arns) if self._filled else self._add(cell, arns[len(slots)])
+        while self._spread and len(slots) < count and cells:
             place, cell = cells.first()
-            done = len(slots)
-            self._take(cell, arns, done + 1 if self._spread else count)
-            cells.update(place, cell, len(slots) - done)
+            cells.update(place, cell, self._add(cell, arns[len(slots)]))
         self._board.put_alike(self._request, self._taken)
         return slots + [None] * (count - len(slots))
 
-    def _take(self, cell: Cell, arns: Sequence[str], end: int) -> None:
-        """Put tasks on instances of a cell, until ``end`` of all have one or the cell is empty.
+    def _fill(self, cell: Cell, arns: Sequence[str]) -> None:
+        """Put tasks on one of the first instances of a cell until it is full: each brings it further to the front."""
+        at = int(self._random() * len(cell.bucket))
+        slot, done = cell.bucket[at], len(self._slots)
+        here = self._taken[slot] = list(arns[done : done + self._room(slot)])
+        self._slots += [slot] * len(here)
+        cell.drop(at)
 
-        Where there are other cells, an instance that proves full ends it too: the choice is made anew without it.
-        """
-        slots, taken, random, step = self._slots, self._taken, self._random, self._step
-        while (done := len(slots)) < end and (bucket := cell.bucket):
-            at = int(random() * len(bucket)) if len(bucket) > 1 else 0
-            slot = bucket[at]
-            there = taken.get(slot)
-            if self._filled:
-                there = taken[slot] = list(arns[done : min(end, done + self._room(slot))])
-                slots += [slot] * len(there)
-                cell.drop(at)
-                continue
-            if there is None:
-                taken[slot] = [arns[done]]
-            elif len(there) < self._room(slot):
-                there.append(arns[done])
-            else:
-                cell.drop(at)
-                if self._spread:
-                    return
-                continue
-            slots.append(slot)
-            if self._once:
-                cell.drop(at)
-            elif step:
-                cell.move(at, cell.key + step)
+    def _add(self, cell: Cell, arn: str) -> int:
+        """Put a task on one of the first instances of a cell; 0 where that proves full, and is out from now on."""
+        bucket = cell.bucket
+        at = int(self._random() * len(bucket)) if len(bucket) > 1 else 0
+        slot = bucket[at]
+        there = self._taken.get(slot)
+        if there is None:
+            self._taken[slot] = [arn]
+        elif len(there) < self._room(slot):
+            there.append(arn)
+        else:
+            cell.drop(at)
+            return 0
+        self._slots.append(slot)
+        if self._once:
+            cell.drop(at)
+        elif self._step:
+            cell.move(at, cell.key + self._step)
+        return 1
 
     def _room(self, slot: int) -> int:
         """How many such tasks an instance takes that takes one."""

@@ -44,24 +44,24 @@ class Cell:
 
     def move(self, at: int, key: int) -> None:
         """Give the slot at a place of the bucket another key."""
-        slot = self.bucket[at]
-        there = self._buckets.get(key)
-        if there is not None:
-            there.append(slot)
+        bucket, buckets = self.bucket, self._buckets
+        if key < self.key and len(bucket) == 1:
+            # It takes its bucket along, to the front still.
+            buckets[key] = buckets.pop(self.key)
+            self._keys[0] = self.key = key
+            return
+        slot, there = bucket[at], buckets.get(key)
+        if there is None:
+            buckets[key] = [slot]
+            heappush(self._keys, key)
         else:
-            self._buckets[key] = [slot]
-            if key < self.key and len(self.bucket) == 1:
-                # It was the last of a bucket that is not the first any more.
-                del self._buckets[self.key]
-                self._keys[0] = key
-            else:
-                heappush(self._keys, key)
+            there.append(slot)
         if key > self.key:
             self.drop(at)
-        else:
-            self.bucket[at] = self.bucket[-1]
-            self.bucket.pop()
-            self.key, self.bucket = key, self._buckets[key]
+            return
+        bucket[at] = bucket[-1]
+        bucket.pop()
+        self.key, self.bucket = key, buckets[key]
 
 
 class Cells:
@@ -71,69 +71,67 @@ class Cells:
         self._spreads = spreads
         self._shared = len(spreads) > 1  # two cells may have a domain in common
         self._random = random.random
-        self._number = len(cells)  # no two in the heap have the same
-        self._heap: list[tuple[int, int, Cell]] = []
-        for number, cell in enumerate(cells):
-            self._count(cell)
-            self._heap.append((cell.key + cell.counted, number, cell))
-        heapify(self._heap)
+        self._levels: dict[int, list[Cell]] = {}  # by rank, which may be too low where cells share domains
+        self._ranks: list[int] = []  # a heap of them
         self._rank = 0  # the lowest
         self._tied: list[Cell] = []  # those that have it
         self._most = 0  # slots that one of them has at its front
+        for cell in cells:
+            self._count(cell)
+            self._put(cell)
 
     def __bool__(self) -> bool:
-        return bool(self._tied or self._heap)
+        return bool(self._tied or self._ranks)
 
     def first(self) -> tuple[int, Cell]:
         """A cell of the lowest rank, each with the odds of the slots at its front, and its place for ``update``."""
-        tied, random = self._tied, self._random
+        random = self._random
         while True:
-            if not tied:
+            if not self._tied:
                 self._gather()
+            tied = self._tied
             if len(tied) == 1 and not self._shared:
                 return 0, tied[0]
             at = int(random() * len(tied))
             cell = tied[at]
             if self._shared and self._stale(cell):
-                self._put_back(at)  # another cell with a domain of this one has had a task meanwhile
+                self._put(self._remove(at))  # another cell with a domain of this one has had a task meanwhile
             elif random() * self._most < len(cell.bucket):
                 return at, cell
 
     def update(self, at: int, cell: Cell, tasks: int) -> None:
         """Count tasks of a cell's domains, and see where it is now."""
-        for (digits, counts), domain in zip(self._spreads, cell.domains, strict=True):
-            counts[domain] += tasks
-            cell.counted += tasks << digits
+        if tasks:
+            for (digits, counts), domain in zip(self._spreads, cell.domains, strict=True):
+                counts[domain] += tasks
+                cell.counted += tasks << digits
         if not cell.bucket:
             self._remove(at)
-        elif cell.key + cell.counted != self._rank and self._put_back(at) < self._rank:
+        elif cell.key + cell.counted != self._rank and self._put(self._remove(at)) < self._rank:
             while self._tied:
-                self._put_back(len(self._tied) - 1)
+                self._put(self._tied.pop())
 
-    def _remove(self, at: int) -> None:
-        last = self._tied.pop()
-        if at < len(self._tied):
-            self._tied[at] = last
+    def _remove(self, at: int) -> Cell:
+        tied = self._tied
+        cell, last = tied[at], tied.pop()
+        if at < len(tied):
+            tied[at] = last
+        return cell
 
-    def _put_back(self, at: int) -> int:
-        cell = self._tied[at]
-        self._remove(at)
+    def _put(self, cell: Cell) -> int:
         rank = cell.key + cell.counted
-        self._number += 1
-        heappush(self._heap, (rank, self._number, cell))
+        there = self._levels.get(rank)
+        if there is None:
+            self._levels[rank] = [cell]
+            heappush(self._ranks, rank)
+        else:
+            there.append(cell)
         return rank
 
     def _gather(self) -> None:
-        """Take the cells of the lowest rank out of the heap; ranks there may be too low, never too high."""
-        heap, tied = self._heap, self._tied
-        while heap and (not tied or heap[0][0] <= self._rank):
-            rank, number, cell = heappop(heap)
-            if self._shared and self._stale(cell):
-                heappush(heap, (cell.key + cell.counted, number, cell))
-            else:
-                self._rank = rank
-                tied.append(cell)
-        self._most = max([len(cell.bucket) for cell in tied]) if len(tied) > 1 else len(tied[0].bucket)
+        self._rank = heappop(self._ranks)
+        self._tied = self._levels.pop(self._rank)
+        self._most = max([len(cell.bucket) for cell in self._tied])
 
     def _stale(self, cell: Cell) -> bool:
         """Count a cell's tasks anew; whether there were others."""
