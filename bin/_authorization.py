@@ -41,6 +41,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
+    "iam": {"policy": ("PolicyArn",)},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),
         "log-stream": ("logStreamName",),
@@ -133,6 +134,7 @@ KEYS: dict[str, dict[str, str]] = {
     "ssm": {"ssm:Overwrite": "Overwrite", "ssm:Recursive": "Recursive"},
     "efs": {"elasticfilesystem:Encrypted": "Encrypted"},
     "ecr": {},
+    "iam": {},
     "logs": {},
     "sts": {},
 }
