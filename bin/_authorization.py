@@ -41,7 +41,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
-    "iam": {"policy": ("PolicyArn",)},
+    "iam": {"policy": ("PolicyArn",), "user": ("UserName",)},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),
         "log-stream": ("logStreamName",),

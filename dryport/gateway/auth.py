@@ -148,7 +148,7 @@ class Authenticator:
             signature_token = None  # whatever a development set-up sends along
         else:
             signature_token = signature.token
-        if credential is None or not _same(credential.session_token, signature_token):
+        if credential is None or credential.inactive or not _same(credential.session_token, signature_token):
             raise Problem("unknown")
         if credential.expires is not None and credential.expires <= now:
             raise Problem("expired")

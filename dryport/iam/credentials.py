@@ -25,7 +25,9 @@ def find(reader: Reader, access_key_id: str) -> Credential | None:
     return reader.get(CREDENTIALS, access_key_id)
 
 
-def create_key(tx: Transaction, random: Random, account: str, principal_arn: str, user_id: str) -> Credential:
+def create_key(
+    tx: Transaction, random: Random, account: str, principal_arn: str, user_id: str, now: float | None = None
+) -> Credential:
     """A new long-term access key of a principal. ``random`` must be a cryptographic source."""
     credential = Credential(
         access_key_id=_key_id(random, "AKIA"),
@@ -33,14 +35,31 @@ def create_key(tx: Transaction, random: Random, account: str, principal_arn: str
         account=account,
         principal_arn=principal_arn,
         user_id=user_id,
+        created=now,
     )
     tx.put(CREDENTIALS, credential)
     return credential
 
 
-def create_root_key(tx: Transaction, random: Random, account: str) -> Credential:
+def create_root_key(tx: Transaction, random: Random, account: str, now: float | None = None) -> Credential:
     """A new access key of an account's root user."""
-    return create_key(tx, random, account, arn.make("iam", "", account, "root"), user_id=account)
+    return create_key(tx, random, account, arn.make("iam", "", account, "root"), account, now)
+
+
+def root_keys(reader: Reader, account: str) -> list[Credential]:
+    """The access keys of an account's root user, inactive ones too, the oldest first."""
+    found = [c for c in reader.find(CREDENTIALS, "account", account) if c.session_token is None]
+    return [c for c in found if c.user_id == account]
+
+
+def put(tx: Transaction, credential: Credential) -> None:
+    """Keep a changed credential."""
+    tx.put(CREDENTIALS, credential)
+
+
+def forget(tx: Transaction, credential: Credential) -> None:
+    """Forget a credential: it is refused from the next request on."""
+    tx.delete(CREDENTIALS, credential.access_key_id)
 
 
 def issue_session(

@@ -10,8 +10,8 @@ from dryport.store import Table
 class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An access key: a long-term one, or with ``session_token`` and ``expires`` a temporary one.
 
-    ``principal_arn`` is who the key signs for, ``role_arn`` the role behind a session. ``expires`` is in seconds
-    since the epoch.
+    ``principal_arn`` is who the key signs for, ``role_arn`` the role behind a session. ``expires`` and
+    ``created`` are in seconds since the epoch. An ``inactive`` key is refused as one that is not there.
     """
 
     access_key_id: str
@@ -22,6 +22,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session_token: str | None = None
     role_arn: str | None = None
     expires: float | None = None
+    created: float | None = None
+    inactive: bool = False
     owner: str | None = None  # what a session was issued for, a task's ARN: they go together
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.control.context import Context
-from dryport.iam.credentials import create_key, create_root_key
+from dryport.iam.credentials import create_key, create_root_key, root_keys
 from dryport.iam.model import CREDENTIALS, Credential
 from dryport.store import Transaction
 
@@ -51,17 +51,17 @@ def _write(path: Path, credential: Credential) -> None:
 
 
 async def ensure(context: Context) -> None:
-    """Make the two keys where they are missing, and their files where those are."""
-    account, random = context.config.account, context.random
+    """Make the two keys where they are missing or switched off, and their files where those are."""
+    account, random, now = context.config.account, context.random, context.clock.time()
 
     def work(tx: Transaction) -> tuple[Credential, Credential]:
         long_term = [c for c in tx.find(CREDENTIALS, "account", account) if c.session_token is None]
-        root = [c for c in long_term if c.user_id == account]
+        root = [c for c in root_keys(tx, account) if not c.inactive]
         agent = [c for c in long_term if c.user_id == AGENT_USER]
         agent_arn = f"arn:aws:iam::{account}:user/{AGENT_USER}"
         return (
-            root[0] if root else create_root_key(tx, random, account),
-            agent[0] if agent else create_key(tx, random, account, agent_arn, AGENT_USER),
+            root[0] if root else create_root_key(tx, random, account, now),
+            agent[0] if agent else create_key(tx, random, account, agent_arn, AGENT_USER, now),
         )
 
     root, agent = await context.store.transact(work)
