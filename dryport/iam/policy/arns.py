@@ -10,6 +10,7 @@ operators", IAM user guide.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from dryport.iam.policy.patterns import MANY, Context, Glob, Token, has_variables, resolve, tokens
 
@@ -22,6 +23,7 @@ def split(text: str) -> tuple[str, ...] | None:
     return tuple(parts) if len(parts) == PARTS and parts[0] == "arn" else None
 
 
+@lru_cache(maxsize=4096)
 def lead(text: str) -> str:
     """With which literal text the last part of every ARN of a pattern begins."""
     parts = text.split(":", PARTS - 1)
@@ -77,6 +79,12 @@ class ArnPattern:
             if resolved is None or not Glob(resolved).matches(parts[i]):
                 return False
         return True
+
+
+@lru_cache(maxsize=4096)
+def resource_pattern(text: str, variables: bool) -> ArnPattern:
+    """The pattern of a resource: a policy that was changed has most of those that it had."""
+    return ArnPattern(text, variables=variables)
 
 
 def _resource(text: str, variables: bool) -> list[list[Token]]:

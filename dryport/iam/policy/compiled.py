@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dryport.iam.policy.arns import ArnPattern, lead
+from dryport.iam.policy.arns import ArnPattern, lead, resource_pattern
 from dryport.iam.policy.conditions import Condition, compile_conditions, texts
 from dryport.iam.policy.patterns import Context, action_glob
 from dryport.iam.policy.principals import Named, Principals
@@ -69,7 +69,7 @@ class Statement:
     def covers(self, resource: str, parts: tuple[str, ...] | None, context: Context) -> bool:
         """Whether a resource is among its resources, and its conditions hold. Raises ValueError for no operator."""
         if self._patterns is None:
-            self._patterns = tuple(ArnPattern(text, variables=self._variables) for text in self._resources())
+            self._patterns = tuple(resource_pattern(text, self._variables) for text in self._resources())
         if any(pattern.matches(resource, parts, context) for pattern in self._patterns) is self.inverted:
             return False
         conditions = self._conditions
@@ -80,7 +80,7 @@ class Statement:
 
     def prepare(self) -> None:
         """Find the leads."""
-        self.leads = tuple(lead(text) for text in self._resources())
+        self.leads = tuple(map(lead, self._resources()))
 
     def _resources(self) -> tuple[str, ...]:
         body = self._body
@@ -94,7 +94,10 @@ def _lead(text: str) -> str:
 def _one_of(listed: str | list[str], action: str) -> bool:
     if isinstance(listed, str):
         return action_glob(listed).matches(action)
-    return any(action_glob(text).matches(action) for text in listed)
+    for text in listed:  # noqa: SIM110  (a generator costs more than what it looks at)
+        if action_glob(text).matches(action):
+            return True
+    return False
 
 
 Statements = tuple[Statement, ...]
