@@ -48,6 +48,7 @@ def test_a_key_is_rotated(served: Served) -> None:
     made = old.create_access_key()["AccessKey"]
     assert made["Status"] == "Active" and made["AccessKeyId"].startswith("AKIA")
     assert before - 1 <= made["CreateDate"].timestamp() <= time.time()
+    assert made["CreateDate"].microsecond == 0  # IAM tells whole seconds
     new, caller = (client(served, name, made["AccessKeyId"], made["SecretAccessKey"]) for name in ("iam", "sts"))
     assert caller.get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root"
     first = served.key.access_key_id

@@ -83,7 +83,7 @@ def _key(call: Call, access_key_id: str) -> Credential:
 
 
 def _described(key: Credential) -> dict[str, Any]:
-    made = {} if key.created is None else {"CreateDate": key.created}  # older stores do not know
+    made = {} if key.created is None else {"CreateDate": int(key.created)}  # older stores do not know
     return {
         "UserName": "root",
         "AccessKeyId": key.access_key_id,
