@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from dryport.control.context import Context, Room
 from dryport.efs.api import SERVICE
 from dryport.efs.controllers import FileSystemDriver, FileSystems
+from dryport.efs.doorway import PATH, Doorway, MountDriver
 from dryport.host.client import HostClient
+
+
+class Driver(FileSystemDriver, MountDriver, Protocol):
+    """Makes file systems, and has them appear in instances."""
 
 
 def room(context: Context) -> Room:
@@ -13,6 +20,10 @@ def room(context: Context) -> Room:
     return room_on(context, HostClient(context.config.run_dir / "host.sock"))
 
 
-def room_on(context: Context, driver: FileSystemDriver) -> Room:
+def room_on(context: Context, driver: Driver) -> Room:
     """The service, and its file systems wherever a driver makes them."""
-    return Room(services=(SERVICE,), loops=(FileSystems(context.store, context.clock, driver),))
+    return Room(
+        services=(SERVICE,),
+        loops=(FileSystems(context.store, context.clock, driver),),
+        routes={PATH: Doorway(context.store, driver).handle},
+    )

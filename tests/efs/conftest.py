@@ -20,6 +20,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.made: dict[str, int] = {}
+        self.mounted: list[tuple[str, str]] = []
         self.away: Exception | None = None
 
     async def ensure_file_system(self, file_system_id: str) -> None:
@@ -33,6 +34,10 @@ class Driver:
     async def measure_file_system(self, file_system_id: str) -> int:
         self._answer()
         return self.made[file_system_id]
+
+    async def mount_file_system(self, instance_id: str, file_system_id: str) -> None:
+        self._answer()
+        self.mounted.append((instance_id, file_system_id))
 
     def _answer(self) -> None:
         if self.away is not None:

@@ -75,6 +75,9 @@ _COMMANDS = {"sbin": ("shutdown", "poweroff", "reboot", "halt", "service"), "bin
 _COMMAND = """#!/bin/sh
 exec /run/dryport/python -I -S /run/dryport/instance/commands.py {name} "$@"
 """
+_MOUNT_EFS = """#!/bin/sh
+exec /run/dryport/python -I -S /run/dryport/instance/mount_efs.py "$@"
+"""
 _USER = "ec2-user"
 _NOBODY = 65534
 _FIRST_PERSON = 1000
@@ -143,6 +146,9 @@ def _add_commands(disk: Path) -> None:
             for name in names:
                 (place / name).write_text(_COMMAND.format(name=name))
                 (place / name).chmod(0o755)
+            if directory == "sbin":  # where mount(8) looks for it
+                (place / "mount.efs").write_text(_MOUNT_EFS)
+                (place / "mount.efs").chmod(0o755)
     local = _directory(disk / "layers/usr/upper", "local/sbin")
     shutil.copyfile(Path(dryport.__file__).parent / "instance/runc.sh", local / "runc")
     (local / "runc").chmod(0o755)
@@ -256,4 +262,4 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-_VERSION = 1  # of what ``lay_out`` makes
+_VERSION = 2  # of what ``lay_out`` makes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from email.utils import formatdate
@@ -15,6 +16,7 @@ from dryport.instance.cloud import forget, identity, ssh, userdata
 
 BOOT = "/run/dryport/boot.json"
 _SOCKET = "/run/dryport/init.sock"
+_MOUNTS = 90.0  # seconds that they may take
 _CLOUD = Path("/var/lib/cloud")
 
 
@@ -30,6 +32,7 @@ def main() -> int:
     identity.write(boot)
     parts = userdata.read(boot["user_data"], home)
     parts.prepare(first)
+    mount_all()
     if boot["base"] == "ecs":
         Path("/etc/docker").mkdir(exist_ok=True)
         Path("/etc/ecs").mkdir(exist_ok=True)
@@ -46,6 +49,16 @@ def main() -> int:
     up = time.time() - os.stat("/proc/1").st_ctime
     print(f"Cloud-init v. dryport finished at {formatdate()}. Datasource DataSourceEc2Local.  Up {up:.2f} seconds")
     return 0
+
+
+def mount_all() -> None:
+    """Mount what ``/etc/fstab`` names, as every boot does; what it says goes to the console."""
+    if not os.path.exists("/etc/fstab"):
+        return
+    try:
+        subprocess.run(["mount", "-a"], check=False, timeout=_MOUNTS, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"the file systems of /etc/fstab are not all mounted: {error}")
 
 
 def _point_at(home: Path) -> None:
