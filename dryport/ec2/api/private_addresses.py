@@ -39,6 +39,7 @@ def assign_private_ip_addresses(call: Call, request: Request) -> Output:
 
 @operation("UnassignPrivateIpAddresses", unsupported=("Ipv4Prefixes",))
 def unassign_private_ip_addresses(call: Call, request: Request) -> Output:
+    """They answer no more within a moment, and others may have them."""
     interface = get_own(call, request["NetworkInterfaceId"])
     if not request.get("PrivateIpAddresses"):
         raise ServiceError("MissingParameter", "The request must contain the parameter privateIpAddresses")

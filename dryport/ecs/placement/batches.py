@@ -122,7 +122,10 @@ class _Run:
         if not self._spread and cells:
             _, cell = cells.first()  # the only one
             while len(slots) < count and cell.bucket:
-                self._fill(cell, arns) if self._filled else self._add(cell, arns[len(slots)])
+                if self._filled:
+                    self._fill(cell, arns)
+                else:
+                    self._add(cell, arns[len(slots)])
         while self._spread and len(slots) < count and cells:
             place, cell = cells.first()
             cells.update(place, cell, self._add(cell, arns[len(slots)]))
