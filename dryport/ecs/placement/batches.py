@@ -81,8 +81,8 @@ class _Run:
         self._board = board
         self._request = request
         self._random = random.random
-        self._needs = dict(amounts(request.needs))
-        self._limits = [(board.left[name].of, amount) for name, amount in self._needs.items()]
+        needs = dict(amounts(request.needs))
+        self._limits = [(board.left[name].of, amount) for name, amount in needs.items()]
         self._once = bool(request.needs.ports) or None in request.constraints  # at most one on each instance
         self._again = _again(board, request)
         self._rooms: dict[int, int] = {}
@@ -99,7 +99,7 @@ class _Run:
                 spreads.append((digits, dict(board.spread(request.group, strategy.field).counts)))
             else:
                 self._own.append((digits, strategy))
-                self._step += (-self._needs.get(strategy.field, 0) if strategy.type == "binpack" else 1) << digits
+                self._step += (-needs.get(strategy.field, 0) if strategy.type == "binpack" else 1) << digits
         self._spread = bool(spreads)
         # Some instances are filled at once: a task brings them even further to the front.
         self._filled = self._step < 0 and not self._once and not self._spread
