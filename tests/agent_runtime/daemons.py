@@ -66,7 +66,8 @@ class DockerHost:
         self.socket = home / "docker.sock"
         self._bridge = f"dpr{os.getpid() % 100_000}"
         _ip("link", "add", self._bridge, "type", "bridge")
-        _ip("address", "add", "203.0.113.1/24", "dev", self._bridge)
+        # Link-local: a run that is killed leaves the bridge, and it must not hide an address that others need.
+        _ip("address", "add", "169.254.203.1/24", "dev", self._bridge)
         _ip("link", "set", self._bridge, "up")
         # As on a machine: containerd is a service of its own, and stays when dockerd goes.
         config = (

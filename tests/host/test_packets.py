@@ -147,7 +147,7 @@ async def test_the_platforms_endpoint_answers_in_every_vpc_and_nothing_else_of_t
         await client.set_firewall(VPC.id, Ruleset(groups=groups, members=members))
         assert reaches(tasks[1], ENDPOINT_IN_VPC, daemon.config.port)  # where AWS's answer, this one does too
         assert not reaches(tasks[2], ENDPOINT_IN_VPC, daemon.config.port)
-    route = json.loads(subprocess.check_output(["ip", "-j", "route", "get", "203.0.113.1"]))[0]
+    route = json.loads(subprocess.check_output(["ip", "-j", "route", "get", "198.51.100.1"]))[0]
     with listening("", daemon.config.port + 1, route["prefsrc"]) as of_the_machine:
         assert not reaches(tasks[0], route["prefsrc"], daemon.config.port + 1)
         assert of_the_machine == []
@@ -177,15 +177,15 @@ async def test_public_addresses_answer_the_machine_subject_to_the_groups(
 
 @pytest.fixture
 def internet(daemon: Daemon) -> Iterator[str]:
-    """The network namespace of an internet of our own: 203.0.113.10 (TEST-NET-3), beside this machine."""
+    """The network namespace of an internet of our own: 198.51.100.10 (TEST-NET-2), beside this machine."""
     name, link = f"dp{daemon.config.id}-inet", f"t{daemon.config.id}"
     namespaces.create(name)
     subprocess.run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name], check=True)
     try:
         for command in (
-            f"ip address add 203.0.113.9/30 dev {link}",
+            f"ip address add 198.51.100.9/30 dev {link}",
             f"ip link set {link} up",
-            f"ip -n {name} address add 203.0.113.10/30 dev eth0",
+            f"ip -n {name} address add 198.51.100.10/30 dev eth0",
             f"ip -n {name} link set eth0 up",
             f"ip -n {name} link set lo up",
         ):
@@ -196,7 +196,7 @@ def internet(daemon: Daemon) -> Iterator[str]:
         namespaces.delete(name)
 
 
-OUTSIDE = "203.0.113.10"
+OUTSIDE = "198.51.100.10"
 
 
 def public_address(daemon: Daemon, number: int) -> str:
@@ -217,7 +217,7 @@ async def test_only_interfaces_with_a_public_address_reach_the_internet(
     with listening(internet, 80) as callers:
         assert reaches(tasks[0], OUTSIDE, 80)
         assert not reaches(tasks[1], OUTSIDE, 80)
-        assert callers == ["203.0.113.9"]
+        assert callers == ["198.51.100.9"]
 
 
 async def test_a_private_subnet_reaches_the_internet_through_a_nat_gateway(
@@ -237,7 +237,7 @@ async def test_a_private_subnet_reaches_the_internet_through_a_nat_gateway(
         assert reaches(tasks[3], OUTSIDE, 80)
         assert not reaches(tasks[0], OUTSIDE, 80)  # of the public subnet, without an address of its own
         assert not await asyncio.to_thread(reaches, "", public, 80)  # nobody comes in through it
-        assert callers == ["203.0.113.9"] * 2 and inside == []
+        assert callers == ["198.51.100.9"] * 2 and inside == []
         await client.set_firewall(VPC.id, Ruleset(groups=OPEN.groups, members=OPEN.members))
         assert not reaches(tasks[2], OUTSIDE, 80)
 
