@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -12,6 +12,8 @@ from dryport.control.config import Config
 from dryport.gateway.http import RawHandler, SocketHandler
 from dryport.gateway.service import Service
 from dryport.store import Store
+
+MakeService = Callable[[], Service]
 
 
 class Loop(Protocol):
@@ -36,10 +38,12 @@ class Context:
 class Room:
     """A service as the control plane sees it; each service's package exports ``room``.
 
-    ``routes`` and ``sockets`` are raw HTTP and websockets by path prefix (``/v2/``).
+    ``services`` has what makes each service, by botocore's name for it: called once somebody asks for that service,
+    and only then are its handlers imported. ``routes`` and ``sockets`` are raw HTTP and websockets by path prefix
+    (``/v2/``).
     """
 
-    services: Sequence[Service] = ()
+    services: Mapping[str, MakeService] = field(default_factory=dict)
     loops: Sequence[Loop] = ()
     routes: dict[str, RawHandler] = field(default_factory=dict)
     sockets: dict[str, SocketHandler] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ec2 import public_parameters
-from dryport.ec2.api import with_driver
 from dryport.ec2.controllers.ends import Ends
 from dryport.ec2.controllers.images import Images
 from dryport.ec2.controllers.instances import Instances
@@ -13,6 +12,7 @@ from dryport.ec2.controllers.networks import Convergence, Departures, Networks
 from dryport.ec2.controllers.snapshots import Snapshots
 from dryport.ec2.controllers.volumes import Volumes
 from dryport.ec2.drivers import Driver
+from dryport.gateway.service import Service
 from dryport.host.client import HostClient
 
 
@@ -37,4 +37,10 @@ def room_on(context: Context, driver: Driver) -> Room:
         Snapshots(context.store, context.clock, driver),
         Images(context.store, context.clock),
     )
-    return Room(services=(with_driver(driver),), loops=loops)
+
+    def service() -> Service:
+        from dryport.ec2.api import with_driver
+
+        return with_driver(driver)
+
+    return Room(services={"ec2": service}, loops=loops)

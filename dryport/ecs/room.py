@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
-from dryport.ecs.api import SERVICE
-from dryport.ecs.api.explain import DRYPORT
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
 from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
+from dryport.gateway.service import Service
 from dryport.host.client import HostClient
+
+
+def _service() -> Service:
+    from dryport.ecs.api import SERVICE
+
+    return SERVICE
+
+
+def _dryport() -> Service:
+    from dryport.ecs.api.explain import DRYPORT
+
+    return DRYPORT
 
 
 def room(context: Context) -> Room:
@@ -20,7 +31,7 @@ def room(context: Context) -> Room:
     driver = HostClient(context.config.run_dir / "host.sock")
     mounts = Mounts(context.store, context.clock, driver)
     return Room(
-        services=[SERVICE, DRYPORT],
+        services={"ecs": _service, "dryport": _dryport},
         loops=[
             hub,
             TaskController(context),

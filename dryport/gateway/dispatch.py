@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from dryport.aws import identifiers
 from dryport.aws.errors import ServiceError, not_implemented, unsupported_parameter
 from dryport.control.config import DEFAULT_REGION
-from dryport.control.context import Context
+from dryport.control.context import Context, MakeService
 from dryport.gateway import answers, bodies, fallback, policies, protocols
 from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
 from dryport.gateway.constraints import Constraints
@@ -52,14 +53,19 @@ class Compiled:
 class Endpoint:
     """A service with everything compiled for it so far."""
 
-    def __init__(self, service: Service, model: ServiceModel) -> None:
-        self.service = service
+    def __init__(self, make: MakeService, model: ServiceModel) -> None:
+        self._make = make
         self.model = model
         self.family = protocols.error_family(model)
         self.signing_name = model.metadata.signing_name
         self._protocols: dict[str, WireProtocol] = {}
         self._compiled: dict[tuple[str, str], Compiled] = {}
         self._constraints = Constraints(model, policies.policy(model))
+
+    @cached_property
+    def service(self) -> Service:
+        """Its handlers, imported at the first request."""
+        return self._make()
 
     def protocol(self, name: str) -> WireProtocol:
         """One of its protocols."""
@@ -100,13 +106,19 @@ class Endpoint:
 class Dispatcher:
     """Answers every request that is not a raw route."""
 
-    def __init__(self, context: Context, services: Iterable[Service], models: Models, requests: RequestLog) -> None:
+    def __init__(
+        self,
+        context: Context,
+        services: Iterable[tuple[str, Callable[[], Service]]],
+        models: Models,
+        requests: RequestLog,
+    ) -> None:
         self._context = context
         self._store = context.store
         self._requests = requests
         # The built-in store lets many writers share a flush; any other one gets ``transact``.
         self._apply = getattr(context.store, "apply", None)
-        self._endpoints = {s.name: Endpoint(s, models.service(s.name)) for s in services}
+        self._endpoints = {name: Endpoint(make, models.service(name)) for name, make in services}
         self._router = Router(e.model for e in self._endpoints.values())
         self._authenticator = Authenticator(context.config)
         self._nobody = Principal(context.config.account, "", "", "")

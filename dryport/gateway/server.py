@@ -25,8 +25,8 @@ class Gateway:
     """Serves the rooms' services, raw routes and websockets."""
 
     def __init__(self, context: Context, rooms: Sequence[Room], models: Models | None = None) -> None:
-        services = [service for room in rooms for service in room.services]
-        names = [service.name for service in services]
+        services = [service for room in rooms for service in room.services.items()]
+        names = [name for name, _ in services]
         if len(set(names)) != len(names):
             raise ValueError(f"a service has two rooms: {sorted(names)}")
         directory = context.config.log_dir

@@ -36,7 +36,7 @@ async def _services(directory: Path) -> list[Service]:
     config.run_dir.mkdir()
     store = SqliteStore.open(directory / "control.db")
     context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
-    found = [service for room in furnish(context) for service in room.services]
+    found = [make() for room in furnish(context) for make in room.services.values()]
     await store.close()
     return sorted(found, key=lambda service: service.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dryport.control.context import Context, Room
-from dryport.s3 import api
+from dryport.gateway.service import Service
 from dryport.s3.disk import Disk
 from dryport.s3.sweeper import Sweeper
 
@@ -11,4 +11,10 @@ from dryport.s3.sweeper import Sweeper
 def room(context: Context) -> Room:
     """The service on ``<state>/s3``, and the loop that tidies it."""
     disk = Disk(context.config.state_dir / "s3", context.random)
-    return Room(services=(api.service(disk),), loops=(Sweeper(context.store, disk, context.clock),))
+
+    def service() -> Service:
+        from dryport.s3 import api
+
+        return api.service(disk)
+
+    return Room(services={"s3": service}, loops=(Sweeper(context.store, disk, context.clock),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dryport.control.context import Context, Room
-from dryport.secretsmanager import api
+from dryport.gateway.service import Service
 from dryport.secretsmanager.controllers import Deletion
 from dryport.store.sealing import Sealer
 
@@ -11,4 +11,10 @@ from dryport.store.sealing import Sealer
 def room(context: Context) -> Room:
     """The service, its values sealed under ``<state>/sealing.key``, and the loop that ends recovery windows."""
     sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
-    return Room(services=(api.service(sealer),), loops=(Deletion(context.store, context.clock),))
+
+    def service() -> Service:
+        from dryport.secretsmanager import api
+
+        return api.service(sealer)
+
+    return Room(services={"secretsmanager": service}, loops=(Deletion(context.store, context.clock),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dryport.control.context import Context, Room
-from dryport.ssm import api
+from dryport.gateway.service import Service
 from dryport.ssm.door import PREFIX, Door
 from dryport.store.sealing import Sealer
 
@@ -11,4 +11,10 @@ from dryport.store.sealing import Sealer
 def room(context: Context) -> Room:
     """The service, whose secrets are sealed under ``<state>/sealing.key``, and the door for machines that join."""
     sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
-    return Room(services=(api.service(sealer),), routes={PREFIX: Door(context).handle})
+
+    def service() -> Service:
+        from dryport.ssm import api
+
+        return api.service(sealer)
+
+    return Room(services={"ssm": service}, routes={PREFIX: Door(context).handle})

@@ -75,7 +75,7 @@ def requests(service: str, client: Any) -> st.SearchStrategy[tuple[str, dict[str
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     # ECS's and EC2's loops would run tasks and make networks.
-    plain: list[RoomMaker] = [lambda context: Room(services=[ECS]), lambda context: Room(services=[EC2])]
+    plain: list[RoomMaker] = [lambda _: Room(services={"ecs": lambda: ECS, "ec2": lambda: EC2})]
     others = [make for make in rooms.ROOMS if make.__module__ not in ("dryport.ecs.room", "dryport.ec2.room")]
     running = Served(Path(tmp_path_factory.mktemp("input")), [*others, *plain])
     ecs = running.client("ecs")

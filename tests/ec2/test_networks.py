@@ -46,7 +46,7 @@ class World:
         networks = Networks(context.store, context.clock, context.random, driver)
         departures = Departures(context.store, context.clock, driver)
         return Room(
-            services=(SERVICE,),
+            services={"ec2": lambda: SERVICE},
             loops=(networks, departures, Convergence(context, driver, networks, self.daemon.config.public_network)),
         )
 

@@ -8,6 +8,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,11 @@ async def in_thread(work: Callable[..., Any], *arguments: Any, **named: Any) -> 
 
 
 def room(*services: Any, **raw: Any) -> Room:
-    return Room(services=services, **raw)
+    return Room(services={service.name: partial(_same, service) for service in services}, **raw)
+
+
+def _same(service: Any) -> Any:
+    return service
 
 
 Rooms = Sequence[Room]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 
@@ -44,5 +44,5 @@ class Table(msgspec.Struct, frozen=True):
 @cache
 def table(service: str) -> Table:
     """A service's table. Raises FileNotFoundError for a service that has none."""
-    data = resources.files(__package__).joinpath("data", f"{service}.json").read_bytes()
+    data = (Path(__file__).parent / "data" / f"{service}.json").read_bytes()
     return msgspec.json.decode(data, type=Table)

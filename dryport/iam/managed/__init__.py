@@ -8,15 +8,15 @@ Source: "AWS managed policy reference guide".
 
 from __future__ import annotations
 
-import zipfile
 from datetime import datetime
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 
 _ARN = "arn:{}:iam::aws:policy/"
 _INDEX = "index"
+_PACKED = Path(__file__).parent / "policies.zip"
 
 
 class Managed(msgspec.Struct, frozen=True, array_like=True):
@@ -57,8 +57,9 @@ def document(arn: str) -> str | None:
 
 
 def _read(name: str) -> bytes | None:
-    packed = resources.files(__package__).joinpath("policies.zip")
-    with packed.open("rb") as file, zipfile.ZipFile(file) as archive:
+    import zipfile  # a megabyte of the control plane's memory, with what it imports
+
+    with zipfile.ZipFile(_PACKED) as archive:
         try:
             return archive.read(f"{name}.json")
         except KeyError:

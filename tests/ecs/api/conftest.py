@@ -21,7 +21,7 @@ _names = itertools.count(1)
 
 
 def _room(context: Context) -> Room:
-    return Room(services=[SERVICE, DRYPORT])
+    return Room(services={"ecs": lambda: SERVICE, "dryport": lambda: DRYPORT})
 
 
 @pytest.fixture(scope="session")
