@@ -20,7 +20,7 @@ from dryport.control.context import Context
 from dryport.control.entropy import Entropy
 from dryport.gateway.server import Gateway
 from dryport.iam.credentials import create_root_key
-from dryport.platform.control_plane import GARBAGE
+from dryport.platform.control_plane import GARBAGE, SWITCH_SECONDS
 from dryport.platform.rooms import furnish
 from dryport.store.sqlite import SqliteStore
 
@@ -45,4 +45,5 @@ async def serve(state: Path, port: int, ready: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -49,7 +49,7 @@ class Gateway:
         finally:
             self._requests.flush()
 
-    def _respond(self, exchange: HttpExchange) -> Awaitable[None]:
+    def _respond(self, exchange: HttpExchange) -> Awaitable[None] | None:
         path = exchange.path
         if path == "/":
             return self._dispatcher.handle(exchange)

@@ -4,6 +4,16 @@
 ``sqlite`` makes it durable. Another backend (PostgreSQL for several control planes) fills ``interface.Store``.
 """
 
-from dryport.store.interface import Change, Reader, Store, StoreUnavailable, Table, Transaction, View, Watch
+from dryport.store.interface import (
+    Change,
+    GroupingStore,
+    Reader,
+    Store,
+    StoreUnavailable,
+    Table,
+    Transaction,
+    View,
+    Watch,
+)
 
-__all__ = ["Change", "Reader", "Store", "StoreUnavailable", "Table", "Transaction", "View", "Watch"]
+__all__ = ["Change", "GroupingStore", "Reader", "Store", "StoreUnavailable", "Table", "Transaction", "View", "Watch"]

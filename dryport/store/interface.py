@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -141,4 +141,21 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Make durable what is waiting, then let go of the files."""
+        ...
+
+
+Settled = Callable[[StoreUnavailable | None], None]
+
+
+@runtime_checkable
+class GroupingStore(Store, Protocol):
+    """A store where many writers share a flush: a transaction is over before it is durable."""
+
+    def apply(self, work: Callable[[Transaction], R]) -> R:
+        """Run ``work`` now without waiting for the disk: nobody may be told of it before ``settled``."""
+        ...
+
+    def once_settled(self, told: Settled) -> None:
+        """``settled`` without a task: calls ``told`` once everything that can be read now is durable (at once, where
+        it is), with the StoreUnavailable where that cannot be. It may raise nothing."""
         ...

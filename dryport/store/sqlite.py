@@ -7,6 +7,7 @@ being flushed to disk (WAL, ``synchronous=FULL``), the next one gathers, so that
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dryport.store.interface import Change, R, Reader, StoreUnavailable, Table, Transaction
+from dryport.store.interface import Change, R, Reader, Settled, StoreUnavailable, Table, Transaction
 from dryport.store.memory import MemoryState
 
 # Rows lie in the order of their births, and nothing else is indexed: new ones fill few pages, which is what a flush
@@ -28,6 +29,9 @@ _MOST_ROWS = 64  # a statement
 _CHECKPOINT_PAGES = 4000  # of 4 KiB in the log before they go into the file
 
 
+log = logging.getLogger("dryport.store")
+
+
 class _Group:
     """Changes that will be flushed together, and the waiters for it."""
 
@@ -35,6 +39,7 @@ class _Group:
         self.changes: list[tuple[Change[Any], bytes | None, bytes | None]] = []
         self.sequences: dict[str, int] = {}
         self._waiters: list[asyncio.Future[None]] = []
+        self._calls: list[Settled] = []
 
     def waiter(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """A future of one's own that ends with the group's flush."""
@@ -42,8 +47,17 @@ class _Group:
         self._waiters.append(future)
         return future
 
+    def call(self, told: Settled) -> None:
+        """Have this called at the group's flush."""
+        self._calls.append(told)
+
     def end(self, error: StoreUnavailable | None) -> None:
         """Tell every waiter that has not gone away."""
+        for told in self._calls:
+            try:
+                told(error)
+            except Exception:
+                log.exception("what waited for a flush failed")
         for future in self._waiters:
             if future.done():
                 continue
@@ -122,7 +136,6 @@ class SqliteStore:
         return result
 
     def apply(self, work: Callable[[Transaction], R]) -> R:
-        """Run ``work`` now without waiting for the disk: nobody may be told of it before ``settled``."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
         state = self._state
@@ -148,6 +161,13 @@ class SqliteStore:
         group = self._gathering or self._flushing
         if group is not None:
             await group.waiter(self._loop)
+
+    def once_settled(self, told: Settled) -> None:
+        group = self._gathering or self._flushing
+        if group is None:
+            told(None)
+        else:
+            group.call(told)
 
     def _flush(self) -> None:
         group = self._gathering
@@ -200,13 +220,12 @@ class SqliteStore:
 
     def _flushed(self, group: _Group, error: BaseException | None) -> None:
         self._flushing = None
-        if error is None:
-            group.end(None)
-            self._notify([change for change, _, _ in group.changes])
-        else:
+        if error is not None:
             self._give_up(group, error)
-        if self._gathering is not None:
-            self._flush()
+            return
+        self._flush()  # what gathered meanwhile is written while the others are told
+        group.end(None)
+        self._notify([change for change, _, _ in group.changes])
 
     def _give_up(self, group: _Group, error: BaseException) -> None:
         # What gathered meanwhile was decided on state that is now undone, so it goes too.

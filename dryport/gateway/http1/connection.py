@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httptools
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from dryport.gateway.http1.sockets import Socket
 
 log = logging.getLogger("dryport.gateway")
-Respond = Callable[[HttpExchange], Awaitable[None]]
+# What is returned has to be awaited until the exchange is answered; ``None``: it is, or will be by a call.
+Respond = Callable[[HttpExchange], Awaitable[None] | None]
 Serve = Callable[[Upgrade], Awaitable[None]]
+_TASKS: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
 
 class _File(NamedTuple):
@@ -42,7 +44,8 @@ class Connection(asyncio.Protocol):
         self._known = known
         self._queue: deque[HttpExchange] = deque()
         self._receiving: HttpExchange | None = None  # whose body is coming in
-        self._task: asyncio.Task[None] | None = None
+        self.busy = False  # with a request, or a websocket
+        self._direct: HttpExchange | None = None  # which a call will answer, where no task waits for it
         self._file: _File | None = None
         self._socket: Socket | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -80,7 +83,7 @@ class Connection(asyncio.Protocol):
         if self._socket is not None:
             self._socket.lost()
         self._resume_writing()
-        if self._file is not None and self._task is None:
+        if self._file is not None and not self.busy:
             self._drop_file()
 
     def data_received(self, data: bytes) -> None:
@@ -111,7 +114,7 @@ class Connection(asyncio.Protocol):
         if self._receiving is not None:
             self._receiving.content.break_off()
         self._closing = self._ended = True
-        return self._task is not None or bool(self._queue)
+        return self.busy or bool(self._queue)
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -187,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def _fed(self, count: int) -> None:
         """After some bytes were parsed: the state that follows from them."""
-        if self._receiving is None and not self._queue and self._task is None:
+        if self._receiving is None and not self._queue and not self.busy:
             # In the middle of a head.
             if not self._head_bytes:
                 self.deadline = time.monotonic() + limits.HEAD_SECONDS
@@ -202,14 +205,10 @@ class Connection(asyncio.Protocol):
             return
         if self._receiving is not None and self._receiving.content.waiting:
             self.deadline = time.monotonic() + limits.STALL_SECONDS
-        if self._task is None and self._queue:
-            self._begin()
+        if not self.busy and self._queue:
+            self._serve_queued()
         if len(self._queue) >= limits.QUEUED_REQUESTS:
             self._pause_reading()
-
-    def _begin(self) -> None:
-        self.deadline = None
-        self._task = asyncio.get_running_loop().create_task(self._work())
 
     def body_wanted(self, body: Body) -> None:
         """A handler waits for its body: the client is told to send it where it asked."""
@@ -236,12 +235,12 @@ class Connection(asyncio.Protocol):
         self._closing = True
         if self._receiving is not None:
             self._receiving.content.break_off()
-        if self._task is None and not self._queue:
+        if not self.busy and not self._queue:
             self._refuse(status)
             return
         self._refusal = 0 if self._receiving is not None else status  # a broken body's handler answers itself
-        if self._task is None:
-            self._begin()
+        if not self.busy:
+            self._serve_queued()
 
     def _refuse(self, status: int, body: bytes = b"", kind: str = "text/plain") -> None:
         text = body or f"{heads.phrase(status)}\n".encode()
@@ -250,35 +249,76 @@ class Connection(asyncio.Protocol):
 
     # Answering
 
-    async def _work(self) -> None:
-        """Serve what is queued, one after the other."""
+    def _serve_queued(self) -> None:
+        """Serve what is queued, one after the other, as far as that goes without waiting."""
+        self.busy = True
+        self.deadline = None
         try:
             while self._queue and not self._transport.is_closing():
                 exchange = self._queue.popleft()
                 if exchange.refusal:
+                    self.busy = False
                     self._refuse(exchange.refusal)
                     return
-                await self._respond(exchange)
-                if self._file is not None:
-                    await self._send_file()
-                if self._write_paused:
-                    await self._until_writable()
-                if not self._goes_on(exchange):
-                    self._end(exchange)
+                waits = self._respond(exchange)
+                if waits is not None:
+                    self._go_on_with(self._answered_by(exchange, waits))
                     return
-                self.resume_reading()
+                if not exchange.status:
+                    self._direct = exchange
+                    return
+                if not self._served(exchange):
+                    return
         except Exception:
-            log.exception("a connection failed")
-            self._transport.abort()
+            self._fail()
+        self._rest()
+
+    def _go_on_with(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        _TASKS.add(task)
+        task.add_done_callback(_TASKS.discard)
+
+    async def _answered_by(self, exchange: HttpExchange, waits: Awaitable[None] | None) -> None:
+        """Wait until an exchange is answered and the answer is on its way, then go on."""
+        try:
+            if waits is not None:
+                await waits
+            if self._file is not None:
+                await self._send_file()
+            if self._write_paused:
+                await self._until_writable()
+        except Exception:
+            self._fail()
         finally:
-            self._task = None
             self._drop_file()
+        if self._served(exchange):
+            self._serve_queued()
+
+    def _served(self, exchange: HttpExchange) -> bool:
+        """After an answer was written: whether the next request may be served at once."""
+        if (self._file is not None or self._write_paused) and not self._transport.is_closing():
+            self._go_on_with(self._answered_by(exchange, None))
+            return False
+        if not self._goes_on(exchange) and not self._transport.is_closing():
+            self.busy = False
+            self._end(exchange)
+            return False
+        self.resume_reading()
+        return True
+
+    def _rest(self) -> None:
+        """Nothing is queued."""
+        self.busy = False
         if self._refusal:
             self._refuse(self._refusal)
         elif self._closing:
             self._transport.close()
         else:
             self.deadline = time.monotonic() + limits.IDLE_SECONDS
+
+    def _fail(self) -> None:
+        log.exception("a connection failed")
+        self._transport.abort()
 
     def _goes_on(self, exchange: HttpExchange) -> bool:
         return exchange.keep_alive and exchange.content.complete and (not self._closing or bool(self._queue))
@@ -302,12 +342,17 @@ class Connection(asyncio.Protocol):
         """Write an answer."""
         content = b"" if exchange.method == "HEAD" or not heads.has_body(status) else body
         data = heads.head(status, headers, len(body), self._keeps(exchange)) + content
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        if self._direct is exchange:
+            self._direct = None
+            if self._served(exchange):
+                self._serve_queued()
 
     def answer_file(
         self, exchange: HttpExchange, status: int, headers: list[tuple[str, str]], file: int, start: int, count: int
     ) -> None:
-        """Write the head of an answer; ``_work`` sends what of the file is its content. Takes the descriptor over."""
+        """Write the head of an answer; ``_answered_by`` sends what of the file belongs to it. Takes the descriptor."""
         self._transport.write(heads.head(status, headers, count, self._keeps(exchange)))
         if exchange.method == "HEAD" or not count:
             os.close(file)
@@ -379,7 +424,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         if self._socket is not None:
             self._socket.begin_close(1001)
-        elif self._task is None:
+        elif not self.busy:
             self._transport.close()
 
     def abort(self) -> None:
@@ -387,9 +432,9 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
-        """What serves a request now."""
-        return self._task if self._socket is None else None
+    def under_way(self) -> bool:
+        """Whether a request is being served, or a handshake."""
+        return self.busy and self._socket is None
 
     # Websockets
 
@@ -407,8 +452,8 @@ class Connection(asyncio.Protocol):
             return
         self._receiving = None
         self.deadline = None
-        self._closing = True
-        self._task = asyncio.get_running_loop().create_task(self._upgrade(exchange, rest))
+        self._closing = self.busy = True
+        self._go_on_with(self._upgrade(exchange, rest))
 
     async def _upgrade(self, exchange: HttpExchange, rest: bytes) -> None:
         from dryport.gateway.http1.sockets import Socket, handshake_key  # a start need not wait for what it imports
@@ -439,7 +484,7 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("the websocket %s failed", exchange.path)
         finally:
-            self._task = None
+            self.busy = False
             if self._socket is not None:
                 with contextlib.suppress(ConnectionError):
                     await self._socket.close()

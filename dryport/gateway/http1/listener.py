@@ -10,6 +10,7 @@ from dryport.gateway.http1.connection import Connection, Respond, Serve
 
 _BACKLOG = 1024
 _SWEEP_SECONDS = 1.0
+_DRAIN_STEP_SECONDS = 0.01
 
 
 class Listener:
@@ -52,8 +53,8 @@ class Listener:
         for connection in list(self._connections):
             connection.shut()
         await asyncio.sleep(0)  # what was just written goes out
-        busy = [task for connection in self._connections if (task := connection.task) is not None]
-        if busy:
-            await asyncio.wait(busy, timeout=seconds)
+        end = time.monotonic() + seconds
+        while any(connection.under_way for connection in self._connections) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_STEP_SECONDS)
         for connection in list(self._connections):
             connection.abort()
