@@ -41,7 +41,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
-    "iam": {"policy": ("PolicyArn",), "user": ("UserName",)},
+    "iam": {"policy": ("PolicyArn", "PolicyName"), "user": ("UserName",), "group": ("GroupName",)},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),
         "log-stream": ("logStreamName",),
@@ -134,7 +134,7 @@ KEYS: dict[str, dict[str, str]] = {
     "ssm": {"ssm:Overwrite": "Overwrite", "ssm:Recursive": "Recursive"},
     "efs": {"elasticfilesystem:Encrypted": "Encrypted"},
     "ecr": {},
-    "iam": {},
+    "iam": {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"},
     "logs": {},
     "sts": {},
 }

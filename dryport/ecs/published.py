@@ -23,6 +23,13 @@ def task_definition(reader: Reader, task_definition_arn: str) -> TaskDefinition 
     return reader.get(TASK_DEFINITIONS, task_definition_arn)
 
 
+def latest_revision(reader: Reader, account: str, region: str, family: str) -> str | None:
+    """The ARN of a family's latest active revision."""
+    # Oldest first, and a revision is never active again: the last one is the latest.
+    keys = reader.keys(TASK_DEFINITIONS, "active", scope(account, region, family))
+    return keys[-1] if keys else None
+
+
 def account_setting(reader: Reader, account: str, region: str, principal_arn: str, name: str) -> str:
     """What holds for a principal: its own setting, else the account's default, else ECS's.
 

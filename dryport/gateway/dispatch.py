@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +23,11 @@ from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
 from dryport.gateway.service import Call, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
+from dryport.iam.enforcement.about import About
 from dryport.store import GroupingStore, StoreUnavailable, Transaction
+
+if TYPE_CHECKING:
+    from dryport.iam.enforcement.guard import Guard
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _DRAINED_BYTES = 1024 * 1024  # of a refused request's body
@@ -85,6 +89,7 @@ class Dispatcher:
         self._router = Router(e.model for e in self._endpoints.values())
         self._authenticator = Authenticator(context.config)
         self._nobody = Principal(context.config.account, "", "", "")
+        self._guard: Guard | None = None
         self._turn: list[_Request] = []
 
     def handle(self, exchange: HttpExchange) -> Awaitable[None] | None:
@@ -122,6 +127,7 @@ class Dispatcher:
             self._claim,
             self._authenticate,
             self._accept,
+            self._authorize,
             partial(self._apply, store),
         )
         for stage in stages:
@@ -141,7 +147,7 @@ class Dispatcher:
         request.given = self._given(request, request.body or b"", None)
 
     def _apply(self, store: GroupingStore, request: _Request) -> None:
-        request.call = call = self._call_of(request)
+        request.call = call = request.call or self._call_of(request)
         request.output = store.apply(_work(request.compiled, call, request.given))
 
     def _settled(self, request: _Request, error: StoreUnavailable | None) -> None:
@@ -181,7 +187,12 @@ class Dispatcher:
         body = request.body or b""
         if not streams and payload is not None:
             body, payload = await payload.read(), None
-        given = self._given(request, body, payload)
+        given = request.given = self._given(request, body, payload)
+        try:
+            self._authorize(request)
+        except ServiceError:
+            await self._store.settled()  # the policies that were read may not be durable yet
+            raise
         output = await self._call(request.compiled, self._call_of(request), given)
         return _written(request.compiled, output, request.entry)
 
@@ -271,6 +282,35 @@ class Dispatcher:
             self._authenticator.check(claim, request.signed, name, request.content.signed_hash, entry.time)
         if not request.compiled.anonymous and claim is None:
             raise Problem("missing")
+
+    def _authorize(self, request: _Request) -> None:
+        """Ask the policies that bind the caller, where any do. Raises ServiceError."""
+        claim = request.claim
+        if claim is None or claim.credential.identity is None:
+            return
+        if self._guard is None:
+            from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users
+
+            self._guard = Made(self._context)
+        request.call = self._call_of(request)  # refused or not, the store is read
+        header, entry = request.exchange.header, request.entry
+        about = About(
+            region=claim.signature.region,
+            now=entry.time,
+            source_ip=entry.ip,
+            secure=request.exchange.scheme == "https",
+            user_agent=header("user-agent"),
+            referer=header("referer"),
+        )
+        endpoint = request.endpoint
+        self._guard.check(
+            self._store.reader,
+            claim.credential,
+            (request.route.service, request.route.operation),
+            request.given,
+            about,
+            (endpoint.family, "rest-json" in endpoint.model.protocols),
+        )
 
     @staticmethod
     def _given(request: _Request, body: bytes, payload: Payload | None) -> dict[str, Any]:

@@ -6,10 +6,15 @@ import base64
 from random import Random
 
 from dryport.aws import arn
-from dryport.iam.model import CREDENTIALS, Credential
+from dryport.iam.model import CREDENTIALS, Credential, Identity
 from dryport.store import Reader, Transaction
 
 SESSION_SECONDS = 6 * 3600.0  # what ECS gives the credentials of a task
+
+
+def unique_id(random: Random, prefix: str) -> str:
+    """An identifier such as ``AIDA…`` (a user's), of 21 characters as IAM's are. ``random`` as for keys."""
+    return prefix + base64.b32encode(random.randbytes(11)).decode()[:17]
 
 
 def _key_id(random: Random, prefix: str) -> str:
@@ -26,7 +31,13 @@ def find(reader: Reader, access_key_id: str) -> Credential | None:
 
 
 def create_key(
-    tx: Transaction, random: Random, account: str, principal_arn: str, user_id: str, now: float | None = None
+    tx: Transaction,
+    random: Random,
+    account: str,
+    principal_arn: str,
+    user_id: str,
+    now: float | None = None,
+    identity: str | None = None,
 ) -> Credential:
     """A new long-term access key of a principal. ``random`` must be a cryptographic source."""
     credential = Credential(
@@ -36,6 +47,7 @@ def create_key(
         principal_arn=principal_arn,
         user_id=user_id,
         created=now,
+        identity=identity,
     )
     tx.put(CREDENTIALS, credential)
     return credential
@@ -50,6 +62,16 @@ def root_keys(reader: Reader, account: str) -> list[Credential]:
     """The access keys of an account's root user, inactive ones too, the oldest first."""
     found = [c for c in reader.find(CREDENTIALS, "account", account) if c.session_token is None]
     return [c for c in found if c.user_id == account]
+
+
+def is_user(user_id: str) -> bool:
+    """Whether a unique id is a stored user's."""
+    return user_id.startswith("AIDA")
+
+
+def user_keys(reader: Reader, user: Identity) -> list[Credential]:
+    """The access keys of a user, inactive ones too, the oldest first."""
+    return [c for c in reader.find(CREDENTIALS, "identity", user.id) if c.session_token is None]
 
 
 def put(tx: Transaction, credential: Credential) -> None:

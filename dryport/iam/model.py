@@ -25,11 +25,92 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: float | None = None
     inactive: bool = False
     owner: str | None = None  # what a session was issued for, a task's ARN: they go together
+    identity: str | None = None  # the unique id of the stored user whose policies bind it; None: nothing stored does
 
 
 CREDENTIALS = Table(
     "iam.credential",
     Credential,
     key=lambda c: c.access_key_id,
-    indexes={"owner": lambda c: c.owner, "account": lambda c: c.account},
+    indexes={"owner": lambda c: c.owner, "account": lambda c: c.account, "identity": lambda c: c.identity},
 )
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A user, a group or a role: ``kind`` says which.
+
+    ``attached`` are the ARNs of managed policies, ``inline`` documents by name. ``groups`` are a user's, by their ids.
+    """
+
+    kind: str
+    account: str
+    partition: str
+    name: str
+    path: str
+    id: str
+    created: float
+    tags: dict[str, str] = {}
+    attached: tuple[str, ...] = ()
+    inline: dict[str, str] = {}
+    boundary: str | None = None
+    groups: tuple[str, ...] = ()
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:{self.partition}:iam::{self.account}:{self.kind}{self.path}{self.name}"
+
+
+class PolicyVersion(msgspec.Struct, frozen=True):
+    """A version of a customer's managed policy, ``v<number>``."""
+
+    number: int
+    document: str
+    created: float
+
+    @property
+    def id(self) -> str:
+        """As the API calls it."""
+        return f"v{self.number}"
+
+
+class CustomerPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A customer's managed policy. ``default`` is the number of the version that acts, ``last`` the highest given."""
+
+    arn: str
+    account: str
+    name: str
+    path: str
+    id: str
+    created: float
+    updated: float
+    versions: tuple[PolicyVersion, ...]
+    default: int = 1
+    last: int = 1
+    description: str | None = None
+    tags: dict[str, str] = {}
+
+    @property
+    def document(self) -> str:
+        """What acts."""
+        return next(version.document for version in self.versions if version.number == self.default)
+
+
+def identity_key(account: str, kind: str, name: str) -> str:
+    """The key of an identity: names differ by more than case."""
+    return f"{account}/{kind}/{name.lower()}"
+
+
+IDENTITIES = Table(
+    "iam.identity",
+    Identity,
+    key=lambda i: identity_key(i.account, i.kind, i.name),
+    indexes={
+        "kind": lambda i: f"{i.account}/{i.kind}",
+        "id": lambda i: i.id,
+        "group": lambda i: i.groups,
+        "policy": lambda i: [f"{i.account}/{arn}" for arn in i.attached],
+        "boundary": lambda i: None if i.boundary is None else f"{i.account}/{i.boundary}",
+    },
+)
+POLICIES = Table("iam.policy", CustomerPolicy, key=lambda p: p.arn, indexes={"account": lambda p: p.account})

@@ -10,8 +10,29 @@ from dryport.ecr.registry.errors import RegistryError, translate
 from dryport.ecr.registry.request import API_VERSION
 from dryport.ecr.registry.routes import Route
 from dryport.gateway.http import Exchange
+from dryport.iam import credentials as iam
+from dryport.iam.enforcement.about import About
 
-_ACTIONS = {"GET": "ecr:BatchGetImage", "HEAD": "ecr:BatchGetImage", "DELETE": "ecr:BatchDeleteImage"}
+# By what is asked for and how. Source: "Private repository policy examples" and "Required IAM permissions for pushing
+# an image", ECR user guide.
+_ACTIONS = {
+    ("manifests", "GET"): "ecr:BatchGetImage",
+    ("manifests", "HEAD"): "ecr:BatchGetImage",
+    ("manifests", "PUT"): "ecr:PutImage",
+    ("manifests", "DELETE"): "ecr:BatchDeleteImage",
+    ("blobs", "GET"): "ecr:GetDownloadUrlForLayer",
+    ("blobs", "HEAD"): "ecr:BatchCheckLayerAvailability",
+    ("blobs", "DELETE"): "ecr:BatchDeleteImage",
+    ("uploads", "POST"): "ecr:InitiateLayerUpload",
+    ("uploads", "PUT"): "ecr:CompleteLayerUpload",
+    ("tags", "GET"): "ecr:ListImages",
+    ("tags", "HEAD"): "ecr:ListImages",
+    ("referrers", "GET"): "ecr:ListImageReferrers",
+    ("referrers", "HEAD"): "ecr:ListImageReferrers",
+    ("catalog", "GET"): "ecr:DescribeRepositories",
+    ("catalog", "HEAD"): "ecr:DescribeRepositories",
+}
+_UPLOADING = "ecr:UploadLayerPart"  # what else is done with an upload
 
 
 class Unauthorized(Exception):
@@ -40,12 +61,53 @@ def admit(contents: Contents, exchange: Exchange, route: Route) -> names.Registr
         return address
     claims = _claims(contents, exchange)
     if address is None:
-        return names.RegistryAddress(claims.account, claims.region)
-    if address.account != claims.account:
-        action = _ACTIONS.get(exchange.method, "ecr:InitiateLayerUpload")
+        address = names.RegistryAddress(claims.account, claims.region)
+    elif address.account != claims.account:
         resource = names.repository_arn(address.account, address.region, route.name or "*")
-        raise translate(errors.not_authorized(claims.principal_arn, action, resource))
+        raise translate(errors.not_authorized(claims.principal_arn, _action(exchange, route), resource))
+    _authorize(contents, exchange, route, address, claims)
     return address
+
+
+def _action(exchange: Exchange, route: Route) -> str:
+    return _ACTIONS.get((route.kind, exchange.method), _UPLOADING)
+
+
+def _authorize(
+    contents: Contents, exchange: Exchange, route: Route, address: names.RegistryAddress, claims: tokens.Claims
+) -> None:
+    """Hold a request against the policies of whom its token was made for, as they are now. Raises RegistryError."""
+    reader = contents.store.reader
+    credential = iam.find(reader, claims.access_key_id)
+    if credential is None or credential.inactive:
+        if iam.is_user(claims.user_id):  # its key is no more
+            raise RegistryError(403, "DENIED", "Your authorization token is invalid.")
+        return
+    if credential.identity is None or route.kind == "base":
+        return
+    from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
+
+    headers = exchange.headers
+    about = About(
+        region=address.region,
+        now=contents.now(),
+        source_ip=exchange.source_ip,
+        secure=exchange.scheme == "https",
+        user_agent=headers.get("user-agent"),
+        referer=headers.get("referer"),
+    )
+    wanted = [(_action(exchange, route), route.name or "*")]
+    if route.kind == "uploads":
+        query = parse_qs(exchange.query, keep_blank_values=True)
+        # A layer that is mounted is read where it comes from; one that is sent whole is completed, too.
+        sources = query.get("from", ["*"]) if "mount" in query else []
+        wanted += [("ecr:GetDownloadUrlForLayer", source or "*") for source in sources]
+        wanted += [("ecr:CompleteLayerUpload", route.name)] if "digest" in query else []
+    for action, name in wanted:
+        arn = names.repository_arn(address.account, address.region, name)
+        refused = permitted(reader, credential, action, arn, about)
+        if refused is not None:
+            raise RegistryError(403, "DENIED", refused.message)
 
 
 def _claims(contents: Contents, exchange: Exchange) -> tokens.Claims:

@@ -11,6 +11,7 @@ from dryport.aws import sigv4
 from dryport.ecs.model import CONTAINER_INSTANCES, ContainerInstance
 from dryport.gateway.http import Upgrade
 from dryport.iam import credentials as iam
+from dryport.iam.enforcement.about import About
 from dryport.iam.model import Credential
 from dryport.store import Reader
 
@@ -33,11 +34,11 @@ class _Refusal(Exception):
         self.body = msgspec.json.encode({code: message})
 
 
-def admit(reader: Reader, upgrade: Upgrade, parameter: str, now: float) -> Handshake | None:
+def admit(reader: Reader, upgrade: Upgrade, parameter: str, action: str, now: float) -> Handshake | None:
     """The handshake of an agent; ``None`` where it has been rejected.
 
-    ``parameter`` is the member of the query that holds the instance's ARN. An agent whose instance is not registered
-    gets 400 and InactiveInstanceException, by which AWS's agent knows it.
+    ``action`` is the permission that it needs, ``parameter`` the member of the query that holds the instance's ARN. An
+    agent whose instance is not registered gets 400 and InactiveInstanceException, by which AWS's agent knows it.
     """
     query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
     try:
@@ -47,10 +48,24 @@ def admit(reader: Reader, upgrade: Upgrade, parameter: str, now: float) -> Hands
             raise _Refusal(400, "InactiveInstanceException", "The container instance is not registered.")
         if instance.account != credential.account:
             raise _Refusal(403, "AccessDeniedException", "The container instance belongs to another account.")
+        _authorize(reader, upgrade, credential, instance, action, now)
     except _Refusal as refusal:
         upgrade.reject(refusal.status, refusal.body)
         return None
     return Handshake(instance, query, f"http://{upgrade.headers.get('host', 'localhost')}")
+
+
+def _authorize(
+    reader: Reader, upgrade: Upgrade, credential: Credential, instance: ContainerInstance, action: str, now: float
+) -> None:
+    if credential.identity is None:
+        return
+    from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
+
+    about = About(instance.region, now, upgrade.source_ip, user_agent=upgrade.headers.get("user-agent"))
+    refused = permitted(reader, credential, action, instance.arn, about, {"ecs:cluster": instance.cluster_arn})
+    if refused is not None:
+        raise _Refusal(403, "AccessDeniedException", refused.message)
 
 
 def _verified(reader: Reader, upgrade: Upgrade, now: float) -> Credential:
@@ -62,7 +77,11 @@ def _verified(reader: Reader, upgrade: Upgrade, now: float) -> Credential:
     except sigv4.IncompleteSignature as error:
         raise _Refusal(403, "AccessDeniedException", str(error)) from None
     credential = iam.find(reader, signature.access_key_id)
-    if credential is None or not sigv4.matches(credential.session_token or "", signature.token or ""):
+    if (
+        credential is None
+        or credential.inactive
+        or not sigv4.matches(credential.session_token or "", signature.token or "")
+    ):
         raise _Refusal(403, "AccessDeniedException", "The security token included in the request is invalid.")
     if skew > SKEW_SECONDS or (credential.expires is not None and credential.expires <= now):
         raise _Refusal(403, "AccessDeniedException", "The signature has expired.")

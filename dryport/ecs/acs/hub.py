@@ -46,7 +46,7 @@ class Hub:
 
     async def acs(self, upgrade: Upgrade) -> None:
         """Handle an agent's control connection."""
-        handshake = admit(self._store.reader, upgrade, "containerInstanceArn", self._context.clock.time())
+        handshake = admit(self._store.reader, upgrade, "containerInstanceArn", "ecs:Poll", self._context.clock.time())
         if handshake is None:
             return
         instance, query = handshake.instance, handshake.query
@@ -83,7 +83,9 @@ class Hub:
 
     async def tcs(self, upgrade: Upgrade) -> None:
         """Handle an agent's telemetry connection."""
-        handshake = admit(self._store.reader, upgrade, "containerInstance", self._context.clock.time())
+        handshake = admit(
+            self._store.reader, upgrade, "containerInstance", "ecs:StartTelemetrySession", self._context.clock.time()
+        )
         if handshake is not None:
             await self.telemetry.serve(await self._accept(upgrade), handshake.instance.arn)
 

@@ -1,10 +1,21 @@
-"""IAM's operations: the policy simulator, AWS's managed policies, the root user's access keys.
+"""IAM's operations: users, groups, their policies and keys, managed policies, the policy simulator.
 
-Policies that are not enforced are not stored either: there are no users, groups and roles yet.
+What is stored here acts with the next request (``enforcement``).
 """
 
 from dryport.gateway.service import Service
 
 SERVICE = Service("iam")
 
-from dryport.iam.api import access_keys, managed, simulation  # noqa: E402, F401  (register their handlers)
+from dryport.iam.api import (  # noqa: E402, F401  (register their handlers)
+    access_keys,
+    attachments,
+    boundaries,
+    groups,
+    inline,
+    policies,
+    simulation,
+    tags,
+    users,
+    versions,
+)

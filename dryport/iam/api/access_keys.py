@@ -1,91 +1,86 @@
-"""The root user's own access keys: made, listed, switched off, deleted. There are no other users yet.
+"""Access keys of users and of the root user: made, listed, switched off, deleted.
 
-``credentials.json`` of the state directory keeps the key that it has; where that one is gone or switched off, the next
-start of the platform writes one that works.
+``credentials.json`` of the state directory keeps the root user's key that it has; where that one is gone or switched
+off, the next start of the platform writes one that works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, Output
 from dryport.iam import credentials
 from dryport.iam.api import SERVICE
-from dryport.iam.api.common import invalid_input, no_such_entity, page
-from dryport.iam.model import Credential
-
-if TYPE_CHECKING:
-    from types_boto3_iam.type_defs import (
-        CreateAccessKeyRequestTypeDef,
-        DeleteAccessKeyRequestTypeDef,
-        ListAccessKeysRequestTypeDef,
-        UpdateAccessKeyRequestTypeDef,
-    )
+from dryport.iam.api.common import Request, get, invalid_input, limit, no_such_entity, page
+from dryport.iam.api.users import own_name
+from dryport.iam.model import Credential, Identity
 
 LIMIT = 2  # Source: "IAM and AWS STS quotas", IAM user guide
 
 
 @SERVICE.operation("CreateAccessKey")
-def create_access_key(call: Call, request: CreateAccessKeyRequestTypeDef) -> Output:
-    """A further key of the caller."""
-    _check_user(call, request)
-    if len(credentials.root_keys(call.tx, call.account)) >= LIMIT:
-        raise ServiceError("LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {LIMIT}", 409)
-    made = credentials.create_root_key(call.tx, call.random, call.account, call.now)
-    return {"AccessKey": _described(made) | {"SecretAccessKey": made.secret_access_key}}
+def create_access_key(call: Call, request: Request) -> Output:
+    """A further key of a user, or of the caller."""
+    user = _user(call, request)
+    if len(_keys(call, user)) >= LIMIT:
+        raise limit("AccessKeysPerUser", LIMIT)
+    if user is None:
+        made = credentials.create_root_key(call.tx, call.random, call.account, call.now)
+    else:
+        made = credentials.create_key(call.tx, call.random, call.account, user.arn, user.id, call.now, identity=user.id)
+    return {"AccessKey": _described(made, user) | {"SecretAccessKey": made.secret_access_key}}
 
 
 @SERVICE.operation("ListAccessKeys")
-def list_access_keys(call: Call, request: ListAccessKeysRequestTypeDef) -> Output:
-    """The caller's keys, without their secrets."""
-    _check_user(call, request)
-    shown, more = page(credentials.root_keys(call.tx, call.account), request)
-    return {"AccessKeyMetadata": [_described(key) for key in shown], **more}
+def list_access_keys(call: Call, request: Request) -> Output:
+    """The keys, without their secrets."""
+    user = _user(call, request)
+    shown, more = page(_keys(call, user), request)
+    return {"AccessKeyMetadata": [_described(key, user) for key in shown], **more}
 
 
 @SERVICE.operation("UpdateAccessKey")
-def update_access_key(call: Call, request: UpdateAccessKeyRequestTypeDef) -> Output:
+def update_access_key(call: Call, request: Request) -> Output:
     """Switch a key on or off, which acts with the next request."""
-    _check_user(call, request)
-    status: str = request["Status"]
+    user, status = _user(call, request), request["Status"]
     if status == "Expired":
         raise invalid_input("The status of an access key can be set to Active or Inactive.")
-    key = _key(call, request["AccessKeyId"])
+    key = _key(call, user, request["AccessKeyId"])
     credentials.put(call.tx, msgspec.structs.replace(key, inactive=status == "Inactive"))
     return None
 
 
 @SERVICE.operation("DeleteAccessKey")
-def delete_access_key(call: Call, request: DeleteAccessKeyRequestTypeDef) -> Output:
+def delete_access_key(call: Call, request: Request) -> Output:
     """Forget a key."""
-    _check_user(call, request)
-    credentials.forget(call.tx, _key(call, request["AccessKeyId"]))
+    credentials.forget(call.tx, _key(call, _user(call, request), request["AccessKeyId"]))
     return None
 
 
-def _check_user(call: Call, request: Mapping[str, Any]) -> None:
-    """Refuse all but the root user about itself."""
-    if (name := request.get("UserName")) is not None:
-        raise no_such_entity(f"The user with name {name} cannot be found.")
-    if call.principal.arn.rpartition(":")[2] != "root":
-        raise ServiceError("ValidationError", "Must specify userName when calling with non-User credentials", 400)
+def _user(call: Call, request: Request) -> Identity | None:
+    """Whose keys a request is about: a user's, or (``None``) those of the root user who asks about itself."""
+    if request.get("UserName") is None and call.principal.arn.rpartition(":")[2] == "root":
+        return None
+    return get(call, "user", own_name(call, request))
 
 
-def _key(call: Call, access_key_id: str) -> Credential:
-    for key in credentials.root_keys(call.tx, call.account):
+def _keys(call: Call, user: Identity | None) -> list[Credential]:
+    return credentials.root_keys(call.tx, call.account) if user is None else credentials.user_keys(call.tx, user)
+
+
+def _key(call: Call, user: Identity | None, access_key_id: str) -> Credential:
+    for key in _keys(call, user):
         if key.access_key_id == access_key_id:
             return key
     raise no_such_entity(f"The Access Key with id {access_key_id} cannot be found.")
 
 
-def _described(key: Credential) -> dict[str, Any]:
+def _described(key: Credential, user: Identity | None) -> dict[str, Any]:
     made = {} if key.created is None else {"CreateDate": int(key.created)}  # older stores do not know
     return {
-        "UserName": "root",
+        "UserName": "root" if user is None else user.name,
         "AccessKeyId": key.access_key_id,
         "Status": "Inactive" if key.inactive else "Active",
         **made,

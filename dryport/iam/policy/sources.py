@@ -45,14 +45,20 @@ def keys(document: str) -> list[str]:
     return list(found.values())
 
 
+def variables(text: str) -> list[str]:
+    """The names of the policy variables in a text."""
+    found: list[str] = _VARIABLE.findall(text)
+    return found
+
+
 def _keys(body: dict[str, Any]) -> Iterator[str]:
     for text in texts(body.get("Resource", body.get("NotResource", []))):
-        yield from _VARIABLE.findall(text)
+        yield from variables(text)
     for block in body.get("Condition", {}).values():
         for key, values in block.items():
             yield key
             for text in texts(values):
-                yield from _VARIABLE.findall(text)
+                yield from variables(text)
 
 
 def _each(document: str, at: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,110 @@
+"""A request's requirements, put to the engine one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dryport.aws import arn as arns
+from dryport.iam.authorization import Requirement, Resource
+from dryport.iam.enforcement import identified
+from dryport.iam.enforcement.about import About
+from dryport.iam.model import Credential
+from dryport.iam.policy import Attached, Policies, Request, evaluate, refusal
+from dryport.iam.policy.cautious import cautious, stand_in
+from dryport.store import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that may not go on, with AWS's message."""
+
+    message: str
+    action: str
+    resource: str
+
+
+def authorize(
+    reader: Reader, credential: Credential, requirements: Iterable[Requirement], about: About
+) -> Refused | None:
+    """Why a request that needs all of this is refused; ``None`` where it may go on."""
+    if credential.identity is None:
+        return None
+    known = identified.of(reader, credential)
+    caller = identified.caller(credential)
+    keys = _keys(credential, about) | known.keys
+    for requirement in requirements:
+        context = {**keys, **requirement.keys}
+        unknown = _unknown(requirement, context)
+        for resource in requirement.resources:
+            policies, name = _read(known.policies, unknown, resource), resource.arn
+            asked = name if resource.exact else stand_in(name)
+            request = Request(requirement.action, asked, caller, context, _owner(name, credential))
+            decision = evaluate(request, policies)
+            if not decision.allowed:
+                return Refused(refusal(decision, replace(request, resource=name)), requirement.action, name)
+    return None
+
+
+def permitted(
+    reader: Reader,
+    credential: Credential,
+    action: str,
+    resource: str,
+    about: About,
+    keys: Mapping[str, str | tuple[str, ...]] | None = None,
+) -> Refused | None:
+    """Why one action on one resource is refused, for routes without an operation; ``None`` where it may go on."""
+    named = Resource(resource, "*" not in resource)
+    tags = ("aws:ResourceTag/${TagKey}", f"{action.partition(':')[0]}:ResourceTag/${{TagKey}}")
+    return authorize(reader, credential, (Requirement(action, (named,), keys or {}, tags),), about)
+
+
+def _keys(credential: Credential, about: About) -> dict[str, str | tuple[str, ...]]:
+    """The global keys that every request has.
+
+    Source: "AWS global condition context keys", IAM user guide.
+    """
+    keys: dict[str, str | tuple[str, ...]] = {
+        "aws:principalarn": credential.principal_arn,
+        "aws:principalaccount": credential.account,
+        "aws:userid": credential.user_id,
+        "aws:sourceip": about.source_ip,
+        "aws:requestedregion": about.region,
+        "aws:currenttime": datetime.fromtimestamp(int(about.now), UTC).isoformat().replace("+00:00", "Z"),
+        "aws:epochtime": str(int(about.now)),
+        "aws:securetransport": "true" if about.secure else "false",
+        "aws:viaawsservice": "false",
+        "aws:principalisawsservice": "false",
+    }
+    if about.user_agent:
+        keys["aws:useragent"] = about.user_agent
+    if about.referer:
+        keys["aws:referer"] = about.referer
+    return keys
+
+
+def _unknown(requirement: Requirement, context: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys of the action that AWS would know and nobody here does: ``aws:resourcetag/`` and the like."""
+    names = (name.lower().partition("${")[0] for name in requirement.others)
+    return tuple(name for name in names if name not in context)
+
+
+def _read(policies: Policies, unknown: tuple[str, ...], resource: Resource) -> Policies:
+    """The policies as they are to be read where something is not known."""
+    wide = None if resource.exact else resource.arn
+    if wide is None and not unknown:
+        return policies
+
+    def read(one: Attached) -> Attached:
+        return Attached(one.name, cautious(one.document, unknown, wide))
+
+    boundary = read(policies.boundary) if policies.boundary else None
+    return Policies(tuple(map(read, policies.identity)), boundary=boundary)
+
+
+def _owner(name: str, credential: Credential) -> str:
+    """The account of a resource: the caller's where its ARN has none, or is AWS's own."""
+    parts = arns.parse(name)
+    return parts.account if parts is not None and parts.account.isdigit() else credential.account

@@ -1,0 +1,51 @@
+"""What the gateway asks before each operation."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dryport.control.context import Context
+from dryport.iam.authorization import Scope
+from dryport.iam.enforcement import refusals, resolution
+from dryport.iam.enforcement.about import About
+from dryport.iam.enforcement.decision import Refused, authorize
+from dryport.iam.model import Credential
+from dryport.store import Reader
+from dryport.store.sealing import Sealer
+
+PLACE = "iam/authorization-message"  # what EC2's encoded messages are sealed for
+
+
+class Guard:
+    """Stands before the handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self._account = context.config.account
+        self._sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
+
+    def check(
+        self,
+        reader: Reader,
+        credential: Credential,
+        operation: tuple[str, str],
+        given: Mapping[str, Any],
+        about: About,
+        family: tuple[str, bool],
+    ) -> None:
+        """Let a call of an operation (service and name) pass, or raise the ServiceError of its service's family.
+
+        ``family`` is how the service speaks of errors, and whether it is a REST service.
+        """
+        service, name = operation
+        asking = resolution.Asking(reader, credential, service, name, given, Scope(about.region, credential.account))
+        refused = authorize(reader, credential, resolution.requirements(asking), about)
+        if refused is not None:
+            raise refusals.error(refused, family[0], rest=family[1], encode=self._encode)
+
+    def _encode(self, refused: Refused) -> str:
+        """What DecodeAuthorizationMessage opens again."""
+        return base64.urlsafe_b64encode(self._sealer.seal(msgspec.json.encode(refused), PLACE)).decode()

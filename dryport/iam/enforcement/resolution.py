@@ -1,0 +1,160 @@
+"""What only the store knows of a request's resources: a definition's latest revision, a secret's whole ARN, a path.
+
+What cannot be known stays a wildcard, and is decided with caution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dryport.aws import arn as arns
+from dryport.aws.arn import Arn
+from dryport.iam.authorization import Requirement, Resource, Scope, required
+from dryport.iam.model import IDENTITIES, POLICIES, Credential, CustomerPolicy, Identity, identity_key
+from dryport.store import Reader
+
+_REVISION_TAIL = ":*"
+_SUFFIX_TAIL = "-*"
+_OF_IDENTITIES = ("iam:PermissionsBoundary", "iam:ResourceTag/${TagKey}")
+_ECS_STARTS = ("RunTask", "StartTask", "CreateService", "UpdateService")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request whose resources are looked for."""
+
+    reader: Reader
+    credential: Credential
+    service: str
+    operation: str
+    given: Mapping[str, Any]
+    scope: Scope
+
+
+def requirements(asking: Asking) -> tuple[Requirement, ...]:
+    """What a request needs, its resources as far as they are known."""
+    rows = required(asking.service, asking.operation, asking.given, asking.scope)
+    found = [_resolved(asking, row) for row in rows]
+    found += _roles_of_definition(asking)
+    return tuple(found)
+
+
+def _resolved(asking: Asking, row: Requirement) -> Requirement:
+    resources = tuple(dict.fromkeys(_resource(asking, one) for one in row.resources))
+    keys: dict[str, str | tuple[str, ...]] = {}
+    unknown: list[str] = []
+    for key, value in row.keys.items():
+        if isinstance(value, str) and value.startswith("arn:"):
+            known = _resource(asking, Resource(value, "*" not in value))
+            if not known.exact:
+                unknown.append(key)
+                continue
+            value = known.arn
+        keys[key] = value
+    others = [name for name in (*row.others, *unknown) if name not in _OF_IDENTITIES]
+    if asking.service == "iam":
+        keys = _of_identity(asking, resources) | keys
+        others = [name for name in others if not name.startswith("aws:ResourceTag/")]
+    return replace(row, resources=resources, keys=keys, others=tuple(others))
+
+
+def _of_identity(asking: Asking, resources: tuple[Resource, ...]) -> dict[str, str | tuple[str, ...]]:
+    """The keys that an identity, or a customer's policy, gives to the requests about it."""
+    found: Identity | CustomerPolicy | None = None
+    for one in resources:
+        parts = arns.parse(one.arn)
+        if parts is not None:
+            kind, _, name = parts.resource.partition("/")
+            name = name.rpartition("/")[2]
+            found = asking.reader.get(IDENTITIES, identity_key(parts.account, kind, name))
+            found = found or asking.reader.get(POLICIES, one.arn)
+    if found is None:
+        return {}
+    keys: dict[str, str | tuple[str, ...]] = {
+        f"{prefix}:resourcetag/{key.lower()}": value for key, value in found.tags.items() for prefix in ("aws", "iam")
+    }
+    if isinstance(found, Identity) and found.boundary is not None:
+        keys["iam:permissionsboundary"] = found.boundary
+    return keys
+
+
+def _resource(asking: Asking, one: Resource) -> Resource:
+    parts = arns.parse(one.arn)
+    if parts is None:
+        return one
+    look = _LOOKS.get(parts.service)
+    found = look(asking, parts, one) if look is not None else None
+    return one if found is None else Resource(found, True)
+
+
+def _ecs(asking: Asking, parts: Arn, one: Resource) -> str | None:
+    from dryport.ecs import published
+
+    kind, _, name = parts.resource.partition("/")
+    if kind == "task-definition":
+        family = name.removesuffix(_REVISION_TAIL)
+        if asking.operation == "RegisterTaskDefinition" or ":" in family or "*" in family:
+            return None
+        return published.latest_revision(asking.reader, parts.account, parts.region, family)
+    if kind == "cluster" and name == "*":
+        return str(parts._replace(resource="cluster/default"))
+    if kind == "service" and "/" not in name and one.exact:  # an ARN of the old form, without its cluster
+        cluster = str(asking.given.get("cluster") or "default").rpartition("/")[2]
+        return str(parts._replace(resource=f"service/{cluster}/{name}"))
+    return None
+
+
+def _secret(asking: Asking, parts: Arn, one: Resource) -> str | None:
+    from dryport.secretsmanager import published
+
+    if asking.operation == "CreateSecret":
+        return None
+    name = one.arn if one.exact else parts.resource.removeprefix("secret:").removesuffix(_SUFFIX_TAIL)
+    return published.secret_arn(asking.reader, parts.account, parts.region, name)
+
+
+def _iam(asking: Asking, parts: Arn, one: Resource) -> str | None:
+    kind, _, name = parts.resource.partition("/")
+    if kind == "instance-profile":  # passing it is passing its role
+        return str(parts._replace(resource=f"role/{name.rpartition('/')[2]}"))
+    if kind == "user" and name == "*" and asking.operation not in _LISTS:
+        return asking.credential.principal_arn  # who names nobody means himself
+    found = asking.reader.get(IDENTITIES, identity_key(parts.account, kind, name))
+    if found is not None:
+        return found.arn
+    path = asking.given.get("Path") if asking.operation.startswith("Create") else None
+    return str(parts._replace(resource=f"{kind}{path}{name}")) if path else None
+
+
+_LISTS = ("ListUsers", "ListGroups", "GetAccountAuthorizationDetails")
+_LOOKS = {"ecs": _ecs, "secretsmanager": _secret, "iam": _iam}
+
+
+def _roles_of_definition(asking: Asking) -> Iterator[Requirement]:
+    """Who starts a task hands on the roles of its definition, but for those that he gives in its place."""
+    if asking.service != "ecs" or asking.operation not in _ECS_STARTS or not asking.given.get("taskDefinition"):
+        return
+    from dryport.ecs import published
+
+    scope = asking.scope
+    named = str(asking.given["taskDefinition"])
+    family, _, revision = named.rpartition("task-definition/")[2].partition(":")
+    arn = arns.make("ecs", scope.region, scope.account, f"task-definition/{family}:{revision}")
+    if not revision:
+        arn = published.latest_revision(asking.reader, scope.account, scope.region, family) or arn
+    definition = published.task_definition(asking.reader, arn)
+    overrides = asking.given.get("overrides") or {}
+    for member in ("taskRoleArn", "executionRoleArn"):
+        role = definition.body.get(member) if definition is not None else None
+        if role and not overrides.get(member):
+            passed = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
+            yield Requirement("iam:PassRole", (_role(asking, role),), passed, ())
+
+
+def _role(asking: Asking, named: str) -> Resource:
+    if named.startswith("arn:"):
+        return Resource(named, True)
+    scope = asking.scope
+    return Resource(f"arn:{scope.partition}:iam::{scope.account}:role/{named}", True)
