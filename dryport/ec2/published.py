@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from random import Random
@@ -18,6 +18,7 @@ from dryport.ec2 import (
     defaults,
     identity,
     instance_types,
+    launch_templates,
     lifecycle,
     model,
     private_addresses,
@@ -47,6 +48,17 @@ def ensure_region(tx: Transaction, random: Random, account: str, region: str) ->
     if tx.get(model.REGIONS, key) is None:
         tx.put(model.REGIONS, model.RegionState(account=account, region=region))
         defaults.create_default_vpc(tx, random, account, region)
+
+
+def launch_parameters(reader: Reader, account: str, region: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """RunInstances' input with what its launch template adds; as it is where it names none that there is."""
+    if not request.get("LaunchTemplate"):
+        return request
+    try:
+        found = launch_templates.specified(reader, account, region, request["LaunchTemplate"])
+    except ServiceError:
+        return request
+    return launch_templates.launch_parameters(found.data, request)
 
 
 def vpc(reader: Reader, account: str, region: str, vpc_id: str) -> Vpc | None:

@@ -1,8 +1,8 @@
 """Who may do what.
 
 Access keys and sessions (``credentials``), the policy engine (``policy``), which permissions a request needs
-(``authorization``), AWS's managed policies (``managed``), the policy simulator (``simulation``). ``api`` has what
-needs no enforcement; users, roles and enforcement come together, with the roles issue.
+(``authorization``), what stands before each operation (``enforcement``), AWS's managed policies (``managed``), the
+policy simulator (``simulation``).
 
-Owns: access keys and temporary credentials. Watches: nothing.
+Owns: users, groups, customers' policies, access keys and temporary credentials. Watches: nothing.
 """

@@ -332,3 +332,18 @@ def test_policies_and_users_outlive_a_restart(tmp_path: Any) -> None:
         assert refusal(user.client("sts").get_caller_identity) == INVALID
     finally:
         served.stop()
+
+
+def test_a_launch_templates_role_is_passed_too(served: Served) -> None:
+    """And its image, subnet and groups are asked for as the request's own would be."""
+    role, image = f"arn:aws:iam::{ACCOUNT}:role/host", "ami-0123456789abcdef0"
+    data = {"IamInstanceProfile": {"Name": "host"}, "ImageId": image, "InstanceType": "t3.micro"}
+    served.client("ec2").create_launch_template(LaunchTemplateName="host", LaunchTemplateData=data)
+    user = User(served, statement("Allow", "ec2:*"))
+    launch = {"LaunchTemplate": {"LaunchTemplateName": "host"}, "MinCount": 1, "MaxCount": 1}
+    assert user.not_allowed("iam:PassRole", role) in refusal(user.client("ec2").run_instances, **launch)[1]
+    denied = f"arn:aws:ec2:us-east-1::image/{image}"
+    user.may(statement("Allow", "*"), statement("Deny", "ec2:RunInstances", denied))
+    assert user.denied("ec2:RunInstances", denied) in refusal(user.client("ec2").run_instances, **launch)[1]
+    user.may(statement("Allow", "*"))
+    assert refusal(user.client("ec2").run_instances, **launch)[0] == "InvalidAMIID.NotFound"

@@ -35,10 +35,19 @@ class Asking:
 
 def requirements(asking: Asking) -> tuple[Requirement, ...]:
     """What a request needs, its resources as far as they are known."""
+    if asking.service == "ec2" and asking.operation == "RunInstances":
+        asking = replace(asking, given=_launch_parameters(asking))
     rows = required(asking.service, asking.operation, asking.given, asking.scope)
     found = [_resolved(asking, row) for row in rows]
     found += _roles_of_definition(asking)
     return tuple(found)
+
+
+def _launch_parameters(asking: Asking) -> Mapping[str, Any]:
+    """Of what instances are made: a launch template's image, subnet and role count as the request's own."""
+    from dryport.ec2 import published
+
+    return published.launch_parameters(asking.reader, asking.scope.account, asking.scope.region, asking.given)
 
 
 def _resolved(asking: Asking, row: Requirement) -> Requirement:
