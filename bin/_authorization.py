@@ -49,6 +49,10 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "s3": {"bucket": ("Bucket",), "object": ("Key",)},
     "secretsmanager": {"secret": ("SecretId", "SecretIdList")},
     "ssm": {"parameter": ("Name", "Names", "Path"), "managed-instance": ("InstanceId",)},
+    "servicediscovery": {
+        "namespace": ("Id", "NamespaceId"),
+        "service": ("Id", "ServiceId"),
+    },
     "sts": {},
     "ec2": {
         "elastic-ip": ("AllocationId",),
@@ -136,6 +140,10 @@ KEYS: dict[str, dict[str, str]] = {
     "ecr": {},
     "iam": {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"},
     "logs": {},
+    "servicediscovery": {
+        "servicediscovery:NamespaceName": "NamespaceName",
+        "servicediscovery:ServiceName": "ServiceName",
+    },
     "sts": {},
 }
 
@@ -194,6 +202,15 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
         name: [need(f"elasticfilesystem:{name}", "any:ResourceId")]
         for name in ("TagResource", "UntagResource", "ListTagsForResource")
     },
+    "servicediscovery": {
+        name: [need(f"servicediscovery:{name}", "any:ResourceARN")]
+        for name in ("TagResource", "UntagResource", "ListTagsForResource")
+    }
+    | {
+        "CreateService": [
+            need("servicediscovery:CreateService", "namespace:NamespaceId|DnsConfig.NamespaceId", "service:")
+        ],
+    },
     "logs": {"DescribeLogGroups": [need("logs:DescribeLogGroups", "log-group:")]}
     | {
         name: [need(f"logs:{name}", "any:resourceArn")]
@@ -243,6 +260,7 @@ IDS: dict[str, dict[str, str]] = {
         )
     ),
     "efs": {"fs": "file-system", "fsap": "access-point"},
+    "servicediscovery": {"ns": "namespace", "srv": "service"},
     "ssm": {"mi": "managed-instance", "i": "instance", "": "parameter"},
 }
 # What an ARN has behind a name that says less than the ARN: a task definition's revision, a secret's random characters.

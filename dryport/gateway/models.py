@@ -217,7 +217,20 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
 
 
 # Those that have rooms: what is prepared at installation time, before anyone is waiting for it.
-SERVICES = ("dryport", "ec2", "ecr", "ecs", "efs", "iam", "logs", "s3", "secretsmanager", "ssm", "sts")
+SERVICES = (
+    "dryport",
+    "ec2",
+    "ecr",
+    "ecs",
+    "efs",
+    "iam",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "servicediscovery",
+    "ssm",
+    "sts",
+)
 
 
 def default_path() -> Path:

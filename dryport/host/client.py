@@ -23,6 +23,7 @@ from dryport.host.messages import (
     Names,
     Networks,
     Port,
+    PrivateZone,
     Request,
     Result,
     Ruleset,
@@ -84,6 +85,10 @@ class HostClient:
     async def set_names(self, vpc_id: str, names: Names) -> None:
         """Have a VPC's name server know exactly these names beside those of its interfaces."""
         await self._ask(messages.SetNames(vpc_id=vpc_id, names=names))
+
+    async def set_zone(self, vpc_id: str, zone_id: str, zone: PrivateZone | None) -> None:
+        """Have a VPC's name server answer a zone, with nothing else in it; ``None``: no more."""
+        await self._ask(messages.SetZone(vpc_id=vpc_id, zone_id=zone_id, zone=zone))
 
     async def list(self) -> Networks:
         """What is really there."""

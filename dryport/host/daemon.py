@@ -22,8 +22,9 @@ from dryport.control import config as settings
 from dryport.host import messages, namespaces
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
+from dryport.host.local_zones import LocalZone, by_name
 from dryport.host.machine import Machine
-from dryport.host.messages import Answer, Metadata, Networks, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.messages import Answer, Metadata, Networks, PrivateZone, Request, Result, Ruleset, Verb, Vpc
 from dryport.host.metadata import tokens
 from dryport.host.metadata.server import MetadataServer
 from dryport.host.metadata.tokens import Tokens
@@ -49,6 +50,7 @@ class Host:
         volumes = Volumes(config.state_dir)
         self.instances = Provider(config, volumes)
         self.storage = Storage(config, self.instances, volumes)
+        self._zones: dict[str, dict[str, LocalZone]] = {}  # by VPC and id; a VPC may come after its zones
         self._metadata: dict[str, MetadataServer] = {}
         self._making = asyncio.Lock()  # numbers of uplinks are given one by one
 
@@ -77,6 +79,8 @@ class Host:
             case messages.SetNames(vpc_id=vpc_id, names=names):
                 if vpc_id in self._name_servers:
                     self._name_servers[vpc_id][1].zone.names = names
+            case messages.SetZone(vpc_id=vpc_id, zone_id=zone_id, zone=zone):
+                self._set_zone(vpc_id, zone_id, zone)
             case messages.ListNetworks():
                 return await self.list()
             case messages.Teardown():
@@ -84,6 +88,16 @@ class Host:
             case _:
                 return await self._do_for_instances(verb)
         return None
+
+    def _set_zone(self, vpc_id: str, zone_id: str, zone: PrivateZone | None) -> None:
+        zones = self._zones.setdefault(vpc_id, {})
+        zones.pop(zone_id, None)
+        if zone is not None:
+            zones[zone_id] = LocalZone(zone)
+        elif not zones:
+            del self._zones[vpc_id]
+        if vpc_id in self._name_servers:
+            self._name_servers[vpc_id][1].zone.zones = by_name(zones.values())
 
     async def _do_for_instances(self, verb: Verb) -> Result | None:
         match verb:
@@ -120,6 +134,7 @@ class Host:
             del self._name_servers[vpc.id]
         if vpc.dns:
             server = NameServer(Zone(vpc.domain), self._upstreams)
+            server.zone.zones = by_name(self._zones.get(vpc.id, {}).values())
             await server.start(self._prefix + vpc.id, vpc)
             self._name_servers[vpc.id] = (vpc, server)
 

@@ -25,7 +25,8 @@ import dns.rdatatype
 import dns.reversename
 import dns.rrset
 
-from dryport.host import sockets
+from dryport.host import local_zones, sockets
+from dryport.host.local_zones import LocalZone
 from dryport.host.messages import Names, Vpc
 from dryport.host.ruleset import ENDPOINT, METADATA, RESOLVER
 
@@ -33,6 +34,7 @@ _TTL = 60  # seconds
 _UPSTREAM_TIMEOUT = 2.0
 _TCP_IDLE = 10.0
 _CONCURRENT_FORWARDS = 256
+_LONGEST_CHAIN = 8  # of aliases
 _LARGEST_ANSWER = 1232  # over UDP without fragments ("DNS Flag Day 2020")
 _OWN_DOMAINS = ("ec2.internal", "compute.internal")  # never asked of anyone else
 log = logging.getLogger("dryport.host")
@@ -56,6 +58,7 @@ class Zone:
         self.domain = domain
         self.addresses: set[str] = set()  # private addresses of interfaces
         self.names = Names()
+        self.zones: dict[str, LocalZone] = {}  # by name
 
     def lookup(self, name: str, source: str = "") -> list[str] | None:
         """The addresses of a name (lower case, no final dot), as an address is told that asks for it.
@@ -91,7 +94,13 @@ class Zone:
         question = query.question[0]
         if question.rdtype == dns.rdatatype.PTR:
             return self._answer_pointer(question, response)
-        addresses = self.lookup(question.name.to_text(omit_final_dot=True).lower(), source)
+        name = question.name.to_text(omit_final_dot=True).lower()
+        known = name in self.names.records or name in self.names.nearest
+        private = None if known else local_zones.nearest(self.zones, name)
+        if private is not None:
+            private.answer(question, response)
+            return response
+        addresses = self.lookup(name, source)
         if addresses is None:
             return None
         if not addresses:
@@ -161,6 +170,8 @@ class NameServer:
         response = self.zone.answer(query, source)
         if response is None:
             response = await self._forward(query)
+        else:
+            await self._follow(query, response, source)
         if query.edns >= 0:
             limit = min(max(limit, query.payload), max(limit, _LARGEST_ANSWER))
         try:
@@ -169,6 +180,20 @@ class NameServer:
             short = dns.message.make_response(query, recursion_available=True)
             short.flags |= dns.flags.TC
             return short.to_wire()
+
+    async def _follow(self, query: dns.message.Message, response: dns.message.Message, source: str) -> None:
+        """Add what an alias of ours leads to, wherever that is (RFC 1034, 4.3.2)."""
+        for _ in range(_LONGEST_CHAIN):
+            target = local_zones.unresolved(response)
+            if target is None:
+                return
+            further = dns.message.make_query(target, query.question[0].rdtype)
+            found = self.zone.answer(further, source) or await self._forward(further)
+            response.answer += found.answer
+            response.set_rcode(found.rcode())
+            if not found.answer:
+                response.authority += found.authority
+                return
 
     async def _forward(self, query: dns.message.Message) -> dns.message.Message:
         async with self._forwards:

@@ -11,10 +11,11 @@ from dryport.iam.room import room as iam
 from dryport.logs.room import room as logs
 from dryport.s3.room import room as s3
 from dryport.secretsmanager.room import room as secretsmanager
+from dryport.servicediscovery.room import room as servicediscovery
 from dryport.ssm.room import room as ssm
 from dryport.sts.room import room as sts
 
-ROOMS: tuple[RoomMaker, ...] = (ec2, ecr, ecs, efs, iam, logs, s3, secretsmanager, ssm, sts)
+ROOMS: tuple[RoomMaker, ...] = (ec2, ecr, ecs, efs, iam, logs, s3, secretsmanager, servicediscovery, ssm, sts)
 
 
 def furnish(context: Context) -> list[Room]:

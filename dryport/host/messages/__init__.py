@@ -33,10 +33,13 @@ from dryport.host.messages.networks import (
     Networks,
     Plug,
     Port,
+    PrivateZone,
+    RecordSet,
     Rule,
     Ruleset,
     SetFirewall,
     SetNames,
+    SetZone,
     Teardown,
     Unplug,
     Vpc,
@@ -66,6 +69,7 @@ Verb = (
     | Unplug
     | SetFirewall
     | SetNames
+    | SetZone
     | ListNetworks
     | Teardown
     | EnsureInstance
@@ -141,7 +145,9 @@ __all__ = [
     "Networks",
     "Plug",
     "Port",
+    "PrivateZone",
     "ReadConsole",
+    "RecordSet",
     "Request",
     "Result",
     "Rule",
@@ -150,6 +156,7 @@ __all__ = [
     "SetFirewall",
     "SetMetadata",
     "SetNames",
+    "SetZone",
     "StopInstance",
     "Teardown",
     "UnmountFileSystem",

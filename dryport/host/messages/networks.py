@@ -87,6 +87,28 @@ class Names(Message, frozen=True, kw_only=True):
     nearest: dict[str, dict[str, list[str]]] = {}
 
 
+class RecordSet(Message, frozen=True, kw_only=True):
+    """The values of a name's records of one type, in their text form (RFC 1035, 5), and their TTL in seconds.
+
+    An answer has at most ``most`` of them, chosen anew each time.
+    """
+
+    ttl: int
+    values: list[str]
+    most: int = 8
+
+
+class PrivateZone(Message, frozen=True, kw_only=True):
+    """A domain that a VPC's name server answers for alone: the record sets of its names, by type.
+
+    Names are lower case without a final dot. ``soa_ttl``: seconds for which it may be kept that a name is not there.
+    """
+
+    name: str
+    soa_ttl: int
+    records: dict[str, dict[str, RecordSet]] = {}
+
+
 class EnsureVpc(Message, frozen=True, kw_only=True, tag="ensure_vpc"):
     vpc: Vpc
 
@@ -112,6 +134,14 @@ class SetFirewall(Message, frozen=True, kw_only=True, tag="set_firewall"):
 class SetNames(Message, frozen=True, kw_only=True, tag="set_names"):
     vpc_id: str
     names: Names
+
+
+class SetZone(Message, frozen=True, kw_only=True, tag="set_zone"):
+    """``zone_id`` tells zones of one name apart; without a ``zone`` it is no more. The VPC may yet have to come."""
+
+    vpc_id: str
+    zone_id: str
+    zone: PrivateZone | None = None
 
 
 class ListNetworks(Message, frozen=True, kw_only=True, tag="list"):

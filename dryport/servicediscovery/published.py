@@ -1,0 +1,47 @@
+"""What other services may ask of Cloud Map: plain functions inside their own transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from dryport.aws import arn
+from dryport.servicediscovery import model, registering
+from dryport.servicediscovery.model import Service
+from dryport.store import Reader, Transaction
+
+
+def service(reader: Reader, service_arn: str) -> Service | None:
+    """The service of an ARN."""
+    parsed = arn.parse(service_arn)
+    if parsed is None or parsed.service != "servicediscovery" or not parsed.resource.startswith("service/"):
+        return None
+    found = reader.get(model.SERVICES, parsed.resource.removeprefix("service/"))
+    return found if found is not None and found.arn == service_arn else None
+
+
+def register(
+    tx: Transaction, random: Random, now: float, service: Service, instance_id: str, attributes: Mapping[str, str]
+) -> None:
+    """Have an instance discovered. Raises ServiceError where its attributes are not what the service needs."""
+    registering.check(service, instance_id, attributes)
+    registering.register(tx, random, now, service, instance_id, attributes)
+
+
+def deregister(tx: Transaction, random: Random, now: float, service_id: str, instance_id: str) -> None:
+    """Have an instance discovered no more, if it is; ``settled`` says when name servers have forgotten it."""
+    found = tx.get(model.SERVICES, service_id)
+    if found is not None and tx.get(model.INSTANCES, model.instance_key(service_id, instance_id)) is not None:
+        registering.deregister(tx, random, now, found, instance_id)
+
+
+def settled(reader: Reader, service_id: str, instance_id: str) -> bool:
+    """Whether everything that was asked for an instance is done. Watch OPERATIONS."""
+    return not reader.keys(model.OPERATIONS, "instance", model.instance_key(service_id, instance_id))
+
+
+def set_health(tx: Transaction, service_id: str, instance_id: str, *, healthy: bool) -> None:
+    """Tell the custom health of an instance, if it is there."""
+    found = tx.get(model.INSTANCES, model.instance_key(service_id, instance_id))
+    if found is not None:
+        registering.set_health(tx, found, model.HEALTHY if healthy else model.UNHEALTHY)
