@@ -21,6 +21,7 @@ from dryport.control.config import Config, load
 from dryport.gateway.models import OWN_MODELS
 from dryport.platform import credentials
 
+os.environ["AWS_DISABLE_HOST_PREFIX_INJECTION"] = "true"  # as `dryport env` has it
 os.environ["AWS_DATA_PATH"] = str(OWN_MODELS)  # boto3 and the AWS CLI know Dryport's own operations too
 DRYPORT = [sys.executable, "-m", "dryport.cli.main"]
 

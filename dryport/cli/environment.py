@@ -32,6 +32,7 @@ def environment(state_dir: Path) -> None:
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         "AWS_DEFAULT_REGION": DEFAULT_REGION,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",  # DiscoverInstances is asked of data-localhost otherwise
     }.items():
         click.echo(f"export {name}={shlex.quote(value)}")
     click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")

@@ -34,6 +34,7 @@ _ATTACHMENT_ORDER: Final = {
     )
 }
 
+REGISTERED: Final = ("registered", "leaving")  # states of a task's registration while somebody may be led to it
 STOPPED_SECONDS: Final = 3600.0  # for how long a stopped task can be seen
 
 # Stop codes.

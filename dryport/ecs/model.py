@@ -128,6 +128,8 @@ class Task(Record, frozen=True, kw_only=True):
     resources: Json = {}  # what it takes of its instance, as ``controllers.resources`` says it
     sent: bool = False  # its agent has acknowledged the payload
     noted: bool = False  # its service knows of its end
+    registries: list[Json] = []  # AWS's ServiceRegistry: what it is registered in while it runs
+    registration: str = ""  # "" not yet, registered, leaving (name servers may still know it), gone
     volume: Json = {}  # its EBS volume: the name, what was asked for (managedEBSVolume), tags, path where it is mounted
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
@@ -233,6 +235,8 @@ TASKS = Table(
         # What a service looks at: its tasks that have not stopped, and those of which it does not know it yet.
         "service": _of_service,
         "attachment": lambda t: [each.id for each in t.attachments] or None,
+        # Whom an instance of Cloud Map's concerns, by its id.
+        "registered": lambda t: t.arn.rpartition("/")[2] if t.registration else None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },

@@ -6,6 +6,7 @@ from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
+from dryport.ecs.controllers.registrations import Registrations
 from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
@@ -37,6 +38,7 @@ def room(context: Context) -> Room:
             TaskController(context),
             InstanceController(context.store, context.clock),
             ServiceController(context),
+            Registrations(context),
             TaskDefinitionController(context.store, context.clock),
             mounts,
             Remounts(context.clock, driver, mounts),

@@ -71,7 +71,7 @@ class Zone:
             return _nearest(self.names.nearest[name], source)
         if name == "localhost":
             return ["127.0.0.1"]
-        if name.endswith(".localhost"):
+        if name.endswith(".localhost") or name == f"data-{ENDPOINT}":  # as SDKs name where DiscoverInstances is asked
             return [ENDPOINT]
         if name.endswith(_OWN_DOMAINS):
             label, _, domain = name.partition(".")

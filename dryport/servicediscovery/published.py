@@ -41,7 +41,8 @@ def settled(reader: Reader, service_id: str, instance_id: str) -> bool:
 
 
 def set_health(tx: Transaction, service_id: str, instance_id: str, *, healthy: bool) -> None:
-    """Tell the custom health of an instance, if it is there."""
+    """Tell the health of an instance, if it is there and its service has custom health."""
     found = tx.get(model.INSTANCES, model.instance_key(service_id, instance_id))
-    if found is not None:
+    known = tx.get(model.SERVICES, service_id)
+    if found is not None and known is not None and known.custom_health:
         registering.set_health(tx, found, model.HEALTHY if healthy else model.UNHEALTHY)

@@ -61,7 +61,7 @@ def served(driver: Driver) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def cloudmap(served: Served) -> Any:
-    return served.client("servicediscovery", inject_host_prefix=False)
+    return served.client("servicediscovery")
 
 
 @pytest.fixture(scope="module")

@@ -263,7 +263,7 @@ def test_discovery_of_what_is_not_there(cloudmap: Any, colors: str, served: Serv
     assert refusal(cloudmap.discover_instances, NamespaceName="colors", ServiceName="no")[0] == "ServiceNotFound"
     foreign = {"NamespaceName": "colors", "ServiceName": "paint", "OwnerAccount": "111111111111"}
     assert refusal(cloudmap.discover_instances, **foreign)[0] == "NamespaceNotFound"
-    elsewhere = served.client("servicediscovery", "eu-central-1", inject_host_prefix=False)
+    elsewhere = served.client("servicediscovery", "eu-central-1")
     assert refusal(elsewhere.discover_instances, NamespaceName="colors", ServiceName="paint")[0] == "NamespaceNotFound"
     assert elsewhere.list_services()["Services"] == []
     assert refusal(elsewhere.get_service, Id=colors)[0] == "ServiceNotFound"
@@ -324,6 +324,6 @@ def test_tags_and_attributes(cloudmap: Any, colors: str) -> None:
 def test_all_of_it_is_there_after_a_restart(cloudmap: Any, served: Served, colors: str, driver: Driver) -> None:
     before = cloudmap.get_service(Id=colors)["Service"]
     served.restart()
-    again = served.client("servicediscovery", inject_host_prefix=False)
+    again = served.client("servicediscovery")
     assert again.get_service(Id=colors)["Service"] == before
     assert len(again.discover_instances(NamespaceName="colors", ServiceName="paint")["Instances"]) == 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from dryport.ecs import ebs
+from dryport.ecs import ebs, lifecycle
 from dryport.ecs.model import Task
 
 
@@ -32,6 +32,8 @@ def instruction(task: Task | None, instance_arn: str, told: Instruction | None) 
     if task is None or task.instance_arn != instance_arn or task.last_status in _PAST_THE_AGENT:
         return None
     if task.desired_status == "STOPPED":
+        if task.registration in lifecycle.REGISTERED and task.last_status in ("RUNNING", "DEACTIVATING"):
+            return None  # nobody is to be led to it any more: the change that says so wakes the session
         return None if told is Instruction.STOP else Instruction.STOP
     if task.sent or told is Instruction.START:
         return None

@@ -9,14 +9,13 @@ from dryport.ecs.api import clusters
 from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import rollout, zones
+from dryport.ecs.services import registries, rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision
 from dryport.gateway.service import Call
 
-# Nothing balances, discovers, or watches alarms yet.
+# Nothing balances or watches alarms yet.
 UNSUPPORTED = (
     "loadBalancers",
-    "serviceRegistries",
     "enableExecuteCommand",
     "serviceConnectConfiguration",
     *volumes.UNSUPPORTED,
@@ -178,5 +177,6 @@ def revision(
         platform_version=request.get("platformVersion"),
         network_configuration=prepared.network,
         volume_configurations=list(request.get("volumeConfigurations") or ()),
+        service_registries=registries.check(call, request.get("serviceRegistries", ()), definition, kind),
         created_at=call.now,
     )

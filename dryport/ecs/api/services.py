@@ -164,7 +164,11 @@ def _revised(
     version = request.get("platformVersion", present.platform_version)
     if version is not None:
         wanted["platformVersion"] = version
+    if "serviceRegistries" in request:
+        wanted["serviceRegistries"] = request["serviceRegistries"]
     revision = service_requests.revision(call, wanted, service, cluster, definition, where)
+    if "serviceRegistries" not in request:
+        revision = replace(revision, service_registries=present.service_registries)
     same = replace(revision, arn=present.arn, created_at=present.created_at) == present
     return None if same and not request.get("forceNewDeployment") else revision
 

@@ -14,6 +14,7 @@ from dryport.ecs.model import Task
 CAPACITY_WAIT = 60.0  # seconds a Fargate task waits for a connected host
 DEVICE_WAIT = 180.0  # seconds until an interface must be plugged
 HOST_LOST_AFTER = 300.0  # seconds after which a Fargate host that is away is given up
+LEAVE_WAIT = 10.0  # seconds until a task is stopped though name servers may still know it
 RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are renewed
 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
@@ -222,6 +223,9 @@ def _stop(snapshot: Snapshot) -> Step:
         return Abandon()
     if task.last_status == lifecycle.RUNNING:
         return Advance(lifecycle.DEACTIVATING)
+    found = LEAVE_WAIT - (snapshot.now - (task.stopping_at or snapshot.now))
+    if task.last_status == lifecycle.DEACTIVATING and task.registration in lifecycle.REGISTERED and found > 0:
+        return Wait(min([found, *_patience_with_host(snapshot)]))
     if task.last_status != lifecycle.STOPPING:
         return Advance(lifecycle.STOPPING)
     return Wait(min(_patience_with_host(snapshot), default=None))

@@ -225,4 +225,4 @@ def _decisive(task: Task | None) -> tuple[object, ...] | None:
     if task is None:
         return None
     attachments = [(each.status, len(each.details)) for each in task.attachments]
-    return task.last_status, task.desired_status, task.instance_arn, attachments
+    return task.last_status, task.desired_status, task.instance_arn, attachments, task.registration

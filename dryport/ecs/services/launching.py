@@ -131,6 +131,9 @@ class Launcher:
         return started, ""
 
     def _put(self, task: Task) -> Task:
+        deployment = next((each for each in self._service.deployments if each.id == task.started_by), None)
+        if deployment is not None:
+            task = replace(task, registries=self._revision(deployment).service_registries)
         self._tx.put(TASKS, task)
         return task
 

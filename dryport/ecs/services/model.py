@@ -26,6 +26,7 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     platform_version: str | None = None  # as it was asked for
     network_configuration: Json = {}  # awsvpcConfiguration, empty for other network modes
     volume_configurations: list[Json] = []  # AWS's ServiceVolumeConfiguration
+    service_registries: list[Json] = []  # AWS's ServiceRegistry
     created_at: float
 
 
