@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dryport.ec2 import published as ec2
+from dryport.ec2.model import INSTANCES
 from dryport.ecs.acs.sources import detail, interface_attachment
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import CONTAINER_INSTANCES, Json, Task, TaskDefinition
@@ -104,8 +104,8 @@ def _address(reader: Reader, task: Task) -> str:
     if attachment is not None:
         return detail(attachment, "privateIPv4Address") or ""
     machine = _machine(reader, task)
-    interface = ec2.primary_interface(reader, machine) if machine else None
-    return interface.private_ip if interface is not None else ""
+    instance = reader.get(INSTANCES, machine) if machine else None
+    return (instance.private_ip or "") if instance is not None else ""
 
 
 def _port(task: Task, registry: Json, body: Json) -> str:

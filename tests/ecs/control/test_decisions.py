@@ -34,6 +34,9 @@ def step(task: Task, **view: Any) -> decisions.Step:
     return next_step(Snapshot(task=task, **{"now": 1001.0, "host": CONNECTED, "granted": True, **view}))
 
 
+LEAVING = replace(
+    RUNNING, last_status="DEACTIVATING", desired_status="STOPPED", stopping_at=1000.0, registration="leaving"
+)
 WITH_VOLUME = replace(RUNNING, attachments=[*RUNNING.attachments, Attachment(id="b", type=ebs.TYPE)])
 
 
@@ -48,6 +51,12 @@ WITH_VOLUME = replace(RUNNING, attachments=[*RUNNING.attachments, Attachment(id=
         (TASK, {"interface": InterfaceView(device="plugged")}, "Connect"),
         (TASK, {"interface": InterfaceView(device="failed")}, "Fail"),
         (RUNNING, {}, "Wait"),
+        (replace(LEAVING, last_status="RUNNING"), {}, "Advance"),
+        (LEAVING, {}, "Wait"),
+        (replace(LEAVING, registration="registered"), {}, "Wait"),
+        (LEAVING, {"now": 1010.0}, "Advance"),  # long enough
+        (replace(LEAVING, registration="gone"), {}, "Advance"),
+        (LEAVING, {"host": None}, "Abandon"),
         (WITH_VOLUME, {"volume": VolumeView(attached=False)}, "Wait"),
         (WITH_VOLUME, {"volume": VolumeView(attached=False), "now": 1180.0}, "FailVolume"),
         (WITH_VOLUME, {"volume": VolumeView(attached=False, error="full")}, "FailVolume"),
