@@ -139,7 +139,10 @@ class Ecs:
 
     def delete(self) -> None:
         self.tasks.ecs.delete_service(service=self.name, force=True)
-        eventually(lambda: not self.tasks.ecs.list_tasks(serviceName=self.name)["taskArns"], 60)
+        eventually(lambda: self._describe()["status"] == "INACTIVE", 60)  # its tasks have stopped
+
+    def _describe(self) -> dict[str, Any]:
+        return dict(self.tasks.ecs.describe_services(services=[self.name])["services"][0])
 
 
 def test_a_service_is_found_by_name_whatever_becomes_of_its_tasks(

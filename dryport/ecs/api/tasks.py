@@ -9,6 +9,7 @@ from dryport.ecs import lifecycle, lookup
 from dryport.ecs.api import SERVICE, pages, shapes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import TASKS, Cluster, Json
+from dryport.ecs.services.model import SERVICES
 from dryport.gateway.service import Call, Output
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def _narrowest(call: Call, cluster: Cluster, wanted: Json) -> tuple[str, str, fr
         return "instance", wanted["instance_arn"], frozenset()
     if "group" in wanted:
         group = f"{cluster.arn}/{wanted['group']}"
-        if not call.tx.count(TASKS, "group", group):
+        # Tasks may be left of a service that is forgotten, and one that is new has none yet.
+        known = call.tx.count(TASKS, "group", group) or call.tx.keys(SERVICES, "tasks", group)
+        if not known:
             raise ServiceError("ServiceNotFoundException", "Service not found.")
         return "group", group, frozenset()
     for name in ("started_by", "family"):

@@ -452,3 +452,11 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
     ]
     with pytest.raises(ClientError, match="ServiceNotFoundException"):
         await plane.api("update_service", cluster="demo", service="none", desiredCount=1)
+
+
+async def test_the_tasks_of_a_service_that_has_none_yet_are_none(plane: Plane) -> None:
+    await _register(plane)
+    await _create(plane)
+    assert await plane.api("list_tasks", cluster="demo", serviceName="web") == {"taskArns": []}
+    with pytest.raises(ClientError, match="ServiceNotFoundException"):
+        await plane.api("list_tasks", cluster="demo", serviceName="other")
