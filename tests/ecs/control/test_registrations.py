@@ -110,6 +110,7 @@ async def test_a_bridge_task_is_found_at_its_instances_address_and_the_port_it_w
             "EC2_INSTANCE_ID": instance_id,
         }
     }
+    await world.plane.until(lambda: any(each.records for each in world.driver.zones.values()), "name servers know it")
     zone = next(iter(world.driver.zones.values()))
     assert zone.records["web.sim.test"]["SRV"].values == [f"1 1 32768 {task_id}.web.sim.test."]
     assert zone.records[f"{task_id}.web.sim.test"]["A"].values == ["172.31.0.9"]
