@@ -24,6 +24,7 @@ from dryport.servicediscovery.model import Namespace, Operation
 from dryport.store import Change, Reader, Store, Transaction
 
 _AWAY = 0.5  # seconds until a driver that is away is tried again
+_KNOCK = 0.05  # seconds between attempts to reach it: zones are best told before a new driver has name servers
 _REMEMBERED = 30 * 86_400.0  # seconds for which operations are
 _NO_ZONE = "CANNOT_CREATE_HOSTED_ZONE"
 
@@ -121,7 +122,7 @@ class Convergence:
             try:
                 await self._driver.connect()
             except HostError:
-                await self._clock.sleep(_AWAY)
+                await self._clock.sleep(_KNOCK)
                 continue
             self._zones.look_again()
             await self._driver.lost.wait()

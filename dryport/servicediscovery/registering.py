@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError
 from dryport.servicediscovery import model
 from dryport.servicediscovery.model import Instance, Operation, Service
-from dryport.servicediscovery.records import ATTRIBUTE, PORT
+from dryport.servicediscovery.records import ATTRIBUTE, PORT, name_of
 from dryport.store import Transaction
 
 _MOST_INSTANCES = 1000  # a service ("AWS Cloud Map quotas")
 _MOST_CUSTOM = 30
 _MOST_CHARACTERS = 5000
+_LONGEST_NAME = 253
 _INITIAL = "AWS_INIT_HEALTH_STATUS"
 _REFUSED = ("AWS_ALIAS_DNS_NAME", "AWS_EC2_INSTANCE_ID")  # nothing acts on them yet
 _AWS = (*ATTRIBUTE.values(), PORT, _INITIAL, *_REFUSED)
@@ -84,6 +85,7 @@ def register(
     known = tx.get(model.INSTANCES, model.instance_key(service.id, instance_id))
     if known is None and tx.count(model.INSTANCES, "service", service.id) >= _MOST_INSTANCES:
         raise ServiceError("ResourceLimitExceeded", f"A service cannot have more than {_MOST_INSTANCES} instances.")
+    _check_length(tx, service, instance_id)
     kept = known.health if known is not None else model.HEALTHY
     made = Instance(
         id=instance_id,
@@ -96,6 +98,14 @@ def register(
     tx.put(model.INSTANCES, made)
     grow(tx, service.id)
     return operation(tx, random, now, service, "REGISTER_INSTANCE", INSTANCE=instance_id, SERVICE=service.id)
+
+
+def _check_length(tx: Transaction, service: Service, instance_id: str) -> None:
+    namespace = tx.get(model.NAMESPACES, service.namespace_id)
+    if namespace is None or "SRV" not in service.ttls:
+        return
+    if len(f"{instance_id}.{name_of(namespace, service)}") > _LONGEST_NAME:
+        raise invalid(f"The name of instance {instance_id} is too long for a domain name.")
 
 
 def deregister(tx: Transaction, random: Random, now: float, service: Service, instance_id: str) -> Operation:

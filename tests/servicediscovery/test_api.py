@@ -174,6 +174,24 @@ def test_a_driver_that_was_killed_is_told_again(cloudmap: Any, served: Served, d
     finished(cloudmap, cloudmap.delete_namespace, Id=space)
 
 
+def test_names_that_are_too_long(cloudmap: Any, vpc_id: str) -> None:
+    space = namespace(cloudmap, ".".join(["n" * 60] * 3), vpc_id)
+    srv = {"DnsRecords": [{"Type": "SRV", "TTL": 1}]}
+    create = {"NamespaceId": space, "DnsConfig": srv}
+    assert refusal(cloudmap.create_service, Name=".".join(["s" * 60] * 2), **create)[0] == "InvalidInput"
+    service_id = cloudmap.create_service(Name="s" * 50, **create)["Service"]["Id"]
+    attributes = {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "80"}
+    long = {"ServiceId": service_id, "InstanceId": "i" * 20, "Attributes": attributes}
+    assert refusal(cloudmap.register_instance, **long) == (
+        "InvalidInput",
+        f"The name of instance {'i' * 20} is too long for a domain name.",
+    )
+    finished(cloudmap, cloudmap.register_instance, **{**long, "InstanceId": "i" * 19})
+    finished(cloudmap, cloudmap.deregister_instance, ServiceId=service_id, InstanceId="i" * 19)
+    cloudmap.delete_service(Id=service_id)
+    finished(cloudmap, cloudmap.delete_namespace, Id=space)
+
+
 def test_what_records_need(cloudmap: Any, vpc_id: str) -> None:
     space = namespace(cloudmap, "needs.test", vpc_id)
     cname = {"DnsRecords": [{"Type": "CNAME", "TTL": 1}]}
