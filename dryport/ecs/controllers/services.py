@@ -121,6 +121,8 @@ class Pass:
         view = self._note(View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx))
         self._judge(view)
         self._act(view)
+        # Whoever is protected may be what a deployment or a scale-in waits for.
+        self._again += [left for task in view.tasks if (left := (task.protected_until or 0.0) - self._now) > 0]
         view = View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx)
         self._settle(view)
         if self.service is not self._before:

@@ -1,0 +1,137 @@
+"""What must hold after every transaction of the control plane, whatever happens. Written apart from what it judges."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from dryport.ecs import lifecycle
+from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
+from dryport.ecs.services.model import SERVICES, Service
+from dryport.store import Change, Reader, Transaction
+from tests.ecs.simulation.agents import MEMORY
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Judge:
+    """Looks at each transaction. ``trace`` is a digest of all that changed: two runs of a seed have the same."""
+
+    def __init__(self) -> None:
+        self.transactions = 0
+        self.faults: list[str] = []
+        self._trace = hashlib.sha256()
+
+    @property
+    def trace(self) -> str:
+        return self._trace.hexdigest()[:16]
+
+    def observe(self, changes: list[Change[Any]], reader: Transaction) -> None:
+        """Note what does not hold now: a judge inside a transaction must not raise into what it judges."""
+        self.transactions += 1
+        for change in changes:
+            status = getattr(change.new, "last_status", getattr(change.new, "status", ""))
+            self._trace.update(f"{change.table.name} {change.key} {status}\n".encode())
+        tasks = [change for change in changes if change.table.name == TASKS.name]
+        if tasks:
+            self._forward(tasks)
+            self._bounds(tasks, reader)
+            self._room(tasks, reader)
+        instances = [change.new for change in changes if change.table.name == CONTAINER_INSTANCES.name]
+        self._registered_once((each for each in instances if each is not None), reader)
+        for change in changes:
+            if change.table.name == SERVICES.name and change.new is not None:
+                self._one_primary(change.new)
+
+    def _forward(self, changes: list[Change[Task]]) -> None:
+        for change in changes:
+            if change.old is None or change.new is None:
+                continue
+            if lifecycle.is_before(change.new.last_status, change.old.last_status):
+                self._say(f"{change.key} went from {change.old.last_status} back to {change.new.last_status}")
+            if change.old.desired_status == "STOPPED" and change.new.desired_status != "STOPPED":
+                self._say(f"{change.key} is wanted again")
+
+    def _bounds(self, changes: list[Change[Task]], reader: Reader) -> None:
+        touched: dict[str, list[Change[Task]]] = defaultdict(list)
+        for change in changes:
+            task = change.new or change.old
+            if task is not None and (task.group or "").startswith("service:"):
+                touched[f"{task.cluster_arn}/{task.group}"].append(change)
+        for key, of_service in touched.items():
+            found = reader.find(SERVICES, "tasks", key)
+            if found:
+                self._most(found[0], of_service, reader.find(TASKS, "service", key))
+                self._least(found[0], of_service, reader.find(TASKS, "service", key), reader)
+
+    def _most(self, service: Service, changes: list[Change[Task]], tasks: list[Task]) -> None:
+        if not any(change.old is None for change in changes):
+            return
+        wanted = sum(task.desired_status == "RUNNING" for task in tasks)
+        percent = service.deployment_configuration["maximumPercent"]
+        most = service.desired_count * percent // 100
+        if wanted > most:
+            self._say(f"{service.name}: {wanted} tasks are wanted, {percent} % of {service.desired_count} are allowed")
+
+    def _least(self, service: Service, changes: list[Change[Task]], tasks: list[Task], reader: Reader) -> None:
+        stopped = [
+            change.old
+            for change in changes
+            if change.old is not None
+            and change.new is not None
+            and change.old.desired_status == "RUNNING"
+            and change.new.desired_status == "STOPPED"
+            and change.new.stop_code == lifecycle.SERVICE_SCHEDULER_INITIATED
+        ]
+        if not any(_healthy(task, reader) for task in stopped):
+            return
+        left = sum(_healthy(task, reader) for task in tasks)
+        percent = service.deployment_configuration["minimumHealthyPercent"]
+        least = -(-service.desired_count * percent // 100)
+        if left < least:
+            self._say(
+                f"{service.name}: {left} healthy tasks are left, {percent} % of {service.desired_count} have to be; "
+                f"stopped {[task.arn[-6:] for task in stopped]}"
+            )
+
+    def _room(self, changes: list[Change[Task]], reader: Reader) -> None:
+        for arn in {change.new.instance_arn for change in changes if change.old is None and change.new is not None}:
+            there = reader.find(TASKS, "unstopped", arn or "")
+            bodies = [(task, reader.get(TASK_DEFINITIONS, task.task_definition_arn)) for task in there]
+            containers = [each for _, found in bodies if found for each in found.body["containerDefinitions"]]
+            memory = sum(each["memory"] for each in containers)
+            ports = [port["hostPort"] for each in containers for port in each.get("portMappings", ())]
+            if memory > MEMORY:
+                self._say(f"{memory} MiB are given away on {arn}, which has {MEMORY}")
+            if len(set(ports)) < len(ports):
+                self._say(f"host ports given away twice on {arn}: {ports}")
+
+    def _registered_once(self, changed: Iterable[ContainerInstance], reader: Reader) -> None:
+        for machine in {each.ec2_instance_id for each in changed}:
+            known = reader.find(CONTAINER_INSTANCES, "ec2_instance", machine or "")
+            if sum(each.status != "INACTIVE" for each in known) > 1:
+                self._say(f"{machine} is registered more than once")
+
+    def _one_primary(self, service: Service) -> None:
+        primaries = sum(each.status == "PRIMARY" for each in service.deployments)
+        if primaries != (service.status != "INACTIVE"):
+            self._say(f"{service.name} has {primaries} primary deployments")
+
+    def _say(self, fault: str) -> None:
+        self.faults.append(fault)
+
+    def check(self) -> None:
+        """Raise Broken with what did not hold."""
+        if self.faults:
+            raise Broken("; ".join(self.faults[:5]))
+
+
+def _healthy(task: Task, reader: Reader) -> bool:
+    if task.last_status != "RUNNING" or task.desired_status != "RUNNING" or task.health_status == "UNHEALTHY":
+        return False
+    instance = reader.get(CONTAINER_INSTANCES, task.instance_arn or "")
+    return instance is None or instance.status != "DRAINING"
