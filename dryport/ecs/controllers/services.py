@@ -250,20 +250,22 @@ class Pass:
         service = self.service
         launcher = self._owner.launcher(self._tx, service)
         wanted: list[int] = []
+        slots = launcher.board.slots
+        current = view.by_slot(slots, service.primary.id)
+        earlier = view.by_slot(slots, *(each for each in view.deployments() if each != service.primary.id))
         if service.status != DRAINING:
             try:
-                wanted = launcher.eligible(service.primary)
+                wanted = launcher.homes(service.primary, current.keys() | earlier.keys())
             except ServiceError as error:
                 self._refused(error)
                 return
-        slots = launcher.board.slots
         if len(wanted) != service.desired_count:
             self.service = service = rollout.scale(service, len(wanted), self._now)
         plan = daemon.decide(
             wanted,
             service.deployment_configuration["minimumHealthyPercent"],
-            view.by_slot(slots, service.primary.id),
-            view.by_slot(slots, *(each for each in view.deployments() if each != service.primary.id)),
+            current,
+            earlier,
             view.healthy(self._now, service.grace_seconds),
         )
         self._stop_tasks([view.by_arn[arn] for arn in plan.stop])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from dryport.ecs.launching import launch, network, placement
 from dryport.ecs.launching.launch import Launch
 from dryport.ecs.lookup import client_error
 from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Json, Task
-from dryport.ecs.placement import capacity, choice
+from dryport.ecs.placement import capacity, choice, filters
 from dryport.ecs.placement.bits import members
 from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import SERVICE_DEFAULT, Request
@@ -88,12 +88,21 @@ class Launcher:
         return started, unplaced
 
     def eligible(self, deployment: Deployment) -> list[int]:
-        """The instances that a daemon's task belongs on: all that bind it but for what tasks take."""
+        """The instances that tasks may be placed on, but for what tasks take."""
+        return self._fit(deployment, away=False)
+
+    def homes(self, deployment: Deployment, known: Collection[int]) -> list[int]:
+        """The instances that a daemon's task belongs on: those eligible, and of ``known``, where one is, also those
+        whose agent is away, which it is whenever the control plane starts. What is there goes on there."""
+        there = self.board
+        return [slot for slot in self._fit(deployment, away=True) if slot in known or there.connected >> slot & 1]
+
+    def _fit(self, deployment: Deployment, *, away: bool) -> list[int]:
         request = self._request(self._prepared(deployment, self._revision(deployment), self._cluster()))
         there = self.board
         found = choice.pool(there, request)
         for each in choice.Plan(there, request).filters:
-            if not each.moving:
+            if not each.moving and not (away and each.reason == filters.AGENT):
                 found &= each.slots()
         return list(members(found))
 

@@ -191,9 +191,7 @@ class History:
         service = self._service()
         if service is None or self._stored(service).zone_rebalancing == "ENABLED":
             return
-        await self._ask(
-            "UpdateService", service=service.name, deploymentConfiguration=self._configuration(service)
-        )
+        await self._ask("UpdateService", service=service.name, deploymentConfiguration=self._configuration(service))
 
     async def _stop_deployment(self) -> None:
         service = self._service()

@@ -207,8 +207,18 @@ class Plane:
         store = self.store
         if not self.up:
             raise Unavailable("connection refused")
-        call = Call("ecs", operation, "", principal_of(self.key), DEFAULT_REGION, self._clock.time(), store, self._clock,
-                    self.random, host="localhost")  # fmt: skip
+        call = Call(
+            service="ecs",
+            operation=operation,
+            request_id="",
+            principal=principal_of(self.key),
+            region=DEFAULT_REGION,
+            now=self._clock.time(),
+            store=store,
+            clock=self._clock,
+            random=self.random,
+            host="localhost",
+        )
         handler: Any = SERVICE.operations[operation].handler
 
         def work(tx: Transaction) -> Any:
