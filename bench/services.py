@@ -90,7 +90,7 @@ class Swarm:
 class Fargate:
     """A service of a Dryport's."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, program: str) -> None:
         key = credentials.read(credentials.root_key_path(state))
 
         def client(service: str) -> Any:
@@ -117,7 +117,7 @@ class Fargate:
         self._ecs.register_task_definition(
             family=NAME, networkMode="awsvpc", cpu="256", memory="512", requiresCompatibilities=["FARGATE"],
             executionRoleArn="arn:aws:iam::000000000000:role/ecsTaskExecutionRole",
-            containerDefinitions=[{"name": "main", "image": f"{uri}:1", "command": ["sh", "-c", PROGRAM]}],
+            containerDefinitions=[{"name": "main", "image": f"{uri}:1", "command": ["sh", "-c", program]}],
         )  # fmt: skip
 
     def create(self, count: int) -> None:
@@ -139,6 +139,12 @@ class Fargate:
         self._ecs.delete_service(service=NAME, force=True)
         until(lambda: self._describe()["status"] == "INACTIVE")
 
+    def running(self) -> set[str]:
+        """The tasks that are RUNNING."""
+        listed = self._ecs.list_tasks(serviceName=NAME)["taskArns"]
+        found = self._ecs.describe_tasks(tasks=listed)["tasks"] if listed else []
+        return {task["taskArn"] for task in found if task["lastStatus"] == "RUNNING"}
+
     def _describe(self) -> dict[str, Any]:
         found: dict[str, Any] = self._ecs.describe_services(services=[NAME])["services"][0]
         return found
@@ -150,13 +156,13 @@ class Fargate:
         return steady and deployments[0]["rolloutState"] == "COMPLETED"
 
 
-def until(condition: Callable[[], Any]) -> None:
+def until(condition: Callable[[], Any], pause: float = 0.05) -> None:
     """Wait for it. Raises TimeoutError."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not so after {DEADLINE:.0f} s")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def timed(work: Callable[[], None]) -> float:
@@ -188,11 +194,11 @@ def swarm() -> Iterator[Swarm]:
 
 
 @contextmanager
-def dryport() -> Iterator[Fargate]:
+def dryport(program: str = PROGRAM) -> Iterator[Fargate]:
     state, port = Path(tempfile.mkdtemp(prefix="dpb-", dir="/tmp")), free_port()
     sh(*DRYPORT, "up", "--detach", "--state-dir", str(state), "--port", str(port))
     try:
-        yield Fargate(state, port)
+        yield Fargate(state, port, program)
     finally:
         sh(*DRYPORT, "down", "--state-dir", str(state))
         shutil.rmtree(state, ignore_errors=True)

@@ -334,6 +334,10 @@ class Agent:
             self.tasks[task["arn"]] = task
             self._report(task, "RUNNING")
 
+    def end(self, task_arn: str) -> None:
+        """A task ends by itself."""
+        self._stop(task_arn)
+
     def _stop(self, task_arn: str) -> None:
         task = self.tasks.pop(task_arn, None)
         if task is not None:
