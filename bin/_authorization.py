@@ -41,7 +41,8 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
-    "iam": {"policy": ("PolicyArn", "PolicyName"), "user": ("UserName",), "group": ("GroupName",)},
+    "iam": {"policy": ("PolicyArn", "PolicyName"), "user": ("UserName",), "group": ("GroupName",)}
+    | {"role": ("RoleName",), "instance-profile": ("InstanceProfileName",)},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),
         "log-stream": ("logStreamName",),
@@ -189,7 +190,9 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "ListMultipartUploads": [need("s3:ListBucketMultipartUploads", "bucket:Bucket")],
     },
     "ecr": {"ListImageReferrers": [need("ecr:ListImageReferrers", "repository:repositoryName")]},
-    "sts": {"GetCallerIdentity": []},  # "No permissions are required to perform this operation", its documentation says
+    # "No permissions are required to perform this operation", GetCallerIdentity's documentation says; who may assume a
+    # role is for its trust policy to decide, which its handler asks.
+    "sts": {"GetCallerIdentity": [], "AssumeRole": []},
     "ec2": {
         "CreateTags": [need("ec2:CreateTags", "any:Resources")],
         "DeleteTags": [need("ec2:DeleteTags", "any:Resources")],
@@ -230,6 +233,7 @@ PASSED: dict[str, dict[str, list[dict[str, Any]]]] = {
         },
         "CreateService": [pass_role("role", "ecs.amazonaws.com")],
     },
+    "iam": {"AddRoleToInstanceProfile": [need("iam:PassRole", "role:RoleName")]},
     "ssm": {
         "CreateActivation": [pass_role("IamRole", "ssm.amazonaws.com")],
         "UpdateManagedInstanceRole": [pass_role("IamRole", "ssm.amazonaws.com")],

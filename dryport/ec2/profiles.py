@@ -1,8 +1,7 @@
 """Instance profiles: which one a request names, and the role that it holds.
 
-Profiles and roles are IAM's; its part of Dryport does not hold them yet. Until it does, ``find`` takes every name for a
-profile of the account, with the one role of the same name in it, as the console makes them. It is the only place that
-knows so.
+Profiles and roles are IAM's. A name that IAM does not know is taken for a profile with the one role of the same name in
+it, as the console makes them. It is the only place that knows so.
 """
 
 from __future__ import annotations
@@ -19,9 +18,11 @@ from dryport.aws.errors import ServiceError
 from dryport.ec2 import model
 from dryport.ec2.model import Instance, RoleKey
 from dryport.iam import credentials as iam
+from dryport.iam import published
 from dryport.store import Reader, Transaction
 
 _NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+_SERVICE = "ec2.amazonaws.com"  # whom the role must trust
 _RENEW_SECONDS = iam.SESSION_SECONDS / 2  # before the end of a key's life
 
 
@@ -30,8 +31,8 @@ class Profile(NamedTuple):
 
     arn: str
     id: str
-    role_arn: str
-    role_name: str
+    role_arn: str | None
+    role_name: str | None
 
 
 def find(reader: Reader, account: str, region: str, named: Mapping[str, str]) -> Profile:
@@ -46,13 +47,13 @@ def find(reader: Reader, account: str, region: str, named: Mapping[str, str]) ->
     if "Name" in named:
         if not _NAME.fullmatch(named["Name"]):
             raise _invalid("name", named["Name"], "Invalid IAM Instance Profile name")
-        return of_arn(f"arn:{arn.partition_of(region)}:iam::{account}:instance-profile/{named['Name']}")
+        return of_arn(reader, f"arn:{arn.partition_of(region)}:iam::{account}:instance-profile/{named['Name']}")
     parts = arn.parse(named["Arn"])
     if parts is None or parts.service != "iam" or not parts.resource.startswith("instance-profile/"):
         raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
     if parts.account != account or not _NAME.fullmatch(parts.resource.rpartition("/")[2]):
         raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
-    return of_arn(named["Arn"])
+    return of_arn(reader, named["Arn"])
 
 
 def _invalid(member: str, value: str, text: str) -> ServiceError:
@@ -61,8 +62,11 @@ def _invalid(member: str, value: str, text: str) -> ServiceError:
     )
 
 
-def of_arn(profile_arn: str) -> Profile:
-    """The profile of an ARN that ``find`` gave."""
+def of_arn(reader: Reader, profile_arn: str) -> Profile:
+    """The profile of an ARN that ``find`` gave, with the role that is in it now."""
+    stored = published.instance_profile(reader, profile_arn)
+    if stored is not None:
+        return Profile(stored.arn, stored.id, stored.role_arn, stored.role_name)
     parts = arn.parse(profile_arn)
     assert parts is not None, profile_arn
     name = parts.resource.rpartition("/")[2]
@@ -74,13 +78,13 @@ def of_arn(profile_arn: str) -> Profile:
 def associated(reader: Reader, instance_id: str) -> Profile | None:
     """The profile that an instance has."""
     found = reader.find(model.PROFILE_ASSOCIATIONS, "instance", instance_id)
-    return of_arn(found[0].profile_arn) if found else None
+    return of_arn(reader, found[0].profile_arn) if found else None
 
 
 def renewal(reader: Reader, instance_id: str, now: float) -> float | None:
     """In how many seconds an instance's role needs a key, 0 if now; ``None`` where it has no role."""
     profile = associated(reader, instance_id)
-    if profile is None:
+    if profile is None or profile.role_arn is None or published.refuses(reader, profile.role_arn, _SERVICE):
         return None
     key = reader.get(model.ROLE_KEYS, instance_id)
     if key is None or key.role_arn != profile.role_arn:
@@ -96,7 +100,7 @@ def ensure_key(tx: Transaction, random: Random, instance: Instance, now: float) 
     if renewal(tx, instance.id, now) != 0.0:
         return
     profile = associated(tx, instance.id)
-    assert profile is not None
+    assert profile is not None and profile.role_arn is not None
     owner = f"ec2/{instance.id}"
     iam.revoke_expired(tx, owner, now)
     made = iam.issue_session(tx, random, role_arn=profile.role_arn, session_name=instance.id, now=now, owner=owner)

@@ -286,7 +286,7 @@ class Dispatcher:
     def _authorize(self, request: _Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""
         claim = request.claim
-        if claim is None or claim.credential.identity is None:
+        if claim is None or (claim.credential.identity is None and claim.credential.role_arn is None):
             return
         if self._guard is None:
             from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users

@@ -6,9 +6,10 @@ import base64
 from random import Random
 
 from dryport.aws import arn
-from dryport.iam.model import CREDENTIALS, Credential, Identity
+from dryport.iam.model import CREDENTIALS, IDENTITIES, Credential, Identity, identity_key
 from dryport.store import Reader, Transaction
 
+ASSUMED = "sts/"  # with what the owner of an assumed role's session begins
 SESSION_SECONDS = 6 * 3600.0  # what ECS gives the credentials of a task
 
 
@@ -64,9 +65,9 @@ def root_keys(reader: Reader, account: str) -> list[Credential]:
     return [c for c in found if c.user_id == account]
 
 
-def is_user(user_id: str) -> bool:
-    """Whether a unique id is a stored user's."""
-    return user_id.startswith("AIDA")
+def is_stored(reader: Reader, user_id: str) -> bool:
+    """Whether a unique id is a user's, or of a session of a role that is stored."""
+    return user_id.startswith("AIDA") or bool(reader.keys(IDENTITIES, "id", user_id.partition(":")[0]))
 
 
 def user_keys(reader: Reader, user: Identity) -> list[Credential]:
@@ -94,19 +95,26 @@ def issue_session(
     owner: str | None = None,
     seconds: float = SESSION_SECONDS,
 ) -> Credential:
-    """Temporary credentials of a role, as AssumeRole gives them. ``random`` must be a cryptographic source."""
+    """Temporary credentials of a role, as AssumeRole gives them: under its policies, where it is stored.
+
+    ``random`` must be a cryptographic source.
+    """
     role = arn.parse(role_arn)
     if role is None:
         raise ValueError(f"{role_arn} is not an ARN")
     role_name = role.resource.rsplit("/", 1)[-1]
+    stored = tx.get(IDENTITIES, identity_key(role.account, "role", role_name))
+    role_id = stored.id if stored is not None else _key_id(random, "AROA")
     credential = Credential(
         access_key_id=_key_id(random, "ASIA"),
         secret_access_key=_secret(random, 30),
         session_token=_secret(random, 96),
         account=role.account,
         principal_arn=arn.make("sts", "", role.account, f"assumed-role/{role_name}/{session_name}"),
-        user_id=f"{_key_id(random, 'AROA')}:{session_name}",
+        user_id=f"{role_id}:{session_name}",
         role_arn=role_arn,
+        identity=stored.id if stored is not None else None,
+        created=now,
         expires=now + seconds,
         owner=owner,
     )

@@ -25,7 +25,13 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: float | None = None
     inactive: bool = False
     owner: str | None = None  # what a session was issued for, a task's ARN: they go together
-    identity: str | None = None  # the unique id of the stored user whose policies bind it; None: nothing stored does
+    identity: str | None = None  # the unique id of the stored user or role whose policies bind it
+    # What AssumeRole was given: policies that limit the session (a document, and ARNs), tags, those of them that go on
+    # to further sessions, and whom the session is for.
+    limits: tuple[str, ...] | None = None
+    tags: dict[str, str] = {}
+    transitive: tuple[str, ...] = ()
+    source_identity: str | None = None
 
 
 CREDENTIALS = Table(
@@ -40,6 +46,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A user, a group or a role: ``kind`` says which.
 
     ``attached`` are the ARNs of managed policies, ``inline`` documents by name. ``groups`` are a user's, by their ids.
+    A role has ``trust``, the policy that says who may assume it, and the most seconds of a session.
     """
 
     kind: str
@@ -54,11 +61,31 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inline: dict[str, str] = {}
     boundary: str | None = None
     groups: tuple[str, ...] = ()
+    trust: str = ""
+    max_session: int = 3600
+    description: str | None = None
 
     @property
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:{self.partition}:iam::{self.account}:{self.kind}{self.path}{self.name}"
+
+
+class InstanceProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An instance profile. ``role`` is the unique id of the role in it."""
+
+    account: str
+    partition: str
+    name: str
+    path: str
+    id: str
+    created: float
+    role: str | None = None
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:{self.partition}:iam::{self.account}:instance-profile{self.path}{self.name}"
 
 
 class PolicyVersion(msgspec.Struct, frozen=True):
@@ -114,3 +141,9 @@ IDENTITIES = Table(
     },
 )
 POLICIES = Table("iam.policy", CustomerPolicy, key=lambda p: p.arn, indexes={"account": lambda p: p.account})
+PROFILES = Table(
+    "iam.instance_profile",
+    InstanceProfile,
+    key=lambda p: identity_key(p.account, "instance-profile", p.name),
+    indexes={"account": lambda p: p.account, "role": lambda p: p.role},
+)

@@ -23,6 +23,17 @@ def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
+def trust(service: str) -> str:
+    """A trust policy for a service of AWS's."""
+    return document_of({"Principal": {"Service": f"{service}.amazonaws.com"}})
+
+
+def document_of(who: dict[str, Any], **more: Any) -> str:
+    """A trust policy for whom ``who`` names."""
+    body = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], **who, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [body]})
+
+
 class User:
     """A user with a key, and clients that sign with it."""
 

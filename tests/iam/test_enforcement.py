@@ -15,7 +15,7 @@ from dryport.control.context import RoomMaker
 from dryport.ec2.api import SERVICE as EC2
 from dryport.ecs.api import SERVICE as ECS
 from dryport.platform import rooms
-from tests.iam.accounts import ACCOUNT, User, document, statement
+from tests.iam.accounts import ACCOUNT, User, document, statement, trust
 from tests.served import Served, refusal
 
 HERE = f"arn:aws:{{}}:us-east-1:{ACCOUNT}:"
@@ -238,7 +238,7 @@ def test_a_boundary_binds_whom_an_administrator_makes(served: Served) -> None:
 
 
 def test_roles_are_passed_by_whom_may(served: Served) -> None:
-    role = f"arn:aws:iam::{ACCOUNT}:role/app"
+    role = served.client("iam").create_role(RoleName="app", AssumeRolePolicyDocument=trust("ecs-tasks"))["Role"]["Arn"]
     user = User(served, statement("Allow", "ecs:*"))
     register = {"family": "passed", "containerDefinitions": CONTAINERS, "taskRoleArn": role}
     ecs = user.client("ecs")
@@ -336,7 +336,8 @@ def test_policies_and_users_outlive_a_restart(tmp_path: Any) -> None:
 
 def test_a_launch_templates_role_is_passed_too(served: Served) -> None:
     """And its image, subnet and groups are asked for as the request's own would be."""
-    role, image = f"arn:aws:iam::{ACCOUNT}:role/host", "ami-0123456789abcdef0"
+    role = served.client("iam").create_role(RoleName="host", AssumeRolePolicyDocument=trust("ec2"))["Role"]["Arn"]
+    image = "ami-0123456789abcdef0"
     data = {"IamInstanceProfile": {"Name": "host"}, "ImageId": image, "InstanceType": "t3.micro"}
     served.client("ec2").create_launch_template(LaunchTemplateName="host", LaunchTemplateData=data)
     user = User(served, statement("Allow", "ec2:*"))
@@ -347,3 +348,23 @@ def test_a_launch_templates_role_is_passed_too(served: Served) -> None:
     assert user.denied("ec2:RunInstances", denied) in refusal(user.client("ec2").run_instances, **launch)[1]
     user.may(statement("Allow", "*"))
     assert refusal(user.client("ec2").run_instances, **launch)[0] == "InvalidAMIID.NotFound"
+
+
+def test_a_role_that_does_not_exist_is_passed_by_nobody(served: Served) -> None:
+    """But by the root user: its sessions stand under no policy."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/nobody"
+    register = {"family": "nobody", "containerDefinitions": CONTAINERS, "taskRoleArn": role}
+    user = User(served, statement("Allow", "*"))
+    message = f"User: {user.arn} is not authorized to perform: iam:PassRole on resource: {role} "
+    message += "because the role does not exist"
+    assert refusal(user.client("ecs").register_task_definition, **register) == ("AccessDeniedException", message)
+
+
+def test_ecs_runs_no_task_with_a_role_that_does_not_trust_it(served: Served) -> None:
+    iam, ecs = served.client("iam"), served.client("ecs")
+    role = iam.create_role(RoleName="wrong", AssumeRolePolicyDocument=trust("ec2"))["Role"]["Arn"]
+    ecs.register_task_definition(family="wrong", containerDefinitions=CONTAINERS, executionRoleArn=role)
+    code, message = refusal(ecs.run_task, cluster="prod", taskDefinition="wrong")
+    assert code == "ClientException" and message.startswith(f"ECS was unable to assume the role '{role}' that was")
+    iam.update_assume_role_policy(RoleName="wrong", PolicyDocument=trust("ecs-tasks"))
+    assert refusal(ecs.run_task, cluster="prod", taskDefinition="wrong") == EMPTY

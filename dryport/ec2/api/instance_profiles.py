@@ -13,8 +13,8 @@ from dryport.ec2.model import ProfileAssociation
 from dryport.gateway.service import Call, Output
 
 
-def _describe(association: ProfileAssociation, state: str) -> dict[str, Any]:
-    profile = profiles.of_arn(association.profile_arn)
+def _describe(call: Call, association: ProfileAssociation, state: str) -> dict[str, Any]:
+    profile = profiles.of_arn(call.tx, association.profile_arn)
     return {
         "AssociationId": association.id,
         "InstanceId": association.instance_id,
@@ -35,7 +35,7 @@ def _associate(call: Call, instance_id: str, named: dict[str, str]) -> Output:
     profile = profiles.find(call.tx, call.account, call.region, named)
     made = associate(call.tx, call.random, instance, profile, call.now)
     profiles.ensure_key(call.tx, call.random, instance, call.now)
-    return {"IamInstanceProfileAssociation": _describe(made, "associating")}
+    return {"IamInstanceProfileAssociation": _describe(call, made, "associating")}
 
 
 @operation("AssociateIamInstanceProfile")
@@ -63,7 +63,7 @@ def disassociate_iam_instance_profile(call: Call, request: Request) -> Output:
     before = _get(call, request["AssociationId"])
     call.tx.delete(model.PROFILE_ASSOCIATIONS, before.id)
     call.tx.delete(model.ROLE_KEYS, before.instance_id)
-    return {"IamInstanceProfileAssociation": _describe(before, "disassociating")}
+    return {"IamInstanceProfileAssociation": _describe(call, before, "disassociating")}
 
 
 _FILTERS: filters.Fields[ProfileAssociation] = {
@@ -82,6 +82,6 @@ def describe_iam_instance_profile_associations(call: Call, request: Request) -> 
         request,
         "IamInstanceProfileAssociations",
         found,
-        lambda each: _describe(each, "associated"),
+        lambda each: _describe(call, each, "associated"),
         "AssociationIds",
     )

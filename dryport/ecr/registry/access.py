@@ -80,10 +80,10 @@ def _authorize(
     reader = contents.store.reader
     credential = iam.find(reader, claims.access_key_id)
     if credential is None or credential.inactive:
-        if iam.is_user(claims.user_id):  # its key is no more
+        if iam.is_stored(reader, claims.user_id):  # its key is no more, or its session has ended
             raise RegistryError(403, "DENIED", "Your authorization token is invalid.")
         return
-    if credential.identity is None or route.kind == "base":
+    if (credential.identity is None and credential.role_arn is None) or route.kind == "base":
         return
     from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
 

@@ -58,7 +58,7 @@ def admit(reader: Reader, upgrade: Upgrade, parameter: str, action: str, now: fl
 def _authorize(
     reader: Reader, upgrade: Upgrade, credential: Credential, instance: ContainerInstance, action: str, now: float
 ) -> None:
-    if credential.identity is None:
+    if credential.identity is None and credential.role_arn is None:
         return
     from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
 

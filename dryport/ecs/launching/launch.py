@@ -31,6 +31,7 @@ from dryport.ecs.model import (
 from dryport.ecs.placement.board import Board
 from dryport.ecs.published import chosen_setting
 from dryport.gateway.service import Call
+from dryport.iam import published as iam
 
 PLATFORM_VERSION = "1.4.0"  # what LATEST means
 UNSUPPORTED = (
@@ -39,6 +40,7 @@ UNSUPPORTED = (
     "overrides.inferenceAcceleratorOverrides",
     "overrides.containerOverrides.resourceRequirements.sharingStrategy",
 )
+_ASSUMING = "ecs-tasks.amazonaws.com"  # whom a task's roles must trust
 _EPHEMERAL_GIB = 20  # Fargate's default
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
@@ -103,13 +105,13 @@ def prepare(
         _check_platform(call, request, definition)
     elif request.get("platformVersion"):
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
+    over = overrides.normalize(request.get("overrides", {}), definition.body, on_fargate=launch_type == "FARGATE")
+    _check_roles(call, definition, over)
     return Launch(
         cluster=cluster,
         definition=definition,
         launch_type=launch_type,
-        overrides=overrides.normalize(
-            request.get("overrides", {}), definition.body, on_fargate=launch_type == "FARGATE"
-        ),
+        overrides=over,
         network=network.check(call, request, definition.body.get("networkMode", "bridge"), launch_type),
         group=group,
         started_by=started_by,
@@ -122,6 +124,18 @@ def prepare(
         tags=_tags(request, cluster, definition),
         volume=volumes.check(call, request, definition, launch_type, service_tags),
     )
+
+
+def _check_roles(call: Call, definition: TaskDefinition, over: Json) -> None:
+    """Refuse roles that ECS may not assume. What IAM does not know is taken for one that it may."""
+    for member in ("taskRoleArn", "executionRoleArn"):
+        role = over.get(member) or definition.body.get(member)
+        if role and iam.refuses(call.tx, role, _ASSUMING):
+            raise client_error(
+                f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the "
+                "role being passed has the proper trust relationship and permissions and that your IAM user has "
+                "permissions to pass this role."
+            )
 
 
 def task(

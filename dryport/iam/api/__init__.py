@@ -1,4 +1,4 @@
-"""IAM's operations: users, groups, their policies and keys, managed policies, the policy simulator.
+"""IAM's operations: users, groups, roles, instance profiles, their policies and keys, and the policy simulator.
 
 What is stored here acts with the next request (``enforcement``).
 """
@@ -13,7 +13,9 @@ from dryport.iam.api import (  # noqa: E402, F401  (register their handlers)
     boundaries,
     groups,
     inline,
+    instance_profiles,
     policies,
+    roles,
     simulation,
     tags,
     users,

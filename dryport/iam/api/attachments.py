@@ -1,4 +1,4 @@
-"""Which managed policies a user or a group has."""
+"""Which managed policies a user, a group or a role has."""
 
 from __future__ import annotations
 

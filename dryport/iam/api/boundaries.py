@@ -1,7 +1,8 @@
-"""Permissions boundaries: the most that a user may ever do."""
+"""Permissions boundaries: the most that a user or a role may ever do."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,22 +14,25 @@ from dryport.iam.enforcement.identified import document
 from dryport.iam.model import Identity
 
 
-@SERVICE.operation("PutUserPermissionsBoundary")
-def put_user_permissions_boundary(call: Call, request: Request) -> Output:
-    """Set a user's boundary, a managed policy."""
-    user = get(call, "user", request["UserName"])
-    put(call, msgspec.structs.replace(user, boundary=checked(call, request["PermissionsBoundary"])))
+def put_boundary(kind: str, call: Call, request: Request) -> Output:
+    """Set a boundary, a managed policy."""
+    one = get(call, kind.lower(), request[f"{kind}Name"])
+    put(call, msgspec.structs.replace(one, boundary=checked(call, request["PermissionsBoundary"])))
     return None
 
 
-@SERVICE.operation("DeleteUserPermissionsBoundary")
-def delete_user_permissions_boundary(call: Call, request: Request) -> Output:
-    """Take a user's boundary away."""
-    user = get(call, "user", request["UserName"])
-    if user.boundary is None:
-        raise no_such_entity(f"Permissions boundary for user {user.name} does not exist.")
-    put(call, msgspec.structs.replace(user, boundary=None))
+def delete_boundary(kind: str, call: Call, request: Request) -> Output:
+    """Take a boundary away."""
+    one = get(call, kind.lower(), request[f"{kind}Name"])
+    if one.boundary is None:
+        raise no_such_entity(f"Permissions boundary for {one.kind} {one.name} does not exist.")
+    put(call, msgspec.structs.replace(one, boundary=None))
     return None
+
+
+for _kind in ("User", "Role"):
+    SERVICE.operation(f"Put{_kind}PermissionsBoundary")(partial(put_boundary, _kind))
+    SERVICE.operation(f"Delete{_kind}PermissionsBoundary")(partial(delete_boundary, _kind))
 
 
 def checked(call: Call, policy_arn: str | None) -> str | None:

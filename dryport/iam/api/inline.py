@@ -1,4 +1,4 @@
-"""Inline policies: those that belong to one user or group."""
+"""Inline policies: those that belong to one user, group or role."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dryport.iam.api.policies import KINDS, encoded
 from dryport.iam.policy import check
 
 # Characters of all inline policies together. Source: "IAM and AWS STS quotas", IAM user guide
-SIZES = {"user": 2048, "group": 5120}
+SIZES = {"user": 2048, "group": 5120, "role": 10240}
 
 
 def put(kind: str, call: Call, request: Request) -> Output:

@@ -29,7 +29,7 @@ from dryport.iam.model import IDENTITIES, POLICIES, CustomerPolicy, Identity, Po
 from dryport.iam.policy import check
 
 LIMIT, SIZE = 1500, 6144  # Source: "IAM and AWS STS quotas", IAM user guide
-KINDS = {"User": "user", "Group": "group"}
+KINDS = {"User": "user", "Group": "group", "Role": "role"}
 Policy = managed.Managed | CustomerPolicy
 
 
@@ -118,7 +118,7 @@ def list_entities_for_policy(call: Call, request: Request) -> Output:
     return {
         "PolicyUsers": list(_names(shown, "user", "User")),
         "PolicyGroups": list(_names(shown, "group", "Group")),
-        "PolicyRoles": [],
+        "PolicyRoles": list(_names(shown, "role", "Role")),
         **more,
     }
 

@@ -1,6 +1,8 @@
-"""Tags of users and policies; a user's are keys of its requests (``aws:PrincipalTag``)."""
+"""Tags of users, roles and policies; a user's and a role's are keys of its requests (``aws:PrincipalTag``)."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import msgspec
 
@@ -11,27 +13,30 @@ from dryport.iam.api.policies import own
 from dryport.iam.model import POLICIES
 
 
-@SERVICE.operation("TagUser")
-def tag_user(call: Call, request: Request) -> Output:
-    """Set tags of a user."""
-    user = get(call, "user", request["UserName"])
-    put(call, msgspec.structs.replace(user, tags=tags_of(request, user.tags)))
+def tag(kind: str, call: Call, request: Request) -> Output:
+    """Set tags of a user or a role."""
+    one = get(call, kind.lower(), request[f"{kind}Name"])
+    put(call, msgspec.structs.replace(one, tags=tags_of(request, one.tags)))
     return None
 
 
-@SERVICE.operation("UntagUser")
-def untag_user(call: Call, request: Request) -> Output:
-    """Take tags of a user away."""
-    user = get(call, "user", request["UserName"])
-    put(call, msgspec.structs.replace(user, tags=without(user.tags, request["TagKeys"])))
+def untag(kind: str, call: Call, request: Request) -> Output:
+    """Take tags away."""
+    one = get(call, kind.lower(), request[f"{kind}Name"])
+    put(call, msgspec.structs.replace(one, tags=without(one.tags, request["TagKeys"])))
     return None
 
 
-@SERVICE.operation("ListUserTags")
-def list_user_tags(call: Call, request: Request) -> Output:
-    """The tags of a user."""
-    shown, more = page(tag_list(get(call, "user", request["UserName"]).tags), request)
+def list_tags(kind: str, call: Call, request: Request) -> Output:
+    """The tags of a user or a role."""
+    shown, more = page(tag_list(get(call, kind.lower(), request[f"{kind}Name"]).tags), request)
     return {"Tags": shown, **more}
+
+
+for _kind in ("User", "Role"):
+    SERVICE.operation(f"Tag{_kind}")(partial(tag, _kind))
+    SERVICE.operation(f"Untag{_kind}")(partial(untag, _kind))
+    SERVICE.operation(f"List{_kind}Tags")(partial(list_tags, _kind))
 
 
 @SERVICE.operation("TagPolicy")

@@ -10,6 +10,7 @@ from dryport.aws import arn as arns
 from dryport.iam.authorization import Requirement, Resource
 from dryport.iam.enforcement import identified
 from dryport.iam.enforcement.about import About
+from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
 from dryport.iam.policy import Attached, Policies, Request, evaluate, refusal
 from dryport.iam.policy.cautious import cautious, stand_in
@@ -29,21 +30,26 @@ def authorize(
     reader: Reader, credential: Credential, requirements: Iterable[Requirement], about: About
 ) -> Refused | None:
     """Why a request that needs all of this is refused; ``None`` where it may go on."""
-    if credential.identity is None:
+    unique_id = identified.binding(reader, credential)
+    if unique_id is None:
         return None
-    known = identified.of(reader, credential)
-    caller = identified.caller(credential)
-    keys = _keys(credential, about) | known.keys
+    known = identified.of(reader, unique_id)
+    caller, speaking = identified.caller(credential, known), identified.policies_of(reader, credential, known)
+    keys = keys_of(credential, known, about)
     for requirement in requirements:
         context = {**keys, **requirement.keys}
         unknown = _unknown(requirement, context)
         for resource in requirement.resources:
-            policies, name = _read(known.policies, unknown, resource), resource.arn
+            policies, name = _read(speaking, unknown, resource), resource.arn
             asked = name if resource.exact else stand_in(name)
             request = Request(requirement.action, asked, caller, context, _owner(name, credential))
             decision = evaluate(request, policies)
             if not decision.allowed:
                 return Refused(refusal(decision, replace(request, resource=name)), requirement.action, name)
+            if requirement.action == "iam:PassRole" and identified.role_of(reader, name) is None:
+                # Its sessions would stand under no policy.
+                message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {name} "
+                return Refused(message + "because the role does not exist", requirement.action, name)
     return None
 
 
@@ -61,8 +67,8 @@ def permitted(
     return authorize(reader, credential, (Requirement(action, (named,), keys or {}, tags),), about)
 
 
-def _keys(credential: Credential, about: About) -> dict[str, str | tuple[str, ...]]:
-    """The global keys that every request has.
+def keys_of(credential: Credential, known: Identified, about: About) -> dict[str, str | tuple[str, ...]]:
+    """The global keys that every request of a caller has.
 
     Source: "AWS global condition context keys", IAM user guide.
     """
@@ -82,7 +88,12 @@ def _keys(credential: Credential, about: About) -> dict[str, str | tuple[str, ..
         keys["aws:useragent"] = about.user_agent
     if about.referer:
         keys["aws:referer"] = about.referer
-    return keys
+    if credential.session_token is not None:
+        keys["aws:multifactorauthpresent"] = "false"
+    if credential.source_identity is not None:
+        keys["aws:sourceidentity"] = credential.source_identity
+    keys |= known.keys
+    return keys | {f"aws:principaltag/{key.lower()}": value for key, value in credential.tags.items()}
 
 
 def _unknown(requirement: Requirement, context: Mapping[str, object]) -> tuple[str, ...]:
@@ -101,7 +112,8 @@ def _read(policies: Policies, unknown: tuple[str, ...], resource: Resource) -> P
         return Attached(one.name, cautious(one.document, unknown, wide))
 
     boundary = read(policies.boundary) if policies.boundary else None
-    return Policies(tuple(map(read, policies.identity)), boundary=boundary)
+    session = None if policies.session is None else tuple(map(read, policies.session))
+    return Policies(tuple(map(read, policies.identity)), boundary=boundary, session=session)
 
 
 def _owner(name: str, credential: Credential) -> str:

@@ -1,12 +1,13 @@
-"""The policies of users, as the store has them now: worked out once, and anew after a change."""
+"""The policies of users and roles, as the store has them now: worked out once, and anew after a change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from dryport.aws import arn as arns
 from dryport.iam import managed
-from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity
+from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies
 from dryport.store import Reader, View
 
@@ -19,6 +20,7 @@ class Identified:
 
     policies: Policies
     keys: dict[str, str | tuple[str, ...]]
+    role_arn: str | None = None
 
 
 def _clear(known: dict[str, Identified], change: Any) -> None:
@@ -28,9 +30,27 @@ def _clear(known: dict[str, Identified], change: Any) -> None:
 _KNOWN: View[dict[str, Identified]] = View("iam.identified", (IDENTITIES, POLICIES), dict, _clear)
 
 
-def of(reader: Reader, credential: Credential) -> Identified:
-    """Whose policies a credential stands under. A user who is no more has none, and is refused everything."""
-    unique_id = credential.identity or ""
+def binding(reader: Reader, credential: Credential) -> str | None:
+    """The unique id of whose policies bind a credential; ``None`` where nothing that is stored does.
+
+    A session of a role that was not stored when it was issued is bound once the role is.
+    """
+    if credential.identity is not None or credential.role_arn is None:
+        return credential.identity
+    role = role_of(reader, credential.role_arn)
+    return role.id if role is not None else None
+
+
+def role_of(reader: Reader, role_arn: str) -> Identity | None:
+    """The stored role of an ARN, by its name: who has only the name knows no path."""
+    parts = arns.parse(role_arn)
+    if parts is None or not parts.resource.startswith("role/"):
+        return None
+    return reader.get(IDENTITIES, identity_key(parts.account, "role", parts.resource.rpartition("/")[2]))
+
+
+def of(reader: Reader, unique_id: str) -> Identified:
+    """What is known of a user or a role. One that is no more has no policies, and is refused everything."""
     known = reader.view(_KNOWN)
     found = known.get(unique_id)
     if found is None:
@@ -38,9 +58,26 @@ def of(reader: Reader, credential: Credential) -> Identified:
     return found
 
 
-def caller(credential: Credential) -> Caller:
+def policies_of(reader: Reader, credential: Credential, known: Identified) -> Policies:
+    """The policies of a caller, with those that its session was limited by."""
+    if credential.limits is None:
+        return known.policies
+    session = tuple(Attached(one[:64], _limit(reader, one)) for one in credential.limits)
+    return replace(known.policies, session=session)
+
+
+def _limit(reader: Reader, one: str) -> str:
+    return one if one.startswith("{") else document(reader, one) or _NOTHING
+
+
+def caller(credential: Credential, known: Identified) -> Caller:
     """Who calls, as the engine takes it."""
-    return Caller(CallerKind.USER, credential.principal_arn, credential.account, unique_ids=(credential.user_id,))
+    arn, account, user_id = credential.principal_arn, credential.account, credential.user_id
+    if credential.role_arn is None:
+        kind = CallerKind.ROOT if arn.endswith(":root") else CallerKind.USER
+        return Caller(kind, arn, account, unique_ids=(user_id,))
+    role_arn = known.role_arn or credential.role_arn
+    return Caller(CallerKind.ROLE, arn, account, role_arn, (user_id.partition(":")[0], user_id))
 
 
 def identity(reader: Reader, unique_id: str) -> Identity | None:
@@ -55,7 +92,7 @@ def document(reader: Reader, policy_arn: str) -> str | None:
 
 
 def attached(reader: Reader, one: Identity) -> list[Attached]:
-    """The policies of a user with those of its groups."""
+    """The policies of a role, or of a user with those of its groups."""
     groups = [found for group in one.groups if (found := identity(reader, group)) is not None]
     every: list[Attached] = []
     for holder in (one, *groups):
@@ -74,5 +111,8 @@ def _look(reader: Reader, unique_id: str) -> Identified:
     keys: dict[str, str | tuple[str, ...]] = {
         f"aws:principaltag/{key.lower()}": value for key, value in one.tags.items()
     }
-    keys |= {"aws:username": one.name, "aws:principaltype": "User"}
-    return Identified(Policies(tuple(attached(reader, one)), boundary=boundary), keys)
+    policies = Policies(tuple(attached(reader, one)), boundary=boundary)
+    if one.kind == "role":
+        keys |= {"aws:principalarn": one.arn, "aws:principaltype": "AssumedRole"}
+        return Identified(policies, keys, one.arn)
+    return Identified(policies, keys | {"aws:username": one.name, "aws:principaltype": "User"})

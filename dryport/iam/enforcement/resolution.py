@@ -12,7 +12,16 @@ from typing import Any
 from dryport.aws import arn as arns
 from dryport.aws.arn import Arn
 from dryport.iam.authorization import Requirement, Resource, Scope, required
-from dryport.iam.model import IDENTITIES, POLICIES, Credential, CustomerPolicy, Identity, identity_key
+from dryport.iam.model import (
+    IDENTITIES,
+    POLICIES,
+    PROFILES,
+    Credential,
+    CustomerPolicy,
+    Identity,
+    InstanceProfile,
+    identity_key,
+)
 from dryport.store import Reader
 
 _REVISION_TAIL = ":*"
@@ -126,8 +135,12 @@ def _secret(asking: Asking, parts: Arn, one: Resource) -> str | None:
 
 def _iam(asking: Asking, parts: Arn, one: Resource) -> str | None:
     kind, _, name = parts.resource.partition("/")
-    if kind == "instance-profile":  # passing it is passing its role
-        return str(parts._replace(resource=f"role/{name.rpartition('/')[2]}"))
+    if kind == "instance-profile":
+        profile = asking.reader.get(PROFILES, identity_key(parts.account, kind, name.rpartition("/")[2]))
+        if asking.service != "iam":
+            return _role_in(asking, parts, profile)  # passing it is passing its role
+        if profile is not None:
+            return profile.arn
     if kind == "user" and name == "*" and asking.operation not in _LISTS:
         return asking.credential.principal_arn  # who names nobody means himself
     found = asking.reader.get(IDENTITIES, identity_key(parts.account, kind, name))
@@ -135,6 +148,16 @@ def _iam(asking: Asking, parts: Arn, one: Resource) -> str | None:
         return found.arn
     path = asking.given.get("Path") if asking.operation.startswith("Create") else None
     return str(parts._replace(resource=f"{kind}{path}{name}")) if path else None
+
+
+def _role_in(asking: Asking, parts: Arn, profile: InstanceProfile | None) -> str:
+    """The role of an instance profile; one that is not stored holds the role of its name."""
+    held = asking.reader.find(IDENTITIES, "id", profile.role) if profile is not None and profile.role else []
+    if held:
+        return held[0].arn
+    name = parts.resource.rpartition("/")[2]
+    role = asking.reader.get(IDENTITIES, identity_key(parts.account, "role", name))
+    return role.arn if role is not None else str(parts._replace(resource=f"role/{name}"))
 
 
 _LISTS = ("ListUsers", "ListGroups", "GetAccountAuthorizationDetails")

@@ -4,4 +4,4 @@ from dryport.gateway.service import Service
 
 SERVICE = Service("sts")
 
-from dryport.sts.api import identity  # noqa: E402, F401  (registers its handlers)
+from dryport.sts.api import identity, sessions  # noqa: E402, F401  (register their handlers)

@@ -1,0 +1,53 @@
+"""What other services may ask of IAM: plain functions inside their own transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dryport.aws import arn as arns
+from dryport.iam.model import IDENTITIES, PROFILES, Credential, identity_key
+from dryport.store import Reader
+
+if TYPE_CHECKING:
+    from dryport.gateway.service import Call
+
+
+class HeldRole(NamedTuple):
+    """An instance profile as it is stored: its ARN and id, the ARN and the name of its role (``None`` without one)."""
+
+    arn: str
+    id: str
+    role_arn: str | None
+    role_name: str | None
+
+
+def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
+    """What STS's AssumeRole gives. Raises ServiceError."""
+    from dryport.iam import assuming  # with the engine: a megabyte
+
+    return assuming.assume_role(call, request)
+
+
+def refuses(reader: Reader, role_arn: str, service: str) -> bool:
+    """Whether a role that is stored does not let a service of AWS's assume it."""
+    parts = arns.parse(role_arn)
+    name = parts.resource.rpartition("/")[2] if parts is not None else ""
+    role = reader.get(IDENTITIES, identity_key(parts.account, "role", name)) if parts is not None else None
+    if role is None:
+        return False
+    from dryport.iam import assuming  # with the engine: a megabyte, once there are roles
+
+    return not assuming.trusts(role, service)
+
+
+def instance_profile(reader: Reader, profile_arn: str) -> HeldRole | None:
+    """A stored instance profile of this ARN's name, ``None`` where there is none."""
+    parts = arns.parse(profile_arn)
+    if parts is None:
+        return None
+    found = reader.get(PROFILES, identity_key(parts.account, "instance-profile", parts.resource.rpartition("/")[2]))
+    if found is None:
+        return None
+    held = reader.find(IDENTITIES, "id", found.role) if found.role is not None else []
+    return HeldRole(found.arn, found.id, held[0].arn if held else None, held[0].name if held else None)
