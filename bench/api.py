@@ -191,10 +191,10 @@ def bodies(operation: str, tasks: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def write_script(server: Server, operation: str, tasks: list[str], directory: Path) -> Path:
-    """wrk's script, with freshly signed requests."""
+def write_script(server: Server, operation: str, sent: list[dict[str, Any]], directory: Path) -> Path:
+    """wrk's script, with freshly signed requests of these bodies."""
     lines = []
-    for body in bodies(operation, tasks):
+    for body in sent:
         text = json.dumps(body)
         target = f"{TARGET}.{operation}"
         headers = {
@@ -215,8 +215,13 @@ def write_script(server: Server, operation: str, tasks: list[str], directory: Pa
 
 
 def measure(server: Server, operation: str, tasks: list[str], directory: Path, seconds: int) -> float:
-    """Requests a second. Raises SystemExit where an answer is not a good one."""
-    script = write_script(server, operation, tasks, directory)
+    """Requests a second of an operation. Raises SystemExit where an answer is not a good one."""
+    script = write_script(server, operation, bodies(operation, tasks), directory)
+    return wrk(server, script, operation, seconds)
+
+
+def wrk(server: Server, script: Path, operation: str, seconds: int) -> float:
+    """Requests a second of a script. Raises SystemExit where an answer is not a good one."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
     text = subprocess.run([*command, f"http://127.0.0.1:{server.port}/"], capture_output=True, text=True, check=True)
     if "Non-2xx" in text.stdout or "Socket errors" in text.stdout:

@@ -9,6 +9,7 @@ import msgspec
 from dryport.ecr import names, tokens
 from dryport.ecr.model import IMAGES, REPOSITORIES, TAGS, TOKEN_KEYS, TokenKey, member
 from dryport.gateway.service import Principal
+from dryport.iam import credentials as iam
 from dryport.store import Reader, Transaction
 
 _KEY = "1"
@@ -42,6 +43,7 @@ def known_secret(reader: Reader) -> bytes | None:
 
 def authorization_token(tx: Transaction, random: Random, principal: Principal, region: str, now: float) -> str:
     """The password for ``docker login`` (user ``AWS``) as a principal; good for 12 hours."""
+    credential = iam.find(tx, principal.access_key_id)
     claims = tokens.Claims(
         account=principal.account,
         region=region,
@@ -49,6 +51,9 @@ def authorization_token(tx: Transaction, random: Random, principal: Principal, r
         user_id=principal.user_id,
         access_key_id=principal.access_key_id,
         expires=now + tokens.TOKEN_SECONDS,
+        role_arn=credential.role_arn if credential is not None else None,
+        identity=credential.identity if credential is not None else None,
+        limited=credential is not None and credential.limits is not None,
     )
     return tokens.issue(signing_secret(tx, random), claims)
 

@@ -27,7 +27,10 @@ class ExpiredToken(ValueError):
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """For whom a token was made, in which region, and until when (seconds since the epoch)."""
+    """For whom a token was made, in which region, and until when (seconds since the epoch).
+
+    ``role_arn`` and ``identity`` are as a credential has them; a ``limited`` token is worth nothing without it.
+    """
 
     account: str
     region: str
@@ -35,6 +38,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     access_key_id: str
     expires: float
+    role_arn: str | None = None
+    identity: str | None = None
+    limited: bool = False
 
 
 class _Password(msgspec.Struct):

@@ -65,11 +65,6 @@ def root_keys(reader: Reader, account: str) -> list[Credential]:
     return [c for c in found if c.user_id == account]
 
 
-def is_stored(reader: Reader, user_id: str) -> bool:
-    """Whether a unique id is a user's, or of a session of a role that is stored."""
-    return user_id.startswith("AIDA") or bool(reader.keys(IDENTITIES, "id", user_id.partition(":")[0]))
-
-
 def user_keys(reader: Reader, user: Identity) -> list[Credential]:
     """The access keys of a user, inactive ones too, the oldest first."""
     return [c for c in reader.find(CREDENTIALS, "identity", user.id) if c.session_token is None]

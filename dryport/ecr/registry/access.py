@@ -12,6 +12,8 @@ from dryport.ecr.registry.routes import Route
 from dryport.gateway.http import Exchange
 from dryport.iam import credentials as iam
 from dryport.iam.enforcement.about import About
+from dryport.iam.model import Credential
+from dryport.store import Reader
 
 # By what is asked for and how. Source: "Private repository policy examples" and "Required IAM permissions for pushing
 # an image", ECR user guide.
@@ -78,11 +80,7 @@ def _authorize(
 ) -> None:
     """Hold a request against the policies of whom its token was made for, as they are now. Raises RegistryError."""
     reader = contents.store.reader
-    credential = iam.find(reader, claims.access_key_id)
-    if credential is None or credential.inactive:
-        if iam.is_stored(reader, claims.user_id):  # its key is no more, or its session has ended
-            raise RegistryError(403, "DENIED", "Your authorization token is invalid.")
-        return
+    credential = _credential(reader, claims)
     if (credential.identity is None and credential.role_arn is None) or route.kind == "base":
         return
     from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
@@ -108,6 +106,25 @@ def _authorize(
         refused = permitted(reader, credential, action, arn, about)
         if refused is not None:
             raise RegistryError(403, "DENIED", refused.message)
+
+
+def _credential(reader: Reader, claims: tokens.Claims) -> Credential:
+    """Whose rights a token has. It outlives a session of a role (its 12 hours are its own), but no user's key."""
+    credential = iam.find(reader, claims.access_key_id)
+    of_root = claims.principal_arn.endswith(":root")  # whose key may be a developer's, which is not stored
+    if credential is None and (of_root or claims.role_arn is not None) and not claims.limited:
+        return Credential(
+            access_key_id=claims.access_key_id,
+            secret_access_key="",
+            account=claims.account,
+            principal_arn=claims.principal_arn,
+            user_id=claims.user_id,
+            role_arn=claims.role_arn,
+            identity=claims.identity,
+        )
+    if credential is None or credential.inactive:
+        raise RegistryError(403, "DENIED", "Your authorization token is invalid.")
+    return credential
 
 
 def _claims(contents: Contents, exchange: Exchange) -> tokens.Claims:
