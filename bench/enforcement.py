@@ -38,7 +38,7 @@ def statement(policy: int, number: int) -> dict[str, Any]:
     last = (policy, number) == (POLICIES - 1, STATEMENTS - 1)
     actions = "ecs:*" if last else [f"{service}:{verb}*" for verb in ("List", "Describe", "Register")]
     resource = "*" if last else f"arn:aws:{service}:*:*:*/p{policy}-{number}*"
-    return {"Effect": "Deny" if number == 10 else "Allow", "Action": actions, "Resource": resource}
+    return {"Effect": "Deny" if number == 11 else "Allow", "Action": actions, "Resource": resource}
 
 
 def make_user(server: api.Server) -> tuple[str, str]:

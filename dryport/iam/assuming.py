@@ -9,6 +9,7 @@ Source: "AssumeRole", STS API reference; "Passing session tags in AWS STS", IAM 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -86,19 +87,13 @@ def _authorize(
     headers = call.headers
     about = About(call.region, call.now, call.source_ip, user_agent=headers.get("user-agent"))
     keys = keys_of(credential, known, about) | _session_keys(role, request, tags, transitive)
-    speaking = identified.policies_of(call.tx, credential, known)
-    policies = Policies(
-        speaking.identity,
-        resource=Attached("trust", role.trust),
-        boundary=speaking.boundary,
-        session=speaking.session,
-        resource_decides=True,
-    )
     actions = ["sts:AssumeRole"]
     actions += ["sts:TagSession"] if tags or transitive else []
     actions += ["sts:SetSourceIdentity"] if "SourceIdentity" in request else []
     for action in actions:
         asked = Request(action, role.arn, identified.caller(credential, known), keys, role.account)
+        speaking = identified.policies_of(call.tx, credential, known, action)
+        policies = replace(speaking, resource=Attached("trust", role.trust), resource_decides=True)
         if not evaluate(asked, policies).allowed:
             raise _denied(call, action, role.arn)
     if credential.source_identity not in (None, request.get("SourceIdentity", credential.source_identity)):

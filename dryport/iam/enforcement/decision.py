@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from dryport.aws import arn as arns
 from dryport.iam.authorization import Requirement, Resource
@@ -34,11 +35,12 @@ def authorize(
     if unique_id is None:
         return None
     known = identified.of(reader, unique_id)
-    caller, speaking = identified.caller(credential, known), identified.policies_of(reader, credential, known)
+    caller = identified.caller(credential, known)
     keys = keys_of(credential, known, about)
     for requirement in requirements:
         context = {**keys, **requirement.keys}
-        unknown = _unknown(requirement, context)
+        speaking = identified.policies_of(reader, credential, known, requirement.action)
+        unknown = tuple(name for name in _names(requirement.others) if name not in context)
         for resource in requirement.resources:
             policies, name = _read(speaking, unknown, resource), resource.arn
             asked = name if resource.exact else stand_in(name)
@@ -96,10 +98,10 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
     return keys | {f"aws:principaltag/{key.lower()}": value for key, value in credential.tags.items()}
 
 
-def _unknown(requirement: Requirement, context: Mapping[str, object]) -> tuple[str, ...]:
-    """The keys of the action that AWS would know and nobody here does: ``aws:resourcetag/`` and the like."""
-    names = (name.lower().partition("${")[0] for name in requirement.others)
-    return tuple(name for name in names if name not in context)
+@lru_cache(maxsize=512)
+def _names(others: tuple[str, ...]) -> tuple[str, ...]:
+    """Keys of an action that AWS would know and nobody here does: ``aws:resourcetag/`` and the like."""
+    return tuple(name.lower().partition("${")[0] for name in others)
 
 
 def _read(policies: Policies, unknown: tuple[str, ...], resource: Resource) -> Policies:

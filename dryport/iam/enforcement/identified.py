@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dryport.aws import arn as arns
 from dryport.iam import managed
 from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies
+from dryport.iam.policy.compiled import compiled
 from dryport.store import Reader, View
 
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
@@ -21,6 +22,16 @@ class Identified:
     policies: Policies
     keys: dict[str, str | tuple[str, ...]]
     role_arn: str | None = None
+    about: dict[str, Policies] = field(default_factory=dict)  # an action: those of the policies that speak of it
+
+    def speaking_of(self, action: str) -> Policies:
+        """Those of the identity's policies that have a statement about an action; worked out once an action."""
+        known = self.about.get(action)
+        if known is None:
+            name = action.lower()
+            found = tuple(one for one in self.policies.identity if any(compiled(one.document).of(name)))
+            known = self.about[action] = replace(self.policies, identity=found)
+        return known
 
 
 def _clear(known: dict[str, Identified], change: Any) -> None:
@@ -58,12 +69,13 @@ def of(reader: Reader, unique_id: str) -> Identified:
     return found
 
 
-def policies_of(reader: Reader, credential: Credential, known: Identified) -> Policies:
-    """The policies of a caller, with those that its session was limited by."""
+def policies_of(reader: Reader, credential: Credential, known: Identified, action: str) -> Policies:
+    """The policies of a caller that speak of an action, with those that its session was limited by."""
+    policies = known.speaking_of(action)
     if credential.limits is None:
-        return known.policies
+        return policies
     session = tuple(Attached(one[:64], _limit(reader, one)) for one in credential.limits)
-    return replace(known.policies, session=session)
+    return replace(policies, session=session)
 
 
 def _limit(reader: Reader, one: str) -> str:

@@ -112,8 +112,10 @@ def _ecs(asking: Asking, parts: Arn, one: Resource) -> str | None:
 
     kind, _, name = parts.resource.partition("/")
     if kind == "task-definition":
+        if asking.operation == "RegisterTaskDefinition":
+            return one.arn  # what is only being made is called "*", as by AWS
         family = name.removesuffix(_REVISION_TAIL)
-        if asking.operation == "RegisterTaskDefinition" or ":" in family or "*" in family:
+        if ":" in family or "*" in family:
             return None
         return published.latest_revision(asking.reader, parts.account, parts.region, family)
     if kind == "cluster" and name == "*":

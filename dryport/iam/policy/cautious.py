@@ -26,6 +26,8 @@ def cautious(document: str, unknown: tuple[str, ...], resource: str | None) -> s
     """
     if resource is None and not _asks(document, unknown):
         return document
+    if resource is not None and not _matters(document) and not _asks(document, unknown):
+        return document  # it only allows what it names
     return _rewritten(document, unknown, resource)
 
 
@@ -48,6 +50,12 @@ def may_meet(left: str, right: str) -> bool:
             else:
                 row[j + 1] = above[j] and (one == two or "?" in (one, two))
     return row[-1]
+
+
+@lru_cache(maxsize=1024)
+def _matters(document: str) -> bool:
+    """Whether a document has a statement that reads otherwise where a part of the resource is not known."""
+    return any(body["Effect"] == "Deny" or "NotResource" in body for body in _bodies(json.loads(document)))
 
 
 @lru_cache(maxsize=1024)
