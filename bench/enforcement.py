@@ -37,7 +37,7 @@ def statement(policy: int, number: int) -> dict[str, Any]:
     service = SERVICES[number % len(SERVICES)]
     last = (policy, number) == (POLICIES - 1, STATEMENTS - 1)
     actions = "ecs:*" if last else [f"{service}:{verb}*" for verb in ("List", "Describe", "Register")]
-    resource = "*" if last else f"arn:aws:{service}:*:*:*/p{policy}-{number}*"
+    resource = "*" if last else f"arn:aws:{service}:*:000000000000:task-definition/p{policy}-{number}*"
     return {"Effect": "Deny" if number == 11 else "Allow", "Action": actions, "Resource": resource}
 
 
