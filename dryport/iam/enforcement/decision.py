@@ -13,8 +13,8 @@ from dryport.iam.enforcement import identified
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
-from dryport.iam.policy import Attached, Policies, Request, evaluate, refusal
-from dryport.iam.policy.cautious import cautious, stand_in
+from dryport.iam.policy import Request, evaluate, refusal
+from dryport.iam.policy.cautious import stand_in
 from dryport.store import Reader
 
 
@@ -39,10 +39,11 @@ def authorize(
     keys = keys_of(credential, known, about)
     for requirement in requirements:
         context = {**keys, **requirement.keys}
-        speaking = identified.policies_of(reader, credential, known, requirement.action)
         unknown = tuple(name for name in _names(requirement.others) if name not in context)
         for resource in requirement.resources:
-            policies, name = _read(speaking, unknown, resource), resource.arn
+            name = resource.arn
+            wide = None if resource.exact else name
+            policies = identified.policies_of(reader, credential, known, requirement.action, unknown, wide)
             asked = name if resource.exact else stand_in(name)
             request = Request(requirement.action, asked, caller, context, _owner(name, credential))
             decision = evaluate(request, policies)
@@ -102,20 +103,6 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
 def _names(others: tuple[str, ...]) -> tuple[str, ...]:
     """Keys of an action that AWS would know and nobody here does: ``aws:resourcetag/`` and the like."""
     return tuple(name.lower().partition("${")[0] for name in others)
-
-
-def _read(policies: Policies, unknown: tuple[str, ...], resource: Resource) -> Policies:
-    """The policies as they are to be read where something is not known."""
-    wide = None if resource.exact else resource.arn
-    if wide is None and not unknown:
-        return policies
-
-    def read(one: Attached) -> Attached:
-        return Attached(one.name, cautious(one.document, unknown, wide))
-
-    boundary = read(policies.boundary) if policies.boundary else None
-    session = None if policies.session is None else tuple(map(read, policies.session))
-    return Policies(tuple(map(read, policies.identity)), boundary=boundary, session=session)
 
 
 def _owner(name: str, credential: Credential) -> str:

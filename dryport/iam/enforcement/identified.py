@@ -9,9 +9,11 @@ from dryport.aws import arn as arns
 from dryport.iam import managed
 from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies
+from dryport.iam.policy.cautious import cautious
 from dryport.iam.policy.compiled import compiled
 from dryport.store import Reader, View
 
+_READ = 512  # readings kept of each caller
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -22,15 +24,18 @@ class Identified:
     policies: Policies
     keys: dict[str, str | tuple[str, ...]]
     role_arn: str | None = None
-    about: dict[str, Policies] = field(default_factory=dict)  # an action: those of the policies that speak of it
+    read: dict[tuple[str, tuple[str, ...], str | None], Policies] = field(default_factory=dict)
 
-    def speaking_of(self, action: str) -> Policies:
-        """Those of the identity's policies that have a statement about an action; worked out once an action."""
-        known = self.about.get(action)
+    def speaking_of(self, action: str, unknown: tuple[str, ...], wide: str | None) -> Policies:
+        """Those of the policies that have a statement about an action, read as ``policy.cautious`` says; kept."""
+        key = action, unknown, wide
+        known = self.read.get(key)
         if known is None:
-            name = action.lower()
-            found = tuple(one for one in self.policies.identity if any(compiled(one.document).of(name)))
-            known = self.about[action] = replace(self.policies, identity=found)
+            if len(self.read) >= _READ:
+                self.read.clear()
+            name, policies = action.lower(), self.policies
+            found = tuple(one for one in policies.identity if any(compiled(one.document).of(name)))
+            known = self.read[key] = with_caution(replace(policies, identity=found), unknown, wide)
         return known
 
 
@@ -69,13 +74,35 @@ def of(reader: Reader, unique_id: str) -> Identified:
     return found
 
 
-def policies_of(reader: Reader, credential: Credential, known: Identified, action: str) -> Policies:
-    """The policies of a caller that speak of an action, with those that its session was limited by."""
-    policies = known.speaking_of(action)
+def policies_of(
+    reader: Reader,
+    credential: Credential,
+    known: Identified,
+    action: str,
+    unknown: tuple[str, ...] = (),
+    wide: str | None = None,
+) -> Policies:
+    """The policies of a caller that speak of an action, with those that its session was limited by.
+
+    ``unknown`` and ``wide`` are what is not known, as ``policy.cautious`` has it.
+    """
+    policies = known.speaking_of(action, unknown, wide)
     if credential.limits is None:
         return policies
     session = tuple(Attached(one[:64], _limit(reader, one)) for one in credential.limits)
-    return replace(policies, session=session)
+    return replace(policies, session=with_caution(Policies(session), unknown, wide).identity)
+
+
+def with_caution(policies: Policies, unknown: tuple[str, ...], wide: str | None) -> Policies:
+    """Identity policies and boundary as they are to be read where something is not known."""
+    if wide is None and not unknown:
+        return policies
+
+    def read(one: Attached) -> Attached:
+        return Attached(one.name, cautious(one.document, unknown, wide))
+
+    boundary = read(policies.boundary) if policies.boundary else None
+    return replace(policies, identity=tuple(map(read, policies.identity)), boundary=boundary)
 
 
 def _limit(reader: Reader, one: str) -> str:
