@@ -35,24 +35,44 @@ def authorize(
     if unique_id is None:
         return None
     known = identified.of(reader, unique_id)
-    caller = identified.caller(credential, known)
-    keys = keys_of(credential, known, about)
+    unlimited = credential.limits is None
+    keys: dict[str, str | tuple[str, ...]] = {}
     for requirement in requirements:
-        context = {**keys, **requirement.keys}
-        unknown = tuple(name for name in _names(requirement.others) if name not in context)
+        action = requirement.action
         for resource in requirement.resources:
-            name = resource.arn
-            wide = None if resource.exact else name
-            policies = identified.policies_of(reader, credential, known, requirement.action, unknown, wide)
-            asked = name if resource.exact else stand_in(name)
-            request = Request(requirement.action, asked, caller, context, _owner(name, credential))
-            decision = evaluate(request, policies)
-            if not decision.allowed:
-                return Refused(refusal(decision, replace(request, resource=name)), requirement.action, name)
-            if requirement.action == "iam:PassRole" and identified.role_of(reader, name) is None:
-                # Its sessions would stand under no policy.
-                message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {name} "
-                return Refused(message + "because the role does not exist", requirement.action, name)
+            if unlimited and (action, resource) in known.settled:
+                continue
+            keys = keys or keys_of(credential, known, about)
+            refused = _decide(reader, credential, known, requirement, resource, {**keys, **requirement.keys})
+            if refused is not None:
+                return refused
+    return None
+
+
+def _decide(
+    reader: Reader,
+    credential: Credential,
+    known: Identified,
+    requirement: Requirement,
+    resource: Resource,
+    context: Mapping[str, str | tuple[str, ...]],
+) -> Refused | None:
+    """One permission on one resource."""
+    action, name = requirement.action, resource.arn
+    unknown = tuple(one for one in _names(requirement.others) if one not in context)
+    policies = identified.policies_of(reader, credential, known, action, unknown, None if resource.exact else name)
+    caller = identified.caller(credential, known)
+    asked = name if resource.exact else stand_in(name)
+    request = Request(action, asked, caller, context, _owner(name, credential))
+    decision = evaluate(request, policies)
+    if not decision.allowed:
+        return Refused(refusal(decision, replace(request, resource=name)), action, name)
+    if action != "iam:PassRole":
+        known.settle(action, resource, policies)
+    elif identified.role_of(reader, name) is None:
+        # Its sessions would stand under no policy.
+        message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {name} "
+        return Refused(message + "because the role does not exist", action, name)
     return None
 
 

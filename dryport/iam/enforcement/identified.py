@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from dryport.aws import arn as arns
 from dryport.iam import managed
+from dryport.iam.authorization import Resource
 from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
-from dryport.iam.policy import Attached, Caller, CallerKind, Policies
+from dryport.iam.policy import Attached, Caller, CallerKind, Policies, sources
 from dryport.iam.policy.cautious import cautious
 from dryport.iam.policy.compiled import compiled
 from dryport.store import Reader, View
 
+_SETTLED = 4096  # decisions kept of each caller
 _READ = 512  # readings kept of each caller
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
 
@@ -26,6 +29,17 @@ class Identified:
     role_arn: str | None = None
     read: dict[tuple[str, tuple[str, ...], str | None], Policies] = field(default_factory=dict)
 
+    # Actions on resources that are allowed whatever else a request brings: no condition and no variable is asked about.
+    settled: set[tuple[str, Resource]] = field(default_factory=set)
+
+    def settle(self, action: str, resource: Resource, policies: Policies) -> None:
+        """Note that an action on a resource is allowed, where that hangs on nothing else."""
+        speaking = [*policies.identity, *([policies.boundary] if policies.boundary else [])]
+        if policies.session is None and all(_is_plain(one.document) for one in speaking):
+            if len(self.settled) >= _SETTLED:
+                self.settled.clear()
+            self.settled.add((action, resource))
+
     def speaking_of(self, action: str, unknown: tuple[str, ...], wide: str | None) -> Policies:
         """Those of the policies that have a statement about an action, read as ``policy.cautious`` says; kept."""
         key = action, unknown, wide
@@ -37,6 +51,12 @@ class Identified:
             found = tuple(one for one in policies.identity if any(compiled(one.document).of(name)))
             known = self.read[key] = with_caution(replace(policies, identity=found), unknown, wide)
         return known
+
+
+@lru_cache(maxsize=1024)
+def _is_plain(document: str) -> bool:
+    """Whether a document has neither conditions nor variables."""
+    return not sources.keys(document)
 
 
 def _clear(known: dict[str, Identified], change: Any) -> None:

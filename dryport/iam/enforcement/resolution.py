@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from dryport.aws import arn as arns
 from dryport.aws.arn import Arn
 from dryport.iam.authorization import Requirement, Resource, Scope, required
@@ -24,6 +26,8 @@ from dryport.iam.model import (
 )
 from dryport.store import Reader
 
+_SMALL, _MOST = 512, 1024  # bytes of an input, and how many are remembered
+_REMEMBERED: dict[tuple[str, str, Scope, bytes], tuple[Requirement, ...]] = {}
 _REVISION_TAIL = ":*"
 _SUFFIX_TAIL = "-*"
 _OF_IDENTITIES = ("iam:PermissionsBoundary", "iam:ResourceTag/${TagKey}")
@@ -46,10 +50,28 @@ def requirements(asking: Asking) -> tuple[Requirement, ...]:
     """What a request needs, its resources as far as they are known."""
     if asking.service == "ec2" and asking.operation == "RunInstances":
         asking = replace(asking, given=_launch_parameters(asking))
-    rows = required(asking.service, asking.operation, asking.given, asking.scope)
+    rows = _required(asking)
     found = [_resolved(asking, row) for row in rows]
     found += _roles_of_definition(asking)
     return tuple(found)
+
+
+def _required(asking: Asking) -> tuple[Requirement, ...]:
+    """``required``, remembered for small inputs: clients ask the same again and again."""
+    service, operation, given, scope = asking.service, asking.operation, asking.given, asking.scope
+    try:
+        text = msgspec.json.encode(given)
+    except (TypeError, ValueError):  # a body that is streamed
+        return required(service, operation, given, scope)
+    if len(text) > _SMALL:
+        return required(service, operation, given, scope)
+    key = service, operation, scope, text
+    known = _REMEMBERED.get(key)
+    if known is None:
+        if len(_REMEMBERED) >= _MOST:
+            _REMEMBERED.clear()
+        known = _REMEMBERED[key] = required(service, operation, given, scope)
+    return known
 
 
 def _launch_parameters(asking: Asking) -> Mapping[str, Any]:
