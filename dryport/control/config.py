@@ -52,6 +52,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.state_dir / "run"
 
     @property
+    def balancer_dir(self) -> Path:
+        """A directory for each load balancer's process: short, for sockets' names, and gone with a reboot."""
+        return Path("/run/dryport/balancers", self.id)
+
+    @property
     def log_dir(self) -> Path:
         """The processes' own logs."""
         return self.state_dir / "log"

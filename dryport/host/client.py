@@ -13,6 +13,8 @@ import msgspec
 from dryport.host import messages
 from dryport.host.messages import (
     Answer,
+    Balancers,
+    Carrier,
     Console,
     Disk,
     FileSystemSize,
@@ -24,6 +26,7 @@ from dryport.host.messages import (
     Networks,
     Port,
     PrivateZone,
+    Replies,
     Request,
     Result,
     Ruleset,
@@ -181,6 +184,24 @@ class HostClient:
         """How many bytes a file system holds, as of some minutes ago at most."""
         result = await self._ask(messages.MeasureFileSystem(file_system_id=file_system_id))
         return result.bytes if isinstance(result, FileSystemSize) else 0
+
+    async def ensure_balancer(self, carrier: Carrier) -> None:
+        """Have a balancer run so, without losing a connection; otherwise it stays as it was."""
+        await self._ask(messages.EnsureBalancer(carrier=carrier))
+
+    async def delete_balancer(self, balancer_id: str) -> None:
+        """End a balancer, with its network namespace."""
+        await self._ask(messages.DeleteBalancer(balancer_id=balancer_id))
+
+    async def balancers(self) -> Sequence[str]:
+        """The ids of the balancers that there are."""
+        result = await self._ask(messages.ListBalancers())
+        return result.ids if isinstance(result, Balancers) else []
+
+    async def ask_balancer(self, balancer_id: str, commands: Sequence[str]) -> Sequence[str]:
+        """What a balancer answers to commands of HAProxy's runtime API."""
+        result = await self._ask(messages.AskBalancer(balancer_id=balancer_id, commands=[*commands]))
+        return result.replies if isinstance(result, Replies) else []
 
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine."""

@@ -20,6 +20,7 @@ import msgspec
 
 from dryport.control import config as settings
 from dryport.host import messages, namespaces
+from dryport.host.balancers.driver import BalancerDriver
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
 from dryport.host.local_zones import LocalZone, by_name
@@ -52,6 +53,7 @@ class Host:
         self.storage = Storage(config, self.instances, volumes)
         self._zones: dict[str, dict[str, LocalZone]] = {}  # by VPC and id; a VPC may come after its zones
         self._metadata: dict[str, MetadataServer] = {}
+        self.balancers = BalancerDriver(config.balancer_dir, self._prefix)
         self._making = asyncio.Lock()  # numbers of uplinks are given one by one
 
     def _network(self, vpc_id: str) -> VpcNetwork:
@@ -68,7 +70,7 @@ class Host:
             case messages.DeleteVpc(vpc_id=vpc_id):
                 await self._delete_vpc(vpc_id)
             case messages.Plug(port=port):
-                if port.namespace.startswith(f"{self._prefix}i-"):
+                if port.namespace.startswith(f"{self._prefix}i-") or self.balancers.is_namespace(port.namespace):
                     await asyncio.to_thread(namespaces.create, port.namespace)
                 await self._network(port.vpc_id).plug(port)
             case messages.Unplug(vpc_id=vpc_id, interface_id=interface_id):
@@ -115,6 +117,13 @@ class Host:
                 await self._set_metadata(vpc_id, instances)
             case messages.ReadConsole(instance_id=instance_id):
                 return self.instances.console(instance_id)
+            case (
+                messages.EnsureBalancer()
+                | messages.DeleteBalancer()
+                | messages.ListBalancers()
+                | messages.AskBalancer()
+            ):
+                return await self.balancers.do(verb)
             case _:
                 return await self.storage.do(verb)
         return None
@@ -172,6 +181,7 @@ class Host:
 
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine, and set up the machine's own side no more."""
+        await self.balancers.teardown()
         await self.instances.teardown()
         await self.storage.teardown()
         for vpc_id in (await self.list()).vpcs:
@@ -186,6 +196,7 @@ class Host:
             await metadata.close()
         for network in self._vpcs.values():
             await network.close()
+        await self.balancers.close()
         await self.instances.close()
         await self.storage.close()
         await self._machine.close()
@@ -235,6 +246,7 @@ async def serve(config: settings.Config, upstreams: Upstreams = machine_resolver
     host = Host(config, await Machine.open(config), upstreams)
     await host.storage.open()
     await host.instances.open()
+    await host.balancers.open()
     path = config.run_dir / "host.sock"
     path.unlink(missing_ok=True)
     before = os.umask(0o177)

@@ -23,6 +23,7 @@ _MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 0x100000
 _MNT_DETACH = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 _directory_lock = threading.Lock()
+_making_lock = threading.Lock()
 
 
 def _check(result: int, what: str) -> None:
@@ -80,16 +81,16 @@ def create(name: str) -> str:
     """Make a network namespace, or find the one of this name; its path. Its ``lo`` is down. Raises OSError."""
     _prepare_directory()
     target = path(name)
-    if exists(name):
-        return target
-    with open(target, "a"):
-        pass  # what the namespace is bound over; one left by a process that died half-way will do
 
     def make() -> None:
         _check(_libc.unshare(_CLONE_NEWNET), "unshare")
         _mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", target, _MS_BIND)
 
-    in_thread(make)
+    with _making_lock:  # two interfaces may be plugged into one that is not there yet
+        if not exists(name):
+            with open(target, "a"):
+                pass  # what the namespace is bound over; one left by a process that died half-way will do
+            in_thread(make)
     return target
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +16,9 @@ from typing import NamedTuple
 
 from dryport.elb.dataplane import haproxy
 from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
-from dryport.elb.dataplane.slots import Slots, assign
+from dryport.elb.dataplane.slots import Slots, assign, commands
+from dryport.host.balancers.process import Process
+from dryport.host.messages import Carrier
 
 # An address of this process alone, so that no other test can have its ports.
 ADDRESS = f"127.{64 + (os.getpid() >> 16)}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -81,51 +82,53 @@ def balancer(listeners: list[Listener], groups: list[TargetGroup], kind: Kind = 
     )
 
 
-def configuration(plan: Balancer, directory: Path) -> tuple[str, dict[str, Slots]]:
+def configuration(plan: Balancer) -> tuple[str, dict[str, Slots]]:
     names = haproxy.backends(plan)
     slots = {names[each.arn]: assign((), each.targets) for each in plan.groups}
-    return haproxy.render(plan, haproxy.Site(str(directory)), slots), slots
+    return haproxy.render(plan, slots), slots
 
 
 def refused(text: str, directory: Path) -> str:
     """What HAProxy says against a configuration: nothing where it accepts it without a warning."""
     path = directory / "haproxy.cfg"
     path.write_text(text)
-    said = subprocess.run(["haproxy", "-c", "-f", str(path)], capture_output=True, text=True)
+    (directory / haproxy.STATE).write_text("1\n")
+    said = subprocess.run(["haproxy", "-c", "-f", path.name], cwd=directory, capture_output=True, text=True)
     return f"{said.returncode}: {said.stderr}" if said.returncode or said.stderr.strip() else ""
 
 
-class Running(NamedTuple):
-    socket: Path
-    slots: dict[str, Slots]
-    master: int
+class Running:
+    """A balancer that runs, as the host driver runs it."""
+
+    def __init__(self, plan: Balancer, directory: Path) -> None:
+        self._process = Process(directory)
+        self._files = {path.name: path.read_bytes() for path in directory.glob("*.pem")}
+        self.change(plan)
+        _, self.slots = configuration(plan)
+        for backend, slots in self.slots.items():
+            for command in commands(backend, (None,) * len(slots), slots):
+                # Taken for healthy until a check says otherwise: these tests do not wait for the first ones.
+                self.tell(command.replace("health down", "health up"))
+
+    def change(self, plan: Balancer) -> None:
+        """Have it be so, by a reload."""
+        text, _ = configuration(plan)
+        asyncio.run(self._process.ensure(Carrier(id="test", namespace="", config=text, files=self._files)))
 
     def tell(self, command: str) -> str:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self.socket))
-            line.sendall(command.encode() + b"\n")
-            return b"".join(iter(lambda: line.recv(65536), b"")).decode()
+        return asyncio.run(self._process.ask(command))
+
+    def end(self) -> None:
+        asyncio.run(self._process.end())
 
 
 @contextmanager
 def carried(plan: Balancer, directory: Path) -> Iterator[Running]:
-    text, slots = configuration(plan, directory)
-    assert not refused(text, directory)
-    process = subprocess.Popen(["haproxy", "-W", "-db", "-f", str(directory / "haproxy.cfg")], start_new_session=True)
-    running = Running(directory / "runtime.sock", slots, process.pid)
+    running = Running(plan, directory)
     try:
-        until(lambda: answers(running))
         yield running
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(running: Running) -> bool:
-    try:
-        return bool(running.tell("show info"))
-    except OSError:
-        return False
+        running.end()
 
 
 def until(holds: object, seconds: float = 30) -> None:

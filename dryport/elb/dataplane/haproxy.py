@@ -1,15 +1,15 @@
-"""A balancer's plan as HAProxy's configuration. Pure: the same plan, site and slots give the same text."""
+"""A balancer's plan as HAProxy's configuration. Pure: the same plan and numbers of slots give the same text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from dryport.elb.dataplane import rules
 from dryport.elb.dataplane.plan import Balancer, Forward, HealthCheck, Kind, Listener, NotCarried, TargetGroup
 from dryport.elb.dataplane.slots import Slots
 from dryport.elb.dataplane.words import quoted
 
+STATE = "servers.state"  # where its process notes what its servers were told
 _CONNECT = 10  # seconds: AWS's, for a connection to a target
 _IDLE_TCP = 350  # seconds: a network load balancer's
 _ERRORS = (400, 408, 500, 502, 503, 504)
@@ -38,40 +38,35 @@ _TRACE = (
 )
 
 
-class Site(NamedTuple):
-    """Where the balancer runs: a directory for the runtime API's socket and the certificates, the VPC's network
-    namespace (none: the machine's own), and the machine's loopback address at which it answers too."""
-
-    directory: str
-    namespace: str | None = None
-    loopback: str | None = None
-
-
 def backends(balancer: Balancer) -> dict[str, str]:
     """The backends' names by the target groups' ARNs."""
     return {group.arn: f"g-{rules.token(group.arn)}" for group in balancer.groups}
 
 
-def render(balancer: Balancer, site: Site, slots: Mapping[str, Slots]) -> str:
-    """The configuration, with the slots of each backend. Raises ``NotCarried``."""
+def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
+    """The configuration with as many servers in each backend as it has slots: all of them empty, so that targets, which
+    HAProxy is told at run time, change nothing here. Its process runs where the balancer's addresses are, in the
+    directory of its files. Raises ``NotCarried``."""
     names = backends(balancer)
     http = balancer.kind is Kind.APPLICATION
     if balancer.kind is Kind.CLASSIC:
         raise NotCarried("classic load balancers")
-    sections = [_global(site), _defaults(balancer, http)]
+    sections = [_global(), _defaults(balancer, http)]
     for listener in balancer.listeners:
-        sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, site, names))))
+        sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
     for group in balancer.groups:
         name = names[group.arn]
-        sections.append((f"backend {name}", list(_backend(balancer, group, site, slots[name]))))
+        sections.append((f"backend {name}", list(_backend(balancer, group, len(slots[name])))))
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
 
 
-def _global(site: Site) -> tuple[str, list[str]]:
+def _global() -> tuple[str, list[str]]:
     return "global", [
-        f"stats socket {quoted(site.directory + '/runtime.sock')} mode 600 level admin expose-fd listeners",
-        f"crt-base {quoted(site.directory)}",
+        "user haproxy",
+        "group haproxy",
+        f"server-state-file {STATE}",
         "hard-stop-after 1h",
+        "fd-hard-limit 100000",  # a machine's may be millions, which cost memory
     ]
 
 
@@ -83,6 +78,7 @@ def _defaults(balancer: Balancer, http: bool) -> tuple[str, list[str]]:
         *(f"timeout {side} {idle}s" for side in ("client", "server", "tunnel")),
         "option redispatch 1",
         "retries 3",
+        "load-server-state-from-file global",
     ]
     if http:
         lines += [f"timeout http-keep-alive {idle}s", f"timeout http-request {idle}s"]
@@ -90,16 +86,13 @@ def _defaults(balancer: Balancer, http: bool) -> tuple[str, list[str]]:
     return "defaults", lines
 
 
-def _frontend(balancer: Balancer, listener: Listener, site: Site, names: Mapping[str, str]) -> Iterator[str]:
+def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
     allowed = ("HTTP", "HTTPS") if balancer.kind is Kind.APPLICATION else ("TCP", "TLS")
     if listener.protocol not in allowed:
         raise NotCarried(f"{listener.protocol} listeners of {balancer.kind.value} load balancers")
     secure = _secure(balancer, listener) if listener.protocol in ("HTTPS", "TLS") else ""
-    inside = f" namespace {quoted(site.namespace)}" if site.namespace else ""
     for interface in balancer.interfaces:
-        yield f"bind {interface.address}:{listener.port}{inside}{secure}"
-    if site.loopback:
-        yield f"bind {site.loopback}:{listener.port}{secure}"
+        yield f"bind {interface.address}:{listener.port}{secure}"
     if balancer.kind is Kind.NETWORK:
         if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
             raise NotCarried("rules and weights of network load balancers")
@@ -133,7 +126,7 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
         yield f'http-request set-header Host "%[req.hdr(host)]:{listener.port}" if !{{ req.hdr(host) -m sub : }}'
 
 
-def _backend(balancer: Balancer, group: TargetGroup, site: Site, slots: Slots) -> Iterator[str]:
+def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str]:
     http = balancer.kind is Kind.APPLICATION
     if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")) or group.version == "GRPC":
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
@@ -143,8 +136,7 @@ def _backend(balancer: Balancer, group: TargetGroup, site: Site, slots: Slots) -
     yield from _check(group)
     check = group.health_check
     options = [f"inter {check.interval}s", f"rise {check.healthy}", f"fall {check.unhealthy}"]
-    if site.namespace:
-        options += [f"namespace {quoted(site.namespace)}", f"source {balancer.interfaces[0].address}"]
+    options.append(f"source {balancer.interfaces[0].address}")
     if group.protocol in ("HTTPS", "TLS"):
         options.append("ssl verify none")  # as AWS: a target's certificate is not validated
     if group.version == "HTTP2":
@@ -154,9 +146,8 @@ def _backend(balancer: Balancer, group: TargetGroup, site: Site, slots: Slots) -
     if group.proxy_protocol:
         options.append("send-proxy-v2 check-send-proxy")
     yield f"default-server {' '.join(options)}"
-    for place, target in enumerate(slots, 1):
-        address = target.key if target else "0.0.0.0:80"
-        yield f"server s{place} {address} check{' disabled' if target is None or target.draining else ''}"
+    for place in range(1, slots + 1):
+        yield f"server s{place} 0.0.0.0:80 check disabled"
 
 
 def _balance(group: TargetGroup, http: bool) -> Iterator[str]:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from dryport.elb.dataplane.plan import Target
 
 Slots = tuple[Target | None, ...]
 _FEWEST = 8
+_NOWHERE = "0.0.0.0"  # the address of an empty slot
+_FORCED_MAINTENANCE = 1  # SRV_ADMF_FMAINT
+
+
+def read(show_servers_state: str) -> dict[str, Slots]:
+    """The slots of each backend by what HAProxy answers to ``show servers state``: a version, the columns' names after
+    a number sign, a line a server. A server that is forced into maintenance, with an address, drains."""
+    found: dict[str, list[Target | None]] = {}
+    names: list[str] = []
+    for line in show_servers_state.splitlines():
+        fields = line.split()
+        if line.startswith("# "):
+            names = fields[1:]
+        elif len(fields) > 1 and names:
+            row = dict(zip(names, fields, strict=False))
+            found.setdefault(row["be_name"], []).append(_read(row))
+    return {backend: tuple(slots) for backend, slots in found.items()}
+
+
+def _read(row: Mapping[str, str]) -> Target | None:
+    if row["srv_addr"] == _NOWHERE:
+        return None
+    forced = int(row["srv_admin_state"]) & _FORCED_MAINTENANCE
+    return Target(address=row["srv_addr"], port=int(row["srv_port"]), draining=bool(forced))
 
 
 def assign(slots: Slots, targets: Iterable[Target]) -> Slots:

@@ -6,6 +6,15 @@ answers come in any order.
 
 from __future__ import annotations
 
+from dryport.host.messages.balancers import (
+    AskBalancer,
+    Balancers,
+    Carrier,
+    DeleteBalancer,
+    EnsureBalancer,
+    ListBalancers,
+    Replies,
+)
 from dryport.host.messages.base import Message
 from dryport.host.messages.instances import (
     AwaitEnd,
@@ -93,8 +102,12 @@ Verb = (
     | MountFileSystem
     | UnmountFileSystem
     | MeasureFileSystem
+    | EnsureBalancer
+    | DeleteBalancer
+    | ListBalancers
+    | AskBalancer
 )
-Result = Networks | Instances | Console | FileSystemSize
+Result = Networks | Instances | Console | FileSystemSize | Balancers | Replies
 
 
 class Request(Message, frozen=True, kw_only=True):
@@ -112,10 +125,14 @@ class Answer(Message, frozen=True, kw_only=True):
 
 __all__ = [
     "Answer",
+    "AskBalancer",
     "AttachDisk",
     "AwaitEnd",
+    "Balancers",
+    "Carrier",
     "Console",
     "CopySnapshot",
+    "DeleteBalancer",
     "DeleteFileSystem",
     "DeleteInstance",
     "DeleteSnapshot",
@@ -123,6 +140,7 @@ __all__ = [
     "DeleteVpc",
     "DetachDisk",
     "Disk",
+    "EnsureBalancer",
     "EnsureFileSystem",
     "EnsureInstance",
     "EnsureVolume",
@@ -134,6 +152,7 @@ __all__ = [
     "InstanceState",
     "Instances",
     "Interface",
+    "ListBalancers",
     "ListInstances",
     "ListNetworks",
     "MeasureFileSystem",
@@ -148,6 +167,7 @@ __all__ = [
     "PrivateZone",
     "ReadConsole",
     "RecordSet",
+    "Replies",
     "Request",
     "Result",
     "Rule",

@@ -1,0 +1,57 @@
+"""Balancers: HAProxy processes, each with a configuration that the control plane makes."""
+
+from __future__ import annotations
+
+from dryport.host.messages.base import Message
+
+
+class Carrier(Message, frozen=True, kw_only=True):
+    """An HAProxy to run. ``namespace`` is the network namespace's name, "" the machine's own.
+
+    ``config`` names its files without directories; ``files`` are those beside it (certificates). ``ports`` are the TCP
+    ports of 127.0.0.1 that it listens at.
+    """
+
+    id: str
+    namespace: str
+    config: str
+    files: dict[str, bytes] = {}
+    ports: list[int] = []
+
+
+class EnsureBalancer(Message, frozen=True, kw_only=True, tag="ensure_balancer"):
+    """Have it run so. One that runs is changed without losing a connection; where it cannot be so, it stays as it was.
+
+    What its servers were told at run time stays, for those that the new configuration has too.
+    """
+
+    carrier: Carrier
+
+
+class DeleteBalancer(Message, frozen=True, kw_only=True, tag="delete_balancer"):
+    """End it, with its network namespace. Nothing where there is none."""
+
+    balancer_id: str
+
+
+class ListBalancers(Message, frozen=True, kw_only=True, tag="list_balancers"):
+    pass
+
+
+class AskBalancer(Message, frozen=True, kw_only=True, tag="ask_balancer"):
+    """Commands of HAProxy's runtime API, one after the other."""
+
+    balancer_id: str
+    commands: list[str]
+
+
+class Balancers(Message, frozen=True, kw_only=True, tag="balancers"):
+    """The ids of those that there should be, as the driver knows it."""
+
+    ids: list[str] = []
+
+
+class Replies(Message, frozen=True, kw_only=True, tag="replies"):
+    """What HAProxy answered to each command."""
+
+    replies: list[str]
