@@ -17,6 +17,8 @@ EMPTY: Mapping[str, Iterable[str]] = {}
 ABSENT = frozenset({"detached", "detaching", "unplugging"})  # states of interfaces that no packet belongs to
 
 
+_ALL = Rule(protocol="all", networks=["0.0.0.0/0"])
+_OPEN = "open"  # the group of interfaces that have none: those of network load balancers
 PrefixLists = Mapping[str, Iterable[str]]  # each list's blocks
 
 
@@ -29,9 +31,12 @@ def compile_rules(
 ) -> Ruleset:
     """A VPC's rule set from its groups' rules (by group id), its interfaces, ``internet_routes`` and ``nat_routes``."""
     present = [interface for interface in interfaces if interface.device not in ABSENT]
+    groups = {group_id: _group(group_rules, prefix_lists) for group_id, group_rules in rules.items()}
+    if any(not each.group_ids for each in present):
+        groups[_OPEN] = Group(ingress=[_ALL], egress=[_ALL])
     return Ruleset(
-        groups={group_id: _group(group_rules, prefix_lists) for group_id, group_rules in rules.items()},
-        members={address: list(each.group_ids) for each in present for address in each.private_ips},
+        groups=groups,
+        members={address: list(each.group_ids) or [_OPEN] for each in present for address in each.private_ips},
         public={interface.private_ip: interface.public_ip for interface in present if interface.public_ip},
         internet=list(internet),
         nat=list(nat),

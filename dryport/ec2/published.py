@@ -114,6 +114,12 @@ def interface(reader: Reader, account: str, region: str, interface_id: str) -> N
     return found
 
 
+def interfaces_of(reader: Reader, owner: str) -> list[NetworkInterface]:
+    """The interfaces that were made for something (``owner``), those that are being deleted aside."""
+    found = reader.find(model.NETWORK_INTERFACES, "owner", owner)
+    return [each for each in found if each.device != "unplugging"]
+
+
 def gateway_address(subnet: Subnet) -> str:
     """The address of a subnet's router."""
     return addressing.gateway(subnet.cidr_block)
@@ -149,20 +155,23 @@ def create_network_interface(
     task_of: str = "",
     interface_type: str = "interface",
     names: list[str] | None = None,
+    device_index: int = 1,
+    open_to_all: bool = False,
 ) -> NetworkInterface:
     """Make an interface; with an ``owner`` (a task's ARN) it is in use by that from the start.
 
     ``task_of`` is the instance that it is seen at, where its owner runs on one.
     One that is ``routed`` has an address and groups and no link: for what the platform itself does at that address.
 
-    No ``group_ids`` means the VPC's default group. Watch NETWORK_INTERFACES for its ``device`` to become ``plugged``
-    or ``failed``. Raises ServiceError: InvalidSubnetID.NotFound, InvalidGroup.NotFound, InvalidParameter,
+    No ``group_ids`` means the VPC's default group, or none where it is ``open_to_all``. Watch NETWORK_INTERFACES for
+    its ``device`` to become ``plugged`` or ``failed``. Raises ServiceError: InvalidSubnetID.NotFound,
+    InvalidGroup.NotFound, InvalidParameter,
     SecurityGroupsPerInterfaceLimitExceeded, InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse.
     """
     net = subnet(tx, account, region, subnet_id)
     if net is None:
         raise ServiceError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
-    groups = check_groups(tx, account, region, net.vpc_id, subnet_id, group_ids)
+    groups = [] if open_to_all else check_groups(tx, account, region, net.vpc_id, subnet_id, group_ids)
     asked = Wanted(private_ip, tuple(secondary_ips), secondary_count)
     address, *secondary = private_addresses.claim(tx, random, net, asked)
     mac = addressing.mac_address(random)
@@ -189,7 +198,7 @@ def create_network_interface(
         names=names or [],
         attachment_id=resource_id(random, "eni-attach") if owner else None,
         task_of=task_of,
-        device_index=_free_index(tx, task_of) if task_of else 1,
+        device_index=_free_index(tx, task_of) if task_of else device_index,
         namespace=namespace,
         device="routed" if routed else "wanted" if owner else "detached",
         created_at=now,
@@ -226,6 +235,24 @@ def primary_interface(reader: Reader, instance_id: str) -> NetworkInterface | No
     """The primary interface of an instance that is there."""
     found = reader.find(model.NETWORK_INTERFACES, "instance", instance_id)
     return next((each for each in found if each.device_index == 0 and each.device != "unplugging"), None)
+
+
+def give_elastic_address(tx: Transaction, random: Random, interface_id: str, allocation_id: str) -> None:
+    """Have an interface that was just made be known by an elastic address that nothing else has.
+
+    Raises ServiceError: InvalidAllocationID.NotFound, InvalidIPAddress.InUse.
+    """
+    found, address = tx.get(model.NETWORK_INTERFACES, interface_id), tx.get(model.ADDRESSES, allocation_id)
+    if found is None or address is None or (address.account, address.region) != (found.account, found.region):
+        raise ServiceError("InvalidAllocationID.NotFound", f"The allocation ID '{allocation_id}' does not exist")
+    if address.association_id is not None:
+        raise ServiceError("InvalidIPAddress.InUse", f"The address {address.public_ip} is in use")
+    association = resource_id(random, "eipassoc")
+    tx.put(model.ADDRESSES, replace(address, interface_id=interface_id, association_id=association))
+    tx.put(
+        model.NETWORK_INTERFACES,
+        replace(found, public_ip=address.public_ip, association_id=association, wants_public_ip=True),
+    )
 
 
 def set_groups(tx: Transaction, interface_id: str, group_ids: list[str]) -> None:

@@ -46,12 +46,19 @@ def _attachment(reader: Reader, interface: NetworkInterface) -> dict[str, Any]:
         "AttachTime": interface.attached_at,
         "AttachmentId": interface.attachment_id,
         "DeleteOnTermination": interface.delete_on_termination,
-        "DeviceIndex": interface.device_index,
+        "DeviceIndex": 1 if interface.requester_id == model.BALANCERS else interface.device_index,
         "NetworkCardIndex": 0,
-        "InstanceOwnerId": interface.account if instance_id else "amazon",
+        "InstanceOwnerId": _user(interface, instance_id),
         "Status": attachments.status(interface, instance),
     }
     return {"Attachment": attachment | ({"InstanceId": instance_id} if instance_id else {})}
+
+
+def _user(interface: NetworkInterface, instance_id: str) -> str:
+    """Whose machine it is attached to."""
+    if instance_id:
+        return interface.account
+    return model.BALANCERS if interface.requester_id == model.BALANCERS else "amazon"
 
 
 def private_addresses_of(interface: NetworkInterface, association: dict[str, Any]) -> list[dict[str, Any]]:

@@ -213,7 +213,8 @@ def _report(tx: Transaction, interface_ids: list[str], failures: dict[str, str])
 
 
 def _port(reader: Reader, interface: NetworkInterface) -> Port:
-    net = reader.get(model.SUBNETS, interface.subnet_id) if interface.instance_id else None
+    hosted = interface.instance_id or interface.requester_id == model.BALANCERS
+    net = reader.get(model.SUBNETS, interface.subnet_id) if hosted else None
     guest = None
     if net is not None:
         gateway = addressing.gateway(net.cidr_block)
@@ -267,7 +268,7 @@ def _prefix_lists(
 def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface], subnets: list[model.Subnet]) -> Names:
     """The names of public addresses, which lead to the private ones inside their VPC, and those that interfaces have.
 
-    An interface's own names are known in its availability zone.
+    An interface's own names are known in its availability zone, those of load balancers' everywhere in the VPC.
     """
     if not vpc.enable_dns_hostnames:
         return Names()
@@ -275,10 +276,13 @@ def names_of(vpc: model.Vpc, interfaces: list[NetworkInterface], subnets: list[m
     nearest: dict[str, dict[str, list[str]]] = {}
     for each in interfaces:
         blocks = [net.cidr_block for net in subnets if net.availability_zone == each.availability_zone]
-        for name in each.names if each.device != "unplugging" else ():
+        for name in each.names if each.device != "unplugging" and each.requester_id != model.BALANCERS else ():
             for block in blocks:
                 nearest.setdefault(name, {}).setdefault(block, []).append(each.private_ip)
     records = {addressing.public_dns_name(key, vpc.region): [value] for key, value in public.items()}
+    for each in interfaces:
+        for name in each.names if each.requester_id == model.BALANCERS and each.device == "plugged" else ():
+            records.setdefault(name, []).append(each.private_ip)
     return Names(records=records, nearest=nearest)
 
 

@@ -35,6 +35,7 @@ from dryport.ec2.model.launch_templates import (
     version_key,
 )
 from dryport.ec2.model.networks import (
+    BALANCERS,
     DHCP_OPTIONS,
     INTERNET_GATEWAYS,
     NETWORK_ACLS,
@@ -71,6 +72,7 @@ from dryport.ec2.model.volumes import (
 
 __all__ = [
     "ADDRESSES",
+    "BALANCERS",
     "DHCP_OPTIONS",
     "FINAL_CONSOLES",
     "IMAGES",

@@ -102,6 +102,9 @@ class SecurityGroupRule(Resource, frozen=True, kw_only=True):
     description: str | None = None
 
 
+BALANCERS = "amazon-elb"  # the requester of load balancers' interfaces
+
+
 class NetworkInterface(Resource, frozen=True, kw_only=True):
     """An interface with a private IPv4 address, and ``secondary_ips`` beside it.
 

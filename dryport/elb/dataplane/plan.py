@@ -7,7 +7,7 @@ is changed, so that the API can refuse it by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -16,10 +16,6 @@ import msgspec
 
 class NotCarried(ValueError):
     """The plan asks for something that this data plane does not do; the message names it."""
-
-
-class PortTaken(OSError):
-    """Another process of the machine listens where the balancer should."""
 
 
 class Scheme(Enum):
@@ -209,14 +205,13 @@ class DataPlane(Protocol):
     async def apply(self, balancer: Balancer, files: Mapping[str, bytes]) -> None:
         """Make the balancer so, without losing a connection. ``files`` are the certificates' PEMs by id.
 
-        Raises ``NotCarried``, ``PortTaken``; then the balancer goes on as it was.
+        Raises ``NotCarried``; then the balancer goes on as it was.
         """
 
     async def remove(self, arn: str) -> None:
         """End the balancer, if there is one."""
 
-    async def balancers(self) -> Sequence[str]:
-        """The ARNs of those that run."""
-
-    async def health(self, arn: str) -> Mapping[str, Mapping[str, Health]]:
-        """By target group's ARN and ``Target.key``; empty while the balancer does not run."""
+    async def health(
+        self, balancer: Balancer, before: Mapping[str, Mapping[str, Health]]
+    ) -> Mapping[str, Mapping[str, Health]]:
+        """By target group's ARN and ``Target.key``; empty while the balancer does not run. ``before`` was known."""

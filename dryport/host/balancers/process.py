@@ -123,7 +123,7 @@ class Process:
         if not (self.directory / _STATE).exists():
             _write_private(self.directory / _STATE, b"1\n")  # the format's version
         if carrier.namespace:
-            await asyncio.to_thread(namespaces.create, carrier.namespace)
+            await asyncio.to_thread(_prepare, carrier.namespace)
         child = await asyncio.to_thread(namespaces.run_in, carrier.namespace, self._spawn)
         self._child = child
         run = Run(pid=child.pid, started=processes.started(child.pid))
@@ -219,6 +219,13 @@ class Process:
         if self.carrier is not None and self.carrier.namespace:
             await asyncio.to_thread(namespaces.delete, self.carrier.namespace)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _prepare(namespace: str) -> None:
+    """A namespace in which addresses can be listened at before their interfaces are plugged in."""
+    namespaces.create(namespace)
+    setting = Path("/proc/sys/net/ipv4/ip_nonlocal_bind")
+    namespaces.run_in(namespace, lambda: setting.write_text("1"))
 
 
 def _check_free(port: int) -> None:

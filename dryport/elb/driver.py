@@ -1,0 +1,96 @@
+"""The data plane on this machine: plans become HAProxy's configurations, targets its runtime commands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dryport.elb.dataplane import haproxy, health, slots
+from dryport.elb.dataplane.plan import Balancer, Health
+from dryport.elb.dataplane.slots import Slots
+from dryport.host.client import HostError
+from dryport.host.messages import Carrier
+
+_SERVERS = "show servers state"
+
+
+class Host(Protocol):
+    """What it asks of the host driver."""
+
+    async def ensure_balancer(self, carrier: Carrier) -> None: ...
+    async def delete_balancer(self, balancer_id: str) -> None: ...
+    async def balancers(self) -> Sequence[str]: ...
+    async def ask_balancer(self, balancer_id: str, commands: Sequence[str]) -> Sequence[str]: ...
+
+
+def balancer_id(arn: str) -> str:
+    """What a balancer is called on the machine: 16 hexadecimal digits."""
+    return hashlib.sha256(arn.encode()).hexdigest()[:16]
+
+
+def namespace(platform_id: str, arn: str) -> str:
+    """The name of a balancer's network namespace; ``platform_id`` is ``Config.id``."""
+    return f"dp{platform_id}-lb-{balancer_id(arn)}"
+
+
+class HaproxyPlane:
+    """A ``DataPlane`` on the host driver. It remembers nothing: what a target's slot is HAProxy says itself."""
+
+    def __init__(self, host: Host, platform_id: str) -> None:
+        self._host = host
+        self._platform_id = platform_id
+
+    async def apply(self, balancer: Balancer, files: Mapping[str, bytes]) -> None:
+        """Make the balancer so. Raises NotCarried, HostError; then it goes on as it was."""
+        number = balancer_id(balancer.arn)
+        running = number in await self._host.balancers()
+        present = await self._slots(number) if running else {}
+        names = haproxy.backends(balancer)
+        wanted = {
+            names[each.arn]: slots.assign(present.get(names[each.arn], ()), each.targets) for each in balancer.groups
+        }
+        carrier = Carrier(
+            id=number,
+            namespace=namespace(self._platform_id, balancer.arn),
+            config=haproxy.render(balancer, wanted),
+            files={f"{name}.pem": content for name, content in files.items()},
+        )
+        await self._host.ensure_balancer(carrier)
+        now = await self._slots(number)
+        commands = [
+            command
+            for name, each in wanted.items()
+            for command in slots.commands(name, now.get(name) or (None,) * len(each), each)
+        ]
+        if commands:
+            await self._host.ask_balancer(number, commands)
+
+    async def _slots(self, number: str) -> dict[str, Slots]:
+        return slots.read((await self._host.ask_balancer(number, [_SERVERS]))[0])
+
+    async def remove(self, arn: str) -> None:
+        """End the balancer, if there is one. Raises HostError."""
+        await self._host.delete_balancer(balancer_id(arn))
+
+    async def health(
+        self, balancer: Balancer, before: Mapping[str, Mapping[str, Health]]
+    ) -> dict[str, dict[str, Health]]:
+        """By target group's ARN and ``Target.key``; nothing of targets that it has not been told of, nor while it does
+        not run. ``before`` is what was known. One that passes its first check is served at once. Raises HostError."""
+        number = balancer_id(balancer.arn)
+        try:
+            servers, stat = await self._host.ask_balancer(number, [_SERVERS, "show stat"])
+        except HostError:
+            if number in await self._host.balancers():
+                raise
+            return {}
+        names = haproxy.backends(balancer)
+        known = {names[arn]: each for arn, each in before.items() if arn in names}
+        present = slots.read(servers)
+        promotions = list(health.promotions(stat, present, known))
+        if promotions:
+            await self._host.ask_balancer(number, promotions)
+            stat = (await self._host.ask_balancer(number, ["show stat"]))[0]
+        found = health.report(stat, present, known)
+        return {arn: found[name] for arn, name in names.items() if name in found}

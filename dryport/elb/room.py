@@ -1,0 +1,33 @@
+"""How load balancing is plugged in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dryport.control.context import Context, Room
+from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
+from dryport.elb.doorway import Doorway
+from dryport.elb.driver import HaproxyPlane
+from dryport.host.client import HostClient
+from dryport.store import Reader
+
+
+def _certificates(reader: Reader, names: Sequence[str]) -> Mapping[str, bytes]:
+    raise LookupError(f"there are no certificates {names}")  # until ACM is there: the API refuses them
+
+
+def room(context: Context) -> Room:
+    """The service, and its balancers on this machine's host driver."""
+    host = HostClient(context.config.run_dir / "host.sock")
+    plane = HaproxyPlane(host, context.config.id)
+    balancers = Balancers(context, plane, _certificates)
+    doorway = Doorway(context.store, context.clock, host)
+    loops = (
+        balancers,
+        Checks(context.store, context.clock, plane, balancers),
+        Drains(context.store, context.clock),
+        Terminations(context.store, context.clock),
+        doorway,
+        Convergence(context.store, context.clock, host, balancers, doorway),
+    )
+    return Room(loops=loops)
