@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dryport.elb.dataplane.haproxy import STATE
-
 _NAMED_BY = {"HTTP": "req.hdr(host),host_only,lower", "HTTPS": "req.ssl_sni,lower", "TLS": "req.ssl_sni,lower"}
 _LONGEST = "1d"  # the balancers' own timeouts are shorter
 _NAMING = "5s"  # for a client to say a name
@@ -47,7 +45,6 @@ def _global() -> list[str]:
     return [
         "user haproxy",
         "group haproxy",
-        f"server-state-file {STATE}",
         "hard-stop-after 1h",
         "fd-hard-limit 100000",
     ]

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.host import namespaces, processes
+from dryport.host.balancers import servers
 from dryport.host.messages import Carrier
 
 _READY = 20.0  # seconds for a process to answer, before it is taken for failed
@@ -80,7 +81,7 @@ class Process:
             await self.start()
             return
         try:
-            await self._reload()
+            await self._reload(carrier)
         except OSError:
             if before is not None:
                 self.carrier = before
@@ -94,7 +95,14 @@ class Process:
         for path in self.directory.glob("*.pem"):
             if path.name not in carrier.files:
                 path.unlink()
-        _write_private(self.directory / "haproxy.cfg", carrier.config.encode())
+
+    def _configure(self, carrier: Carrier) -> None:
+        """Write the configuration, with the servers where they were last told to be."""
+        state = self.directory / _STATE
+        if not state.exists():
+            _write_private(state, b"1\n")  # the format's version
+        text = servers.placed(carrier.config, servers.addresses(state.read_text()))
+        _write_private(self.directory / "haproxy.cfg", text.encode())
 
     async def _check(self, carrier: Carrier) -> None:
         """Raises Refused for what HAProxy does not take."""
@@ -105,7 +113,7 @@ class Process:
             for name, content in carrier.files.items():
                 _write_private(trial / name, content)
             _write_private(trial / "haproxy.cfg", carrier.config.encode())
-            command = ["haproxy", "-c", "-q", "-f", "haproxy.cfg"]
+            command = ["haproxy", "-c", "-f", "haproxy.cfg"]
             asked = await asyncio.create_subprocess_exec(
                 *command, cwd=trial, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
             )
@@ -120,8 +128,7 @@ class Process:
         carrier = self.carrier
         if carrier is None:
             raise OSError(f"{self.directory} has no configuration")
-        if not (self.directory / _STATE).exists():
-            _write_private(self.directory / _STATE, b"1\n")  # the format's version
+        self._configure(carrier)
         if carrier.namespace:
             await asyncio.to_thread(_prepare, carrier.namespace)
         child = await asyncio.to_thread(namespaces.run_in, carrier.namespace, self._spawn)
@@ -154,8 +161,9 @@ class Process:
             return (self.directory / "log").read_text(errors="replace").strip()[-1000:]
         return ""
 
-    async def _reload(self) -> None:
+    async def _reload(self, carrier: Carrier) -> None:
         await self.remember()
+        self._configure(carrier)
         before = await self._worker()
         with contextlib.suppress(ConnectionError):  # the master begins anew, and ends its connections
             await self._master("reload")

@@ -8,8 +8,9 @@ from dryport.host.messages.base import Message
 class Carrier(Message, frozen=True, kw_only=True):
     """An HAProxy to run. ``namespace`` is the network namespace's name, "" the machine's own.
 
-    ``config`` names its files without directories; ``files`` are those beside it (certificates). ``ports`` are the TCP
-    ports of 127.0.0.1 that it listens at.
+    ``config`` names its files without directories; ``files`` are those beside it (certificates). A server that has the
+    address ``0.0.0.0:80`` there is at the one that it was last given by the runtime API. ``ports`` are the TCP ports of
+    127.0.0.1 that it listens at.
     """
 
     id: str
