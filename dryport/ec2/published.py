@@ -120,6 +120,29 @@ def interfaces_of(reader: Reader, owner: str) -> list[NetworkInterface]:
     return [each for each in found if each.device != "unplugging"]
 
 
+def instance(reader: Reader, account: str, region: str, instance_id: str) -> Instance | None:
+    """An instance of this account and region, for as long as EC2 shows it."""
+    found = reader.get(model.INSTANCES, instance_id)
+    return found if found is not None and (found.account, found.region) == (account, region) else None
+
+
+def subnet_of_address(reader: Reader, vpc_id: str, address: str) -> Subnet | None:
+    """The subnet of a VPC in whose block an IPv4 address lies."""
+    found = reader.find(model.SUBNETS, "vpc", vpc_id)
+    return next((each for each in found if IPv4Address(address) in IPv4Network(each.cidr_block)), None)
+
+
+def has_internet_gateway(reader: Reader, vpc_id: str) -> bool:
+    """Whether an internet gateway is attached to a VPC."""
+    return bool(reader.keys(model.INTERNET_GATEWAYS, "vpc", vpc_id))
+
+
+def address(reader: Reader, account: str, region: str, allocation_id: str) -> ElasticAddress | None:
+    """An elastic address of this account and region."""
+    found = reader.get(model.ADDRESSES, allocation_id)
+    return found if found is not None and (found.account, found.region) == (account, region) else None
+
+
 def gateway_address(subnet: Subnet) -> str:
     """The address of a subnet's router."""
     return addressing.gateway(subnet.cidr_block)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dryport.elb import model, targets
+from dryport.elb import model, names, targets
 from dryport.elb.model import Target, TargetGroup
 from dryport.store import Reader, Transaction
 
@@ -25,6 +25,16 @@ def load_balancers(reader: Reader, group_arn: str) -> list[str]:
         found = reader.get(model.LISTENERS, rule.listener)
         listeners += [found] if found is not None else []
     return sorted({each.load_balancer for each in listeners})
+
+
+def groups(reader: Reader, load_balancer_arn: str) -> set[str]:
+    """The ARNs of the target groups that a load balancer's listeners and rules forward to."""
+    found: set[str] = set()
+    for listener in reader.find(model.LISTENERS, "load_balancer", load_balancer_arn):
+        found |= model.forwarded(listener.actions)
+        for rule in reader.find(model.RULES, "listener", listener.arn):
+            found |= model.forwarded(rule.actions)
+    return found
 
 
 def register(tx: Transaction, group_arn: str, target_id: str, port: int, zone: str = "") -> None:
@@ -56,7 +66,8 @@ def target(reader: Reader, group_arn: str, target_id: str, port: int) -> Target 
 
 
 def shift(tx: Transaction, rule_or_listener_arn: str, weights: dict[str, int]) -> None:
-    """Have a rule (or a listener's default action) forward to target groups by weight: what blue/green deployments do.
+    """Have a rule (a listener's default one too, or a listener by its own ARN) forward to target groups by weight: what
+    blue/green deployments do.
 
     Raises LookupError where there is no such rule or listener."""
     action = {
@@ -73,7 +84,7 @@ def shift(tx: Transaction, rule_or_listener_arn: str, weights: dict[str, int]) -
     if rule is not None:
         tx.put(model.RULES, replace(rule, actions=[action]))
         return
-    listener = tx.get(model.LISTENERS, rule_or_listener_arn.replace(":listener-rule/", ":listener/"))
+    listener = tx.get(model.LISTENERS, names.listener_of_default_rule(rule_or_listener_arn) or rule_or_listener_arn)
     if listener is None:
         raise LookupError(rule_or_listener_arn)
     tx.put(model.LISTENERS, replace(listener, actions=[action]))

@@ -8,12 +8,19 @@ from dryport.control.context import Context, Room
 from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
 from dryport.elb.doorway import Doorway
 from dryport.elb.driver import HaproxyPlane
+from dryport.gateway.service import Service
 from dryport.host.client import HostClient
 from dryport.store import Reader
 
 
 def _certificates(reader: Reader, names: Sequence[str]) -> Mapping[str, bytes]:
     raise LookupError(f"there are no certificates {names}")  # until ACM is there: the API refuses them
+
+
+def _service() -> Service:
+    from dryport.elb.api import SERVICE
+
+    return SERVICE
 
 
 def room(context: Context) -> Room:
@@ -30,4 +37,4 @@ def room(context: Context) -> Room:
         doorway,
         Convergence(context.store, context.clock, host, balancers, doorway),
     )
-    return Room(loops=loops)
+    return Room(services={"elbv2": _service}, loops=loops)

@@ -1,0 +1,107 @@
+"""Health checks of target groups: AWS's defaults and limits by protocol. Pure.
+
+Source: botocore's ``elbv2`` model (CreateTargetGroup), "Health checks for Application Load Balancer target groups",
+"Health checks for Network Load Balancer target groups". Times are whole seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dryport.aws.errors import ServiceError
+from dryport.elb.model import HealthCheck
+from dryport.elb.names import invalid
+
+HTTP = ("HTTP", "HTTPS")
+_CODE = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
+_PROTOCOLS = ("HTTP", "HTTPS", "TCP")
+_UNUSABLE = re.compile(r"[\x00-\x20\x7f]")
+
+
+def of_request(request: Mapping[str, Any], protocol: str, old: HealthCheck | None = None) -> HealthCheck:
+    """The health check that a request wants for a target group's protocol. Raises ServiceError.
+
+    What it leaves out is as it was in ``old``, or the default.
+    """
+    before = old.protocol if old is not None else "HTTP" if protocol in HTTP else "TCP"
+    kind = request.get("HealthCheckProtocol", before)
+    if kind not in _PROTOCOLS or (kind == "TCP" and protocol in HTTP):
+        raise invalid(f"Health check protocol '{kind}' is not supported for target groups with the {protocol} protocol")
+    start = old if old is not None and (old.protocol in HTTP) == (kind in HTTP) else _default(kind, protocol, old)
+    return _checked(request, protocol, kind, start)
+
+
+def _default(kind: str, protocol: str, old: HealthCheck | None) -> HealthCheck:
+    port = old.port if old is not None else "traffic-port"
+    if protocol in HTTP:
+        return HealthCheck(protocol=kind, port=port, path="/", codes="200")
+    timeout = 6 if kind == "HTTP" else 10
+    if kind == "TCP":
+        return HealthCheck(protocol=kind, port=port, timeout=timeout)
+    return HealthCheck(protocol=kind, port=port, path="/", codes="200-399", timeout=timeout)
+
+
+def _checked(request: Mapping[str, Any], protocol: str, kind: str, start: HealthCheck) -> HealthCheck:
+    if not request.get("HealthCheckEnabled", True):
+        raise invalid("Health check enabled must be true for target groups with target type 'instance' or 'ip'")
+    matcher = request.get("Matcher", {})
+    if kind == "TCP" and "HealthCheckPath" in request:
+        raise ServiceError(
+            "InvalidConfigurationRequest",
+            "Health check path is not supported for health checks with the TCP protocol.",
+        )
+    if kind == "TCP" and matcher:
+        raise ServiceError(
+            "InvalidConfigurationRequest",
+            "Custom health check matchers are not supported for health checks for target groups with the "
+            f"{protocol} protocol.",
+        )
+    made = HealthCheck(
+        protocol=kind,
+        port=_port(request.get("HealthCheckPort", start.port)),
+        path=_path(request.get("HealthCheckPath", start.path)),
+        interval=request.get("HealthCheckIntervalSeconds", start.interval),
+        timeout=request.get("HealthCheckTimeoutSeconds", start.timeout),
+        healthy=request.get("HealthyThresholdCount", start.healthy),
+        unhealthy=request.get("UnhealthyThresholdCount", start.unhealthy),
+        codes=_codes(matcher.get("HttpCode", start.codes), 499 if protocol in HTTP else 599),
+    )
+    if protocol in HTTP and made.timeout >= made.interval:
+        raise invalid(f"Health check timeout '{made.timeout}' must be smaller than the interval '{made.interval}'")
+    if made.timeout > made.interval:
+        raise invalid(
+            f"Health check timeout '{made.timeout}' must be smaller than or equal to the interval '{made.interval}'"
+        )
+    return made
+
+
+def _port(text: str) -> str:
+    if text == "traffic-port":
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+        raise invalid(
+            f"Health check port '{text}' must be 'traffic-port' or a number between '1' and '65535' inclusive"
+        )
+    return str(int(text))
+
+
+def _path(text: str) -> str:
+    if text and (not text.startswith("/") or _UNUSABLE.search(text)):
+        raise invalid(
+            f"Health check path '{text}' must begin with a '/' character, and can only contain printable ASCII"
+        )
+    return text
+
+
+def _codes(text: str, last: int) -> str:
+    """A matcher: codes and ranges, separated by commas."""
+    for part in text.split(",") if text else ():
+        found = _CODE.fullmatch(part)
+        if found is None or int(found[1]) > int(found[2] or found[1]):
+            raise invalid(f"Health check matcher HTTP code '{part}' is not valid")
+        for code in (found[1], found[2] or found[1]):
+            if not 200 <= int(code) <= last:
+                raise invalid(f"Health check matcher HTTP code '{code}' must be within '200-{last}' inclusive")
+    return text
