@@ -192,7 +192,17 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "ecr": {"ListImageReferrers": [need("ecr:ListImageReferrers", "repository:repositoryName")]},
     # "No permissions are required to perform this operation", GetCallerIdentity's documentation says; who may assume a
     # role is for its trust policy to decide, which its handler asks.
-    "sts": {"GetCallerIdentity": [], "AssumeRole": []},
+    # GetSessionToken needs no permission either.
+    "sts": {
+        "GetCallerIdentity": [],
+        "GetSessionToken": [],
+        "AssumeRole": [],
+        "GetFederationToken": [
+            need("sts:GetFederationToken", "federated-user:Name"),
+            need("sts:TagSession", "federated-user:Name") | {"when": "Tags.Key"},
+        ],
+    },
+    "iam": {"GetAccessKeyLastUsed": [need("iam:GetAccessKeyLastUsed", "user:")]},
     "ec2": {
         "CreateTags": [need("ec2:CreateTags", "any:Resources")],
         "DeleteTags": [need("ec2:DeleteTags", "any:Resources")],
@@ -273,6 +283,7 @@ OWN_ARNS = {
     "role": "arn:{partition}:iam::{account}:role/{}",
     "instance-profile": "arn:{partition}:iam::{account}:instance-profile/{}",
     "copied": "arn:{partition}:s3:::{}",
+    "federated-user": "arn:{partition}:sts::{account}:federated-user/{}",
 }
 
 

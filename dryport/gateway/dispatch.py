@@ -24,6 +24,7 @@ from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
 from dryport.gateway.service import Call, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
+from dryport.iam.last_use import Notes
 from dryport.store import GroupingStore, StoreUnavailable, Transaction
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Dispatcher:
         self._authenticator = Authenticator(context.config)
         self._nobody = Principal(context.config.account, "", "", "")
         self._guard: Guard | None = None
+        self._uses = Notes(context.store)
         self._turn: list[_Request] = []
 
     def handle(self, exchange: HttpExchange) -> Awaitable[None] | None:
@@ -280,14 +282,18 @@ class Dispatcher:
         if claim is not None:
             name = request.endpoint.signing_name
             self._authenticator.check(claim, request.signed, name, request.content.signed_hash, entry.time)
+            self._uses.note(claim.credential, name, claim.signature.region, entry.time)
         if not request.compiled.anonymous and claim is None:
             raise Problem("missing")
 
     def _authorize(self, request: _Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""
         claim = request.claim
-        if claim is None or (claim.credential.identity is None and claim.credential.role_arn is None):
+        if claim is None:
             return
+        credential = claim.credential
+        if credential.identity is None and credential.session_token is None:
+            return  # the root user
         if self._guard is None:
             from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users
 
@@ -305,7 +311,7 @@ class Dispatcher:
         endpoint = request.endpoint
         self._guard.check(
             self._store.reader,
-            claim.credential,
+            credential,
             (request.route.service, request.route.operation),
             request.given,
             about,

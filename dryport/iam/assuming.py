@@ -42,7 +42,7 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
     tags, transitive = _tags(caller, request)
     _authorize(call, caller, role, request, tags, transitive)
     seconds = _seconds(caller, role, request)
-    limits = _limits(call, request)
+    limited = limits(call, request)
     owner = f"{credentials.ASSUMED}{role.id}"
     credentials.revoke_expired(call.tx, owner, call.now)
     session = credentials.issue_session(
@@ -55,9 +55,9 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
         seconds=seconds,
     )
     source = request.get("SourceIdentity", caller.source_identity)
-    limited = msgspec.structs.replace(session, limits=limits, tags=tags, transitive=transitive, source_identity=source)
-    credentials.put(call.tx, limited)
-    return limited
+    made = msgspec.structs.replace(session, limits=limited, tags=tags, transitive=transitive, source_identity=source)
+    credentials.put(call.tx, made)
+    return made
 
 
 def trusts(role: Identity, service: str) -> bool:
@@ -121,19 +121,25 @@ def _session_keys(
 def _tags(caller: Credential, request: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The session's tags with those that go on from the caller's, and which of them go on further."""
     inherited = {key: value for key, value in caller.tags.items() if key in caller.transitive}
-    given = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+    given = given_tags(request)
     lower = {key.lower() for key in inherited}
     if any(key.lower() in lower for key in given):
         message = "One or more tag keys have been inherited from a parent session and cannot be set again."
-        raise ServiceError("InvalidParameterValue", message, 400)
-    if len({key.lower() for key in given}) < len(request.get("Tags", ())):
-        message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
         raise ServiceError("InvalidParameterValue", message, 400)
     transitive = tuple(request.get("TransitiveTagKeys", ()))
     if not set(transitive) <= given.keys():
         message = "The specified transitive tag key must be included in the requested tags."
         raise ServiceError("InvalidParameterValue", message, 400)
     return inherited | given, (*inherited, *transitive)
+
+
+def given_tags(request: Mapping[str, Any]) -> dict[str, str]:
+    """The session's tags that a request gives. Raises ServiceError."""
+    given = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+    if len({key.lower() for key in given}) < len(request.get("Tags", ())):
+        message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        raise ServiceError("InvalidParameterValue", message, 400)
+    return given
 
 
 def _seconds(caller: Credential, role: Identity, request: Mapping[str, Any]) -> float:
@@ -147,7 +153,7 @@ def _seconds(caller: Credential, role: Identity, request: Mapping[str, Any]) -> 
     return seconds
 
 
-def _limits(call: Call, request: Mapping[str, Any]) -> tuple[str, ...] | None:
+def limits(call: Call, request: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The session's own policies: a document, and the ARNs of managed ones."""
     found: list[str] = []
     if (document := request.get("Policy")) is not None:

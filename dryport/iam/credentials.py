@@ -6,7 +6,7 @@ import base64
 from random import Random
 
 from dryport.aws import arn
-from dryport.iam.model import CREDENTIALS, IDENTITIES, Credential, Identity, identity_key
+from dryport.iam.model import CREDENTIALS, IDENTITIES, LAST_USES, Credential, Identity, identity_key
 from dryport.store import Reader, Transaction
 
 ASSUMED = "sts/"  # with what the owner of an assumed role's session begins
@@ -18,11 +18,13 @@ def unique_id(random: Random, prefix: str) -> str:
     return prefix + base64.b32encode(random.randbytes(11)).decode()[:17]
 
 
-def _key_id(random: Random, prefix: str) -> str:
+def key_id(random: Random, prefix: str) -> str:
+    """An access key id, ``AKIA…`` or ``ASIA…``."""
     return prefix + base64.b32encode(random.randbytes(10)).decode()
 
 
-def _secret(random: Random, octets: int) -> str:
+def secret(random: Random, octets: int) -> str:
+    """Random octets as text. ``random`` must be a cryptographic source."""
     return base64.b64encode(random.randbytes(octets)).decode()
 
 
@@ -42,8 +44,8 @@ def create_key(
 ) -> Credential:
     """A new long-term access key of a principal. ``random`` must be a cryptographic source."""
     credential = Credential(
-        access_key_id=_key_id(random, "AKIA"),
-        secret_access_key=_secret(random, 30),
+        access_key_id=key_id(random, "AKIA"),
+        secret_access_key=secret(random, 30),
         account=account,
         principal_arn=principal_arn,
         user_id=user_id,
@@ -78,6 +80,8 @@ def put(tx: Transaction, credential: Credential) -> None:
 def forget(tx: Transaction, credential: Credential) -> None:
     """Forget a credential: it is refused from the next request on."""
     tx.delete(CREDENTIALS, credential.access_key_id)
+    if credential.session_token is None:
+        tx.delete(LAST_USES, credential.access_key_id)
 
 
 def issue_session(
@@ -99,11 +103,11 @@ def issue_session(
         raise ValueError(f"{role_arn} is not an ARN")
     role_name = role.resource.rsplit("/", 1)[-1]
     stored = tx.get(IDENTITIES, identity_key(role.account, "role", role_name))
-    role_id = stored.id if stored is not None else _key_id(random, "AROA")
+    role_id = stored.id if stored is not None else key_id(random, "AROA")
     credential = Credential(
-        access_key_id=_key_id(random, "ASIA"),
-        secret_access_key=_secret(random, 30),
-        session_token=_secret(random, 96),
+        access_key_id=key_id(random, "ASIA"),
+        secret_access_key=secret(random, 30),
+        session_token=secret(random, 96),
         account=role.account,
         principal_arn=arn.make("sts", "", role.account, f"assumed-role/{role_name}/{session_name}"),
         user_id=f"{role_id}:{session_name}",

@@ -42,6 +42,18 @@ CREDENTIALS = Table(
 )
 
 
+class LastUse(msgspec.Struct, frozen=True):
+    """When an access key, or a role (its unique id), was last used, in seconds since the epoch; for what and where."""
+
+    subject: str
+    time: float
+    service: str
+    region: str
+
+
+LAST_USES = Table("iam.last_use", LastUse, key=lambda use: use.subject)
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A user, a group or a role: ``kind`` says which.
 

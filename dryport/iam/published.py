@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dryport.aws import arn as arns
-from dryport.iam.model import IDENTITIES, PROFILES, Credential, identity_key
+from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, Credential, identity_key
 from dryport.store import Reader
 
 if TYPE_CHECKING:
     from dryport.gateway.service import Call
+    from dryport.store.sealing import Sealer
 
 
 class HeldRole(NamedTuple):
@@ -27,6 +28,33 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
     from dryport.iam import assuming  # with the engine: a megabyte
 
     return assuming.assume_role(call, request)
+
+
+def get_session_token(call: Call, request: Mapping[str, Any]) -> Credential:
+    """What STS's GetSessionToken gives."""
+    from dryport.iam import sessions
+
+    return sessions.get_session_token(call, request)
+
+
+def get_federation_token(call: Call, request: Mapping[str, Any]) -> Credential:
+    """What STS's GetFederationToken gives. Raises ServiceError."""
+    from dryport.iam import sessions
+
+    return sessions.get_federation_token(call, request)
+
+
+def account_of_key(reader: Reader, access_key_id: str) -> str | None:
+    """The account of an access key, whatever state it is in; ``None`` for one that is not known."""
+    found = reader.get(CREDENTIALS, access_key_id)
+    return None if found is None else found.account
+
+
+def decode_message(sealer: Sealer, account: str, message: str) -> str:
+    """What DecodeAuthorizationMessage shows. Raises ``store.sealing.Broken``."""
+    from dryport.iam.enforcement import guard
+
+    return guard.decode(sealer, account, message)
 
 
 def refuses(reader: Reader, role_arn: str, service: str) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.gateway.service import Service
-
-
-def _service() -> Service:
-    from dryport.sts.api import SERVICE
-
-    return SERVICE
+from dryport.store.sealing import Sealer
 
 
 def room(context: Context) -> Room:
     """STS's room."""
-    return Room(services={"sts": _service})
+
+    def service() -> Service:
+        from dryport.sts import api
+
+        return api.service(Sealer(context.config.state_dir / "sealing.key", context.random))
+
+    return Room(services={"sts": service})

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from dryport.gateway.service import Call, Output
-from dryport.iam import credentials
+from dryport.iam import credentials, last_use
 from dryport.iam.api import SERVICE
 from dryport.iam.api.common import Request, get, invalid_input, limit, no_such_entity, page
 from dryport.iam.api.users import own_name
+from dryport.iam.enforcement.identified import identity
 from dryport.iam.model import Credential, Identity
 
 LIMIT = 2  # Source: "IAM and AWS STS quotas", IAM user guide
@@ -57,6 +58,20 @@ def delete_access_key(call: Call, request: Request) -> Output:
     """Forget a key."""
     credentials.forget(call.tx, _key(call, _user(call, request), request["AccessKeyId"]))
     return None
+
+
+@SERVICE.operation("GetAccessKeyLastUsed")
+def get_access_key_last_used(call: Call, request: Request) -> Output:
+    """When a key of the account was used last, exact to a minute, for what and where."""
+    key = credentials.find(call.tx, request["AccessKeyId"])
+    if key is None or key.account != call.account or key.session_token is not None:
+        raise no_such_entity(f"The Access Key with id {request['AccessKeyId']} cannot be found.")
+    used = last_use.of(call.tx, key.access_key_id)
+    last: dict[str, Any] = {"Region": "N/A", "ServiceName": "N/A"}
+    if used is not None:
+        last = {"Region": used.region, "ServiceName": used.service, "LastUsedDate": int(used.time)}
+    owner = identity(call.tx, key.identity) if key.identity is not None else None
+    return {"UserName": "root" if owner is None else owner.name, "AccessKeyLastUsed": last}
 
 
 def _user(call: Call, request: Request) -> Identity | None:

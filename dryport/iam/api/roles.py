@@ -8,7 +8,7 @@ import msgspec
 
 from dryport.aws import arn as arns
 from dryport.gateway.service import Call, Output
-from dryport.iam import credentials
+from dryport.iam import credentials, last_use
 from dryport.iam.api import SERVICE
 from dryport.iam.api.boundaries import boundary, checked
 from dryport.iam.api.common import Request, conflict, exists, get, length, limit, listed, page, put, tag_list, tags_of
@@ -51,7 +51,9 @@ def create_role(call: Call, request: Request) -> Output:
 def get_role(call: Call, request: Request) -> Output:
     """A role."""
     role = get(call, "role", request["RoleName"])
-    return {"Role": described(role) | _details(role)}
+    used = last_use.of(call.tx, role.id)
+    last = {} if used is None else {"LastUsedDate": int(used.time), "Region": used.region}
+    return {"Role": described(role) | _details(role) | {"RoleLastUsed": last}}
 
 
 @SERVICE.operation("ListRoles")
@@ -102,6 +104,7 @@ def delete_role(call: Call, request: Request) -> Output:
     for key in call.tx.find(CREDENTIALS, "identity", role.id):
         if key.owner is None or key.owner.startswith(credentials.ASSUMED):
             credentials.forget(call.tx, key)
+    last_use.forget(call.tx, role.id)
     call.tx.delete(IDENTITIES, identity_key(role.account, "role", role.name))
     return None
 

@@ -72,7 +72,7 @@ def update_user(call: Call, request: Request) -> Output:
     renamed = msgspec.structs.replace(user, name=name, path=request.get("NewPath", user.path))
     put(call, renamed)
     for key in call.tx.find(CREDENTIALS, "identity", user.id):
-        if key.session_token is None:
+        if key.principal_arn == user.arn:
             credentials.put(call.tx, msgspec.structs.replace(key, principal_arn=renamed.arn))
     return None
 

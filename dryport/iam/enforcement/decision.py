@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from dryport.iam.enforcement import identified
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
-from dryport.iam.policy import Request, evaluate, refusal
+from dryport.iam.policy import Decision, Policies, Request, evaluate, refusal
 from dryport.iam.policy.cautious import stand_in
 from dryport.store import Reader
 
@@ -25,6 +25,9 @@ class Refused:
     message: str
     action: str
     resource: str
+    decision: Decision | None = None
+    policies: Policies = field(default_factory=Policies)
+    keys: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 def authorize(
@@ -66,7 +69,8 @@ def _decide(
     request = Request(action, asked, caller, context, _owner(name, credential))
     decision = evaluate(request, policies)
     if not decision.allowed:
-        return Refused(refusal(decision, replace(request, resource=name)), action, name)
+        message = refusal(decision, replace(request, resource=name))
+        return Refused(message, action, name, decision, policies, context)
     if action != "iam:PassRole":
         known.settle(action, resource, policies)
     elif identified.role_of(reader, name) is None:
@@ -101,7 +105,7 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
         "aws:userid": credential.user_id,
         "aws:sourceip": about.source_ip,
         "aws:requestedregion": about.region,
-        "aws:currenttime": datetime.fromtimestamp(int(about.now), UTC).isoformat().replace("+00:00", "Z"),
+        "aws:currenttime": _time(about.now),
         "aws:epochtime": str(int(about.now)),
         "aws:securetransport": "true" if about.secure else "false",
         "aws:viaawsservice": "false",
@@ -113,10 +117,19 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
         keys["aws:referer"] = about.referer
     if credential.session_token is not None:
         keys["aws:multifactorauthpresent"] = "false"
+        if credential.created is not None:
+            keys["aws:tokenissuetime"] = _time(credential.created)
     if credential.source_identity is not None:
         keys["aws:sourceidentity"] = credential.source_identity
     keys |= known.keys
+    if ":federated-user/" in credential.principal_arn:
+        keys.pop("aws:username", None)
+        keys["aws:principaltype"] = "FederatedUser"
     return keys | {f"aws:principaltag/{key.lower()}": value for key, value in credential.tags.items()}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 @lru_cache(maxsize=512)

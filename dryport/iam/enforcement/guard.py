@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from dryport.control.context import Context
+from dryport.iam import sessions
 from dryport.iam.authorization import Scope
 from dryport.iam.enforcement import refusals, resolution
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.decision import Refused, authorize
+from dryport.iam.enforcement.details import details
 from dryport.iam.model import Credential
 from dryport.store import Reader
-from dryport.store.sealing import Sealer
+from dryport.store.sealing import Broken, Sealer
 
-PLACE = "iam/authorization-message"  # what EC2's encoded messages are sealed for
+PLACE = "iam/authorization-message/"  # with an account: what EC2's encoded messages are sealed for
 
 
 class Guard:
     """Stands before the handlers."""
 
     def __init__(self, context: Context) -> None:
-        self._account = context.config.account
         self._sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
 
     def check(
@@ -41,11 +43,23 @@ class Guard:
         ``family`` is how the service speaks of errors, and whether it is a REST service.
         """
         service, name = operation
+        if (never := sessions.restricted(credential, service, name)) is not None:
+            raise never
         asking = resolution.Asking(reader, credential, service, name, given, Scope(about.region, credential.account))
         refused = authorize(reader, credential, resolution.requirements(asking), about)
         if refused is not None:
-            raise refusals.error(refused, family[0], rest=family[1], encode=self._encode)
+            raise refusals.error(refused, family[0], rest=family[1], encode=partial(self._encode, credential))
 
-    def _encode(self, refused: Refused) -> str:
-        """What DecodeAuthorizationMessage opens again."""
-        return base64.urlsafe_b64encode(self._sealer.seal(msgspec.json.encode(refused), PLACE)).decode()
+    def _encode(self, credential: Credential, refused: Refused) -> str:
+        """What DecodeAuthorizationMessage opens again, for callers of the account."""
+        text = msgspec.json.encode(details(refused, credential))
+        return base64.urlsafe_b64encode(self._sealer.seal(text, PLACE + credential.account)).decode()
+
+
+def decode(sealer: Sealer, account: str, message: str) -> str:
+    """What an encoded message says. Raises Broken for one that is not whole, or of another account."""
+    try:
+        sealed = base64.urlsafe_b64decode(message.encode("ascii"))
+    except ValueError:
+        raise Broken("not an encoded message") from None
+    return sealer.open(sealed, PLACE + account).decode()

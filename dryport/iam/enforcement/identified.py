@@ -17,6 +17,7 @@ from dryport.store import Reader, View
 
 _SETTLED = 4096  # decisions kept of each caller
 _READ = 512  # readings kept of each caller
+_EVERYTHING = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -132,6 +133,8 @@ def _limit(reader: Reader, one: str) -> str:
 def caller(credential: Credential, known: Identified) -> Caller:
     """Who calls, as the engine takes it."""
     arn, account, user_id = credential.principal_arn, credential.account, credential.user_id
+    if credential.role_arn is None and ":federated-user/" in arn:
+        return Caller(CallerKind.FEDERATED_USER, arn, account, unique_ids=(user_id,))
     if credential.role_arn is None:
         kind = CallerKind.ROOT if arn.endswith(":root") else CallerKind.USER
         return Caller(kind, arn, account, unique_ids=(user_id,))
@@ -161,6 +164,8 @@ def attached(reader: Reader, one: Identity) -> list[Attached]:
 
 
 def _look(reader: Reader, unique_id: str) -> Identified:
+    if unique_id.isdigit():  # an account: whom its root user vouches for
+        return Identified(Policies((Attached("root", _EVERYTHING),)), {})
     one = identity(reader, unique_id)
     if one is None:
         return Identified(Policies(), {})

@@ -13,6 +13,7 @@ import msgspec
 
 from dryport.aws import arn as arns
 from dryport.aws.arn import Arn
+from dryport.iam import credentials
 from dryport.iam.authorization import Requirement, Resource, Scope, required
 from dryport.iam.model import (
     IDENTITIES,
@@ -165,6 +166,9 @@ def _iam(asking: Asking, parts: Arn, one: Resource) -> str | None:
             return _role_in(asking, parts, profile)  # passing it is passing its role
         if profile is not None:
             return profile.arn
+    if asking.operation == "GetAccessKeyLastUsed":
+        key = credentials.find(asking.reader, str(asking.given.get("AccessKeyId")))
+        return key.principal_arn if key is not None and key.account == parts.account else None
     if kind == "user" and name == "*" and asking.operation not in _LISTS:
         return asking.credential.principal_arn  # who names nobody means himself
     found = asking.reader.get(IDENTITIES, identity_key(parts.account, kind, name))

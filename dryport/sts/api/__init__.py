@@ -1,7 +1,16 @@
 """STS's operations."""
 
+from __future__ import annotations
+
 from dryport.gateway.service import Service
+from dryport.store.sealing import Sealer
+from dryport.sts.api import identity, messages, sessions
 
-SERVICE = Service("sts")
 
-from dryport.sts.api import identity, sessions  # noqa: E402, F401  (register their handlers)
+def service(sealer: Sealer) -> Service:
+    """The service; ``sealer`` is what refusals' details were sealed with."""
+    made = Service("sts")
+    identity.register(made)
+    sessions.register(made)
+    messages.register(made, sealer)
+    return made
