@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, FilePayload, Service
-from dryport.sts.room import room as sts_room
+from dryport.store.sealing import Sealer
+from dryport.sts import api as sts
 from tests.gateway.conftest import Running, Start, in_thread, room
 
 
@@ -95,8 +97,8 @@ def refusal(work: Any, **parameters: Any) -> tuple[str, int]:
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-async def test_query(start: Start) -> None:
-    running: Running = await start(sts_room(None))  # type: ignore[arg-type]
+async def test_query(start: Start, tmp_path: Path) -> None:
+    running: Running = await start(room(sts.service(Sealer(tmp_path / "sealing.key", SystemRandom()))))
     client = running.client("sts")
     answer = await in_thread(client.get_caller_identity)
     assert answer["Arn"] == "arn:aws:iam::000000000000:root"
@@ -105,8 +107,8 @@ async def test_query(start: Start) -> None:
     assert await in_thread(refusal, client.get_session_token) == ("NotImplemented", 501)
 
 
-async def test_presigned_query(start: Start) -> None:
-    running: Running = await start(sts_room(None))  # type: ignore[arg-type]
+async def test_presigned_query(start: Start, tmp_path: Path) -> None:
+    running: Running = await start(room(sts.service(Sealer(tmp_path / "sealing.key", SystemRandom()))))
     url = running.client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
     status, body = await in_thread(fetch, url)
     assert status == 200 and b"<Account>000000000000</Account>" in body, (url, body)
