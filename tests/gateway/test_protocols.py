@@ -104,7 +104,7 @@ async def test_query(start: Start, tmp_path: Path) -> None:
     assert answer["Arn"] == "arn:aws:iam::000000000000:root"
     assert answer["Account"] == answer["UserId"] == "000000000000"
     assert answer["ResponseMetadata"]["RequestId"]
-    assert await in_thread(refusal, client.get_session_token) == ("NotImplemented", 501)
+    assert await in_thread(refusal, client.get_delegated_access_token, TradeInToken="a") == ("NotImplemented", 501)
 
 
 async def test_presigned_query(start: Start, tmp_path: Path) -> None:
