@@ -25,7 +25,10 @@ from dryport.platform.coverage import services
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "dryport" / "iam" / "authorization" / "data"
-PREFIX = {"efs": "elasticfilesystem"}  # where IAM's name of a service is another than botocore's
+PREFIX = {
+    "efs": "elasticfilesystem",
+    "elbv2": "elasticloadbalancing",
+}  # where IAM's name of a service is another than botocore's
 
 # Of each service: the members that name a resource of a type, and what stands for the further parts of its ARN.
 MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -138,6 +141,13 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "ssm": {"ssm:Overwrite": "Overwrite", "ssm:Recursive": "Recursive"},
     "efs": {"elasticfilesystem:Encrypted": "Encrypted"},
+    "elbv2": {
+        "elasticloadbalancing:ListenerProtocol": "Protocol",
+        "elasticloadbalancing:Scheme": "Scheme=internet-facing",
+        "elasticloadbalancing:SecurityGroup": "SecurityGroups",
+        "elasticloadbalancing:SecurityPolicy": "SslPolicy",
+        "elasticloadbalancing:Subnet": "Subnets",
+    },
     "ecr": {},
     "iam": {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"},
     "logs": {},
@@ -163,6 +173,15 @@ def pass_profile() -> dict[str, Any]:
     """The permission to hand the role of an instance profile on to EC2."""
     on = "instance-profile:IamInstanceProfile.Arn|IamInstanceProfile.Name?"
     return need("iam:PassRole", on) | {"fixed": {"iam:PassedToService": "ec2.amazonaws.com"}, "if_named": True}
+
+
+def balancing(operation: str, on: str, new: str = "") -> list[dict[str, Any]]:
+    """What an operation of Elastic Load Balancing needs; AddTags too where it makes a ``new`` resource with tags."""
+    rows = [need(f"elasticloadbalancing:{operation}", on)]
+    if new:
+        made = {"when": "Tags.Key", "fixed": {"elasticloadbalancing:CreateAction": operation}}
+        rows.append(need("elasticloadbalancing:AddTags", new) | made)
+    return rows
 
 
 OBJECT = ("s3:PutObject", "object:Key")
@@ -214,6 +233,27 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "efs": {
         name: [need(f"elasticfilesystem:{name}", "any:ResourceId")]
         for name in ("TagResource", "UntagResource", "ListTagsForResource")
+    },
+    "elbv2": {
+        name: balancing(name, f"any:{member}")
+        for member, operations in {
+            "LoadBalancerArn": "DeleteLoadBalancer ModifyLoadBalancerAttributes SetIpAddressType SetSecurityGroups "
+            "SetSubnets",
+            "TargetGroupArn": "DeleteTargetGroup DeregisterTargets ModifyTargetGroup ModifyTargetGroupAttributes "
+            "RegisterTargets",
+            "ListenerArn": "AddListenerCertificates DeleteListener ModifyListener ModifyListenerAttributes "
+            "RemoveListenerCertificates",
+            "RuleArn": "DeleteRule ModifyRule",
+            "RulePriorities.RuleArn": "SetRulePriorities",
+            "ResourceArns": "AddTags RemoveTags",
+        }.items()
+        for name in operations.split()
+    }
+    | {
+        "CreateLoadBalancer": balancing("CreateLoadBalancer", "new-balancer:Name", "new-balancer:Name"),
+        "CreateTargetGroup": balancing("CreateTargetGroup", "new-group:Name", "new-group:Name"),
+        "CreateListener": balancing("CreateListener", "any:LoadBalancerArn", "new-listener:"),
+        "CreateRule": balancing("CreateRule", "any:ListenerArn", "new-rule:"),
     },
     "servicediscovery": {
         name: [need(f"servicediscovery:{name}", "any:ResourceARN")]
@@ -284,6 +324,15 @@ OWN_ARNS = {
     "instance-profile": "arn:{partition}:iam::{account}:instance-profile/{}",
     "copied": "arn:{partition}:s3:::{}",
     "federated-user": "arn:{partition}:sts::{account}:federated-user/{}",
+    **{
+        kind: f"arn:{{partition}}:elasticloadbalancing:{{region}}:{{account}}:{resource}"
+        for kind, resource in {
+            "new-balancer": "loadbalancer/*/{}/*",
+            "new-group": "targetgroup/{}/*",
+            "new-listener": "listener/*",
+            "new-rule": "listener-rule/*",
+        }.items()
+    },
 }
 
 
@@ -371,7 +420,9 @@ def finish(service: str, row: dict[str, Any], actions: dict[str, Any], members: 
     if keys:
         row["tag_keys"] = keys
     row["others"] = sorted(
-        name for name in names if name not in row["keys"] and not name.startswith(("aws:RequestTag/", "aws:TagKeys"))
+        name
+        for name in names - row["keys"].keys() - row.get("fixed", {}).keys()
+        if not name.startswith(("aws:RequestTag/", "aws:TagKeys"))
     )
     return {name: value for name, value in row.items() if value}
 

@@ -85,7 +85,8 @@ _APPLICATION = {
 }
 _NETWORK = {
     **_BALANCER,
-    "load_balancing.cross_zone.enabled": Attribute("false", *_SWITCH),
+    # AWS's default is false: there a zone's node sends to its zone. Here every node sends to all targets.
+    "load_balancing.cross_zone.enabled": Attribute("true", *_SWITCH, carried=False),
     "dns_record.client_routing_policy": Attribute(
         "any_availability_zone",
         *_one_of("availability_zone_affinity", "partial_availability_zone_affinity", "any_availability_zone"),
@@ -186,6 +187,8 @@ def of_listener(listener: Listener) -> dict[str, str]:
 
 def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
     table = _APPLICATION if balancer.type == APPLICATION else _NETWORK
+    if balancer.type != APPLICATION and len(balancer.zones) == 1:  # then it comes to the same
+        table = {**table, "load_balancing.cross_zone.enabled": Attribute("true", *_SWITCH)}
     if balancer.scheme != "internal":
         return table
     return {**table, "ipv6.deny_all_igw_traffic": Attribute("true", *_SWITCH, carried=False)}
@@ -212,6 +215,8 @@ def target_group_changes(group: TargetGroup, given: Iterable[Any]) -> dict[str, 
     what = f"target groups with the {group.protocol} protocol"
     changes = _changes("Target group", given, _groups(group), everything, what)
     whole = of_target_group(group) | changes
+    if whole["load_balancing.cross_zone.enabled"] == "false":
+        raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of target groups")
     if whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie":
         raise not_acted_on("the attribute stickiness.type=app_cookie")
     slow = whole.get("slow_start.duration_seconds", "0") != "0"

@@ -1,13 +1,11 @@
-"""What is stored of a load balancer as its data plane's plan. Pure: functions of a ``Reader``.
-
-Defaults of attributes are AWS's (botocore, ``elbv2``: LoadBalancerAttribute, TargetGroupAttribute).
-"""
+"""What is stored of a load balancer as its data plane's plan. Pure: functions of a ``Reader``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from dryport.ec2 import published as ec2
+from dryport.elb import attributes as defaults
 from dryport.elb import model
 from dryport.elb.dataplane import plan
 from dryport.elb.model import APPLICATION, HealthCheck, Json, Listener, LoadBalancer, Target, TargetGroup
@@ -15,10 +13,13 @@ from dryport.store import Reader
 
 
 def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
-    """A balancer with its listeners, rules, the target groups that these name, and their targets."""
+    """A balancer with its listeners, rules, the target groups that these name, and their targets.
+
+    Those of network load balancers have no attributes of HTTP's.
+    """
     listeners = sorted(reader.find(model.LISTENERS, "load_balancer", stored.arn), key=lambda each: each.port)
     made = [_listener(each, reader.find(model.RULES, "listener", each.arn)) for each in listeners]
-    attributes = stored.attributes
+    attributes = defaults.of_load_balancer(stored)
     return plan.Balancer(
         arn=stored.arn,
         name=stored.name,
@@ -139,7 +140,7 @@ def _values(stored: Json, member: str) -> tuple[str, ...]:
 
 
 def _group(reader: Reader, stored: TargetGroup) -> plan.TargetGroup:
-    attributes = stored.attributes
+    attributes = defaults.of_target_group(stored)
     algorithm = attributes.get("load_balancing.algorithm.type", "round_robin")
     return plan.TargetGroup(
         arn=stored.arn,
@@ -150,7 +151,7 @@ def _group(reader: Reader, stored: TargetGroup) -> plan.TargetGroup:
         algorithm=algorithm,
         stickiness=_stickiness(attributes),
         slow_start=int(attributes.get("slow_start.duration_seconds", 0)),
-        cross_zone=attributes.get("load_balancing.cross_zone.enabled", "true") != "false",
+        cross_zone=attributes["load_balancing.cross_zone.enabled"] != "false",
         proxy_protocol=_is(attributes.get("proxy_protocol_v2.enabled", "false")),
     )
 
@@ -158,7 +159,7 @@ def _group(reader: Reader, stored: TargetGroup) -> plan.TargetGroup:
 def _stickiness(attributes: dict[str, str]) -> plan.Stickiness | None:
     if not _is(attributes.get("stickiness.enabled", "false")):
         return None
-    kind = attributes.get("stickiness.type", "lb_cookie")
+    kind = attributes["stickiness.type"]
     return plan.Stickiness(
         type=kind,
         duration=int(attributes.get(f"stickiness.{kind}.duration_seconds", 86400)),

@@ -223,6 +223,7 @@ SERVICES = (
     "ecr",
     "ecs",
     "efs",
+    "elbv2",
     "iam",
     "logs",
     "s3",

@@ -7,6 +7,7 @@ from dryport.ec2.room import room as ec2
 from dryport.ecr.room import room as ecr
 from dryport.ecs.room import room as ecs
 from dryport.efs.room import room as efs
+from dryport.elb.room import room as elb
 from dryport.iam.room import room as iam
 from dryport.logs.room import room as logs
 from dryport.s3.room import room as s3
@@ -15,7 +16,7 @@ from dryport.servicediscovery.room import room as servicediscovery
 from dryport.ssm.room import room as ssm
 from dryport.sts.room import room as sts
 
-ROOMS: tuple[RoomMaker, ...] = (ec2, ecr, ecs, efs, iam, logs, s3, secretsmanager, servicediscovery, ssm, sts)
+ROOMS: tuple[RoomMaker, ...] = (ec2, ecr, ecs, efs, elb, iam, logs, s3, secretsmanager, servicediscovery, ssm, sts)
 
 
 def furnish(context: Context) -> list[Room]:

@@ -266,6 +266,8 @@ def set_subnets(call: Call, request: Any) -> Output:
     ]
     _check_free(call, [subnet for subnet, allocation in subnets if (subnet.id, allocation) not in kept])
     changed = replace(found, zones=places)
+    if len(places) > 1 and of_load_balancer(found)["load_balancing.cross_zone.enabled"] == "false":
+        raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of load balancers in several zones")
     call.tx.put(model.LOAD_BALANCERS, changed)
     return {"AvailabilityZones": zones(call.tx, changed), "IpAddressType": changed.ip_address_type}
 

@@ -22,6 +22,7 @@ _REFUSED = (
     *ACTIONS_REFUSED,
     "Transforms",
     "Conditions.RegexValues",
+    "Conditions.SourceIpConfig.IpAddressType",
     *(f"Conditions.{name}.RegexValues" for name in ("HostHeaderConfig", "PathPatternConfig", "HttpHeaderConfig")),
 )
 

@@ -72,6 +72,17 @@ def test_of_application_load_balancers(elb: Any, balancer: Make) -> None:
     )
 
 
+def test_a_network_load_balancer_is_on_across_its_zones(elb: Any, balancer: Make, subnets: list[Any]) -> None:
+    false = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
+    two = balancer(Type="network")["LoadBalancerArn"]
+    assert plain(elb.describe_load_balancer_attributes(LoadBalancerArn=two))[false[0]["Key"]] == "true"
+    assert refusal(elb.modify_load_balancer_attributes, LoadBalancerArn=two, Attributes=false)[0] == "NotImplemented"
+    one = balancer(Type="network", Subnets=[subnets[0]["SubnetId"]])["LoadBalancerArn"]
+    assert plain(elb.modify_load_balancer_attributes(LoadBalancerArn=one, Attributes=false))[false[0]["Key"]] == "false"
+    call = {"LoadBalancerArn": one, "Subnets": [each["SubnetId"] for each in subnets[:2]]}
+    assert refusal(elb.set_subnets, **call)[0] == "NotImplemented"
+
+
 def test_of_target_groups(elb: Any, group: Make) -> None:
     http, tcp = group()["TargetGroupArn"], group(Protocol="TCP")["TargetGroupArn"]
     before = plain(elb.describe_target_group_attributes(TargetGroupArn=http))
@@ -98,6 +109,7 @@ def test_of_target_groups(elb: Any, group: Make) -> None:
         (("slow_start.duration_seconds=29",), "ValidationError"),
         (("load_balancing.algorithm.type=least_outstanding_requests",), "InvalidConfigurationRequest"),
         (("stickiness.type=app_cookie",), "NotImplemented"),
+        (("load_balancing.cross_zone.enabled=false",), "NotImplemented"),
         (("proxy_protocol_v2.enabled=true",), "InvalidConfigurationRequest"),
         (("target_failover.on_unhealthy=rebalance",), "ValidationError"),
     ):
