@@ -28,6 +28,8 @@ _APPEND = (
     'http-request set-header X-Forwarded-For "%[req.fhdr(x-forwarded-for)], {client}" if {{ var(txn.hops) -m int 1 }}',
     'http-request add-header X-Forwarded-For "{client}" if !{{ var(txn.hops) -m int 1 }}',
 )
+# HAProxy does not start without a listener: nobody reaches this one.
+_NO_LISTENER = ("bind unix@none.sock mode 600", "mode tcp", "tcp-request connection reject")
 _TRACE = (
     'http-request set-var-fmt(txn.now) "%{+X}Ts"',
     'http-request set-var-fmt(txn.trace) "1-%[var(txn.now),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"',
@@ -54,6 +56,8 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     sections = [_global(), _defaults(balancer, http)]
     for listener in balancer.listeners:
         sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
+    if not balancer.listeners:
+        sections.append(("frontend none", list(_NO_LISTENER)))
     for group in balancer.groups:
         name = names[group.arn]
         sections.append((f"backend {name}", list(_backend(balancer, group, len(slots[name])))))

@@ -1,0 +1,130 @@
+"""Load balancers as their users have them: made by API, answering by name on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Platform
+from tests.platform.support import Tasks, eventually
+from tests.served import free_port
+
+pytestmark = pytest.mark.platform
+
+
+class Web:
+    """Load balancers in the default VPC, open to everybody at every port."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.elb, self.ec2 = platform.client("elbv2"), platform.client("ec2")
+        subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda each: str(each["AvailabilityZone"]))
+        self.subnets = [each["SubnetId"] for each in subnets]
+        self.vpc_id = subnets[0]["VpcId"]
+        self.open = self.ec2.create_security_group(GroupName="web", Description="web", VpcId=self.vpc_id)["GroupId"]
+        everybody = [{"CidrIp": "0.0.0.0/0"}]
+        ports = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535, "IpRanges": everybody}]
+        self.ec2.authorize_security_group_ingress(GroupId=self.open, IpPermissions=ports)
+
+    def balancer(self, name: str, **more: Any) -> Any:
+        """A load balancer once it is active."""
+        asked = {"Name": name, "Subnets": self.subnets[:2], "SecurityGroups": [self.open], **more}
+        arn = self.elb.create_load_balancer(**asked)["LoadBalancers"][0]["LoadBalancerArn"]
+
+        def active() -> Any:
+            found = self.elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
+            assert found["State"]["Code"] != "failed", found
+            return found if found["State"]["Code"] == "active" else None
+
+        return eventually(active, 20)
+
+    def get(self, url: str) -> str:
+        """What curl prints of an answer with its head; "" while nobody answers."""
+        done = subprocess.run(["curl", "-si", "-m", "5", url], capture_output=True, text=True)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def web(platform: Platform) -> Iterator[Web]:
+    made = Web(platform)
+    yield made
+    eventually(lambda: not _interfaces(made), 20)
+    made.ec2.delete_security_group(GroupId=made.open)
+
+
+def _interfaces(web: Web) -> list[Any]:
+    found = web.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    return [each for each in found if each.get("RequesterId") == "amazon-elb"]
+
+
+def test_a_balancer_answers_by_its_name_until_it_is_deleted(web: Web) -> None:
+    """Active before it has a listener; then rules decide; nothing is left at the end."""
+    made, port = web.balancer("answers"), free_port()
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "418", "MessageBody": "tea"}}
+    listener = web.elb.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=port, DefaultActions=[answer]
+    )["Listeners"][0]["ListenerArn"]
+    web.elb.create_rule(
+        ListenerArn=listener,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "Values": ["/go*"]}],
+        Actions=[{"Type": "redirect", "RedirectConfig": {"Host": "example.com", "StatusCode": "HTTP_302"}}],
+    )
+    url = f"http://{made['DNSName']}:{port}"
+    assert "418" in eventually(lambda: web.get(url), 20) and web.get(url).endswith("tea")
+    assert f"location: http://example.com:{port}/go/1" in eventually(lambda: _found(web.get(f"{url}/go/1"), "302"))
+    web.elb.delete_listener(ListenerArn=listener)
+    eventually(lambda: not web.get(url), 20)
+    assert web.balancer("answers")["LoadBalancerArn"] == made["LoadBalancerArn"]
+    web.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    eventually(lambda: not _interfaces(web), 20)
+
+
+def _found(text: str, word: str) -> str:
+    return text if word in text else ""
+
+
+def test_a_task_is_a_target(web: Web, tasks: Tasks) -> None:
+    """Unused, then healthy and served, draining, gone."""
+    serve = "mkdir -p /www && echo hello > /www/index.html && exec httpd -f -p 8080 -h /www"
+    task = tasks.run(tasks.define(tasks.container(serve)), groups=[web.open])[0]
+    running = tasks.until(task, "RUNNING")
+    details = {each["name"]: each["value"] for each in running["attachments"][0]["details"]}
+    check = {"HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2}
+    group = web.elb.create_target_group(
+        Name="task", Protocol="HTTP", Port=8080, VpcId=web.vpc_id, TargetType="ip", **check
+    )["TargetGroups"][0]["TargetGroupArn"]
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
+    web.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
+    target = {"Id": details["privateIPv4Address"], "Port": 8080}
+
+    def health() -> str:
+        found = web.elb.describe_target_health(TargetGroupArn=group, Targets=[target])["TargetHealthDescriptions"][0]
+        return str(found["TargetHealth"].get("Reason") or found["TargetHealth"]["State"])
+
+    assert health() == "Target.NotRegistered"
+    web.elb.register_targets(TargetGroupArn=group, Targets=[target])
+    assert health() == "Target.NotInUse"
+    made, port = web.balancer("serves"), free_port()
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    web.elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=port, DefaultActions=forward)
+    _until(health, "healthy")
+    assert _until(lambda: web.get(f"http://{made['DNSName']}:{port}/")[-6:], "hello\n")
+    web.elb.deregister_targets(TargetGroupArn=group, Targets=[target])
+    _until(health, "Target.NotRegistered")
+    assert " 503 " in web.get(f"http://{made['DNSName']}:{port}/")
+    web.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    web.elb.delete_target_group(TargetGroupArn=group)
+    tasks.ecs.stop_task(task=task)
+    tasks.until(task, "STOPPED")
+
+
+def _until(probe: Callable[[], str], wanted: str, seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while (found := probe()) != wanted:
+        assert time.monotonic() < deadline, f"{found!r}, not {wanted!r}"
+        time.sleep(0.05)
+    return True
