@@ -30,13 +30,13 @@ _APPEND = (
 )
 # HAProxy does not start without a listener: nobody reaches this one.
 _NO_LISTENER = ("bind unix@none.sock mode 600", "mode tcp", "tcp-request connection reject")
+# 32 bits as eight hexadecimal digits: a number becomes eight bytes, the first four of them zero.
+_DIGITS = "hex,bytes(8,8),lower"
+_NEW_TRACE = f"1-%[date,{_DIGITS}]-" + f"%[rand,{_DIGITS}]" * 3
 _TRACE = (
-    'http-request set-var-fmt(txn.now) "%{+X}Ts"',
-    'http-request set-var-fmt(txn.trace) "1-%[var(txn.now),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"',
-    "http-request set-var(txn.traced) bool(true) if { req.fhdr(x-amzn-trace-id) -m sub Root= }",
-    'http-request set-header X-Amzn-Trace-Id "Self=%[var(txn.trace)];%[req.fhdr(x-amzn-trace-id)]"'
-    " if { var(txn.traced) -m bool }",
-    'http-request set-header X-Amzn-Trace-Id "Root=%[var(txn.trace)]" if !{ var(txn.traced) -m bool }',
+    f'http-request set-header X-Amzn-Trace-Id "Self={_NEW_TRACE};%[req.fhdr(x-amzn-trace-id)]"'
+    " if { req.fhdr(x-amzn-trace-id) -m sub Root= }",
+    f'http-request set-header X-Amzn-Trace-Id "Root={_NEW_TRACE}" if !{{ req.fhdr(x-amzn-trace-id) -m sub Root= }}',
 )
 
 
@@ -101,6 +101,11 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
         if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
             raise NotCarried("rules and weights of network load balancers")
         yield f"default_backend {names[listener.default.groups[0].group]}"
+        return
+    only = rules.only_group(listener)
+    if only is not None:
+        yield from _headers(balancer, listener)
+        yield f"default_backend {names[only]}"
         return
     yield from rules.lines(listener, names)
     yield from _headers(balancer, listener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dryport.elb.dataplane.plan import (
     Action,
@@ -50,6 +50,14 @@ def page(status: int) -> str:
     return f"status {status} content-type text/html string {quoted(body)} {SERVER}"
 
 
+def only_group(listener: Listener) -> str | None:
+    """The ARN of the target group that gets every request, where nothing is to be decided about any."""
+    default = listener.default
+    if listener.rules or not isinstance(default, Forward) or len(default.groups) != 1 or not default.groups[0].weight:
+        return None
+    return default.groups[0].group
+
+
 def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
     """What a frontend does with a request, by the backends' names of the target groups' ARNs.
 
@@ -68,13 +76,13 @@ def condition(asked: Condition) -> str:
     """An anonymous ACL. Raises ``NotCarried`` for a header's name that HAProxy's expressions cannot hold."""
     match asked:
         case HostHeader(values=values):
-            return _matches("req.hdr(host),host_only", [regex(value) for value in values], "-i")
+            return _matches("req.hdr(host),host_only", values, "-i")
         case PathPattern(values=values):
-            return _matches("path", [regex(value) for value in values])
+            return _matches("path", values)
         case HttpHeader(name=name, values=values):
             if not _HEADER.fullmatch(name):
                 raise NotCarried(f"http-header conditions on the header {name}")
-            return _matches(f"req.fhdr({name})", [regex(value) for value in values], "-i")
+            return _matches(f"req.fhdr({name})", values, "-i")
         case Method(values=values):
             return f"{{ method -m str -- {' '.join(quoted(value) for value in values)} }}"
         case QueryString(values=values):
@@ -83,9 +91,15 @@ def condition(asked: Condition) -> str:
             return f"{{ src -- {' '.join(quoted(value) for value in values)} }}"
 
 
-def _matches(fetch: str, patterns: list[str], *flags: str) -> str:
-    words = [fetch, "-m", "reg", *flags, "--", *(f"'^{pattern}$'" for pattern in patterns)]
-    return f"{{ {' '.join(words)} }}"
+def _matches(fetch: str, values: Sequence[str], *flags: str) -> str:
+    """Whether a text is one of the patterns, which most often are literal but for a star at the end."""
+    stems = [value.removesuffix("*") for value in values]
+    begun = {value.endswith("*") for value in values}
+    if len(begun) > 1 or "" in stems or any(character in stem for stem in stems for character in "*?"):
+        words = ["reg", *flags, "--", *(f"'^{regex(value)}$'" for value in values)]
+    else:
+        words = ["beg" if begun == {True} else "str", *flags, "--", *(quoted(stem) for stem in stems)]
+    return f"{{ {' '.join([fetch, '-m', *words])} }}"
 
 
 def _parameter(parameter: Parameter) -> str:
