@@ -95,7 +95,8 @@ def _matches(fetch: str, values: Sequence[str], *flags: str) -> str:
     """Whether a text is one of the patterns, which most often are literal but for a star at the end."""
     stems = [value.removesuffix("*") for value in values]
     begun = {value.endswith("*") for value in values}
-    if len(begun) > 1 or "" in stems or any(character in stem for stem in stems for character in "*?"):
+    special = any(stem in ("", "}") or "*" in stem or "?" in stem for stem in stems)  # a brace would end the condition
+    if len(begun) > 1 or special:
         words = ["reg", *flags, "--", *(f"'^{regex(value)}$'" for value in values)]
     else:
         words = ["beg" if begun == {True} else "str", *flags, "--", *(quoted(stem) for stem in stems)]
