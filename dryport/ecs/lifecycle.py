@@ -35,6 +35,7 @@ _ATTACHMENT_ORDER: Final = {
 }
 
 REGISTERED: Final = ("registered", "leaving")  # states of a task's registration while somebody may be led to it
+# (Cloud Map's name servers, or a load balancer)
 STOPPED_SECONDS: Final = 3600.0  # for how long a stopped task can be seen
 
 # Stop codes.
@@ -51,6 +52,7 @@ STOPPED_BY_USER: Final = "Task stopped by user"
 ESSENTIAL_EXITED: Final = "Essential container in task exited"
 FAILED_TO_START: Final = "Task failed to start"
 FAILED_HEALTH_CHECKS: Final = "Task failed container health checks"
+FAILED_ELB_HEALTH_CHECKS: Final = "Task failed ELB health checks in (target-group {group})"
 HOST_STOPPED: Final = "Host EC2 (instance {instance}) stopped."
 HOST_TERMINATED: Final = "Host EC2 (instance {instance}) terminated."
 SPOT_INTERRUPTED: Final = "Your Spot Task was interrupted."
@@ -149,7 +151,9 @@ def apply_task_report(task: Task, report: TaskReport, now: float) -> Task:
     if task.last_status == STOPPED:
         return task
     changed = _with_pull(replace(task, containers=_apply_to_containers(task.containers, report)), report)
-    if report.status in (PENDING, RUNNING):
+    if report.status == RUNNING and (task.registries or task.load_balancers) and not task.registration:
+        changed = advance(changed, ACTIVATING, now)  # RUNNING once it is registered
+    elif report.status in (PENDING, RUNNING):
         changed = advance(changed, report.status, now)
     elif report.status == STOPPED:
         changed = _stopped(changed, report, now)

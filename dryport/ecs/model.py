@@ -80,6 +80,18 @@ class Attachment(Record, frozen=True, kw_only=True):
     details: list[Json] = []
 
 
+class TaskTarget(Record, frozen=True, kw_only=True):
+    """What a task is in a target group: an address or an instance's id, and a port."""
+
+    group: str  # the target group's ARN
+    id: str
+    port: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.group}|{self.id}|{self.port}"
+
+
 class Task(Record, frozen=True, kw_only=True):
     arn: str
     cluster_arn: str
@@ -129,7 +141,10 @@ class Task(Record, frozen=True, kw_only=True):
     sent: bool = False  # its agent has acknowledged the payload
     noted: bool = False  # its service knows of its end
     registries: list[Json] = []  # AWS's ServiceRegistry: what it is registered in while it runs
-    registration: str = ""  # "" not yet, registered, leaving (name servers may still know it), gone
+    load_balancers: list[Json] = []  # AWS's LoadBalancer: whose target it is while it runs
+    registration: str = ""  # "" not yet, registered, leaving (somebody may still be led to it), gone
+    targets: list[TaskTarget] = []  # as what it was registered
+    served: bool = False  # all of its targets have been healthy
     volume: Json = {}  # its EBS volume: the name, what was asked for (managedEBSVolume), tags, path where it is mounted
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
@@ -206,6 +221,27 @@ def _of_service(task: Task) -> str | None:
     return f"{task.cluster_arn}/{task.group}"
 
 
+def registration_due(task: Task) -> str:
+    """What is next of a task's registrations: to ``register`` it, to ``deregister`` it, to see whether somebody may
+    still be led to it (``leave``); "" for nothing."""
+    if not task.registries and not task.load_balancers:
+        return ""
+    wanted = task.desired_status == "RUNNING" and task.last_status in ("ACTIVATING", "RUNNING")
+    match task.registration:
+        case "":
+            return "register" if wanted else ""
+        case "registered":
+            return "" if wanted else "deregister"
+        case "leaving":
+            return "leave"
+    return ""
+
+
+def _due(task: Task) -> str | None:
+    due = registration_due(task)
+    return f"{task.cluster_arn}/{task.group}/{due}" if due in ("register", "deregister") else None
+
+
 CLUSTERS = Table("ecs.cluster", Cluster, key=lambda c: c.arn, indexes={"scope": lambda c: scope(c.account, c.region)})
 TASK_DEFINITIONS = Table(
     "ecs.task_definition",
@@ -235,8 +271,10 @@ TASKS = Table(
         # What a service looks at: its tasks that have not stopped, and those of which it does not know it yet.
         "service": _of_service,
         "attachment": lambda t: [each.id for each in t.attachments] or None,
-        # Whom an instance of Cloud Map's concerns, by its id.
+        # Whom an instance of Cloud Map's concerns, by its id; and a target, by its key.
         "registered": lambda t: t.arn.rpartition("/")[2] if t.registration else None,
+        "due": _due,  # those of a service that are to be registered, or deregistered
+        "target": lambda t: [each.key for each in t.targets] if t.registration in ("registered", "leaving") else None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },

@@ -18,6 +18,11 @@ def target_group(reader: Reader, account: str, region: str, group_arn: str) -> T
     return found if found is not None and (found.account, found.region) == (account, region) else None
 
 
+def find(reader: Reader, group_arn: str) -> TargetGroup | None:
+    """A target group, whosever it is."""
+    return reader.get(model.TARGET_GROUPS, group_arn)
+
+
 def load_balancers(reader: Reader, group_arn: str) -> list[str]:
     """The ARNs of the load balancers whose listeners or rules forward to a target group."""
     listeners = reader.find(model.LISTENERS, "group", group_arn)

@@ -9,13 +9,14 @@ from dryport.ecs.api import clusters
 from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import registries, rollout, zones
+from dryport.ecs.services import balancers, registries, rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision
 from dryport.gateway.service import Call
 
-# Nothing balances or watches alarms yet.
+# Classic load balancers are not there, and nothing shifts traffic or watches alarms yet.
 UNSUPPORTED = (
-    "loadBalancers",
+    "loadBalancers.loadBalancerName",
+    "loadBalancers.advancedConfiguration",
     "enableExecuteCommand",
     "serviceConnectConfiguration",
     *volumes.UNSUPPORTED,
@@ -178,5 +179,6 @@ def revision(
         network_configuration=prepared.network,
         volume_configurations=list(request.get("volumeConfigurations") or ()),
         service_registries=registries.check(call, request.get("serviceRegistries", ()), definition, kind),
+        load_balancers=balancers.check(call, request.get("loadBalancers", ()), definition, kind),
         created_at=call.now,
     )

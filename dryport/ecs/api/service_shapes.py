@@ -26,17 +26,17 @@ def service(reader: Reader, service: Service, *, tags: bool = False) -> Json:
     """AWS's ``Service`` with its present counts."""
     revision = reader.get(SERVICE_REVISIONS, service.revision_arn)
     view = view_of(reader, service)
-    counts = [view.counts(each) for each in view.deployments()]
+    counts = [view.shown(each) for each in view.deployments()]
     shape: Json = {
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": service.cluster_arn,
-        "loadBalancers": [],
+        "loadBalancers": revision.load_balancers if revision else [],
         "serviceRegistries": revision.service_registries if revision else [],
         "status": service.status,
         "desiredCount": service.desired_count,
-        "runningCount": sum(each.healthy + each.unhealthy for each in counts),
-        "pendingCount": sum(each.pending for each in counts),
+        "runningCount": sum(running for running, _ in counts),
+        "pendingCount": sum(pending for _, pending in counts),
         "taskDefinition": revision.task_definition_arn if revision else "",
         "deploymentConfiguration": service.deployment_configuration,
         "deployments": [_deployment(reader, each, view) for each in service.deployments],
@@ -80,7 +80,7 @@ def revision(reader: Reader, revision: ServiceRevision) -> Json:
         "taskDefinition": revision.task_definition_arn,
         "containerImages": [{"containerName": each["name"], "image": each["image"]} for each in containers],
         "guardDutyEnabled": False,
-        "loadBalancers": [],
+        "loadBalancers": revision.load_balancers,
         "serviceRegistries": revision.service_registries,
         "createdAt": time(revision.created_at),
         **_launching(reader, revision),
@@ -140,15 +140,15 @@ def _times(each: ServiceDeployment) -> Json:
 
 
 def _deployment(reader: Reader, each: Deployment, view: View) -> Json:
-    counts = view.counts(each.id)
+    running, pending = view.shown(each.id)
     revision = reader.get(SERVICE_REVISIONS, each.revision_arn)
     return {
         "id": each.id,
         "status": each.status,
         "taskDefinition": each.task_definition_arn,
         "desiredCount": each.desired_count,
-        "pendingCount": counts.pending,
-        "runningCount": counts.healthy + counts.unhealthy,
+        "pendingCount": pending,
+        "runningCount": running,
         "failedTasks": each.failed_tasks,
         "createdAt": time(each.created_at),
         "updatedAt": time(each.updated_at),

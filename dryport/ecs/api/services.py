@@ -15,7 +15,7 @@ from dryport.ecs.api import SERVICE, pages, service_requests, service_shapes
 from dryport.ecs.launching import launch
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import history, rollout
+from dryport.ecs.services import balancers, history, rollout
 from dryport.ecs.services.launching import service_role_arn
 from dryport.ecs.services.model import (
     ACTIVE,
@@ -164,11 +164,13 @@ def _revised(
     version = request.get("platformVersion", present.platform_version)
     if version is not None:
         wanted["platformVersion"] = version
-    if "serviceRegistries" in request:
-        wanted["serviceRegistries"] = request["serviceRegistries"]
+    wanted |= {member: request[member] for member in ("serviceRegistries", "loadBalancers") if member in request}
     revision = service_requests.revision(call, wanted, service, cluster, definition, where)
     if "serviceRegistries" not in request:
         revision = replace(revision, service_registries=present.service_registries)
+    if "loadBalancers" not in request:
+        balancers.check_ports(present.load_balancers, definition.body)
+        revision = replace(revision, load_balancers=present.load_balancers)
     same = replace(revision, arn=present.arn, created_at=present.created_at) == present
     return None if same and not request.get("forceNewDeployment") else revision
 

@@ -14,7 +14,7 @@ from dryport.ecs.model import Task
 CAPACITY_WAIT = 60.0  # seconds a Fargate task waits for a connected host
 DEVICE_WAIT = 180.0  # seconds until an interface must be plugged
 HOST_LOST_AFTER = 300.0  # seconds after which a Fargate host that is away is given up
-LEAVE_WAIT = 10.0  # seconds until a task is stopped though name servers may still know it
+LEAVE_WAIT = 10.0  # seconds until a task is stopped though somebody may still be led to it
 RENEW_BEFORE = 3600.0  # seconds before their end that a task's credentials are renewed
 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
@@ -60,7 +60,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``host`` is the task's own, ``capacity`` whether any Fargate host is connected; ``granted``: its roles' sessions
     are issued, until ``credentials_expire``; ``mount_refusal``: why it may not mount the file systems that it wants;
-    ``volume`` is its EBS volume, ``None`` for a task that was to have none or that has let go of it.
+    ``volume`` is its EBS volume, ``None`` for a task that was to have none or that has let go of it; ``drained_at``:
+    when the last of its load balancers' targets has drained, 0 where none drains.
     """
 
     task: Task
@@ -72,6 +73,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     interface: InterfaceView | None = None
     mount_refusal: str = ""
     volume: VolumeView | None = None
+    drained_at: float = 0.0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -223,7 +225,7 @@ def _stop(snapshot: Snapshot) -> Step:
         return Abandon()
     if task.last_status == lifecycle.RUNNING:
         return Advance(lifecycle.DEACTIVATING)
-    found = LEAVE_WAIT - (snapshot.now - (task.stopping_at or snapshot.now))
+    found = max(task.stopping_at or snapshot.now, snapshot.drained_at) + LEAVE_WAIT - snapshot.now
     if task.last_status == lifecycle.DEACTIVATING and task.registration in lifecycle.REGISTERED and found > 0:
         return Wait(min([found, *_patience_with_host(snapshot)]))
     if task.last_status != lifecycle.STOPPING:
@@ -242,7 +244,8 @@ def _after_the_end(snapshot: Snapshot) -> Step:
     if snapshot.granted:
         return Release()
     if lifecycle.expired(snapshot.task, snapshot.now):
-        return Forget()
+        # One that is still registered leaves first, or nobody would know whose target it was.
+        return Wait() if snapshot.task.registration == "registered" else Forget()
     return Wait((snapshot.task.stopped_at or 0.0) + lifecycle.STOPPED_SECONDS - snapshot.now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
-from dryport.ecs.services import breaker, daemon, events, history, rolling, rollout, zones
+from dryport.ecs.services import balancers, breaker, daemon, events, history, rolling, rollout, zones
 from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
     COMPLETED,
@@ -24,12 +24,14 @@ from dryport.ecs.services.model import (
     IN_PROGRESS,
     INACTIVE,
     INACTIVE_SECONDS,
+    SERVICE_REVISIONS,
     SERVICES,
     Deployment,
     Service,
     tasks_key,
 )
 from dryport.ecs.services.views import View
+from dryport.elb.model import TARGETS, Target
 from dryport.store import Change, Transaction
 
 _PLACE_AGAIN = 15.0  # seconds until a task that could not be placed is tried again, whatever happens meanwhile
@@ -42,7 +44,7 @@ _MOST_STARTS = 500  # a pass
 class ServiceController(Controller):
     """One pass looks at a service as it is and does what is next, in one transaction."""
 
-    tables = (SERVICES, TASKS, CONTAINER_INSTANCES)
+    tables = (SERVICES, TASKS, CONTAINER_INSTANCES, TARGETS)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context.store, context.clock)
@@ -56,6 +58,8 @@ class ServiceController(Controller):
             return self._of_task(change)
         if change.table.name == CONTAINER_INSTANCES.name:
             return self._of_instance(change)
+        if change.table.name == TARGETS.name:
+            return self._of_target(change)
         return (change.key,)
 
     def _of_task(self, change: Change[Task]) -> Iterable[str]:
@@ -68,6 +72,13 @@ class ServiceController(Controller):
         if task.last_status == lifecycle.STOPPED and task.launch_type != "FARGATE":
             found += self.store.reader.keys(SERVICES, "waiting", task.cluster_arn)  # there is room again
         return found
+
+    def _of_target(self, change: Change[Target]) -> Iterable[str]:
+        if change.old is not None and change.new is not None and change.old.state == change.new.state:
+            return ()
+        tasks = self.store.reader.find(TASKS, "target", change.key)
+        groups = {f"{task.cluster_arn}/{task.group}" for task in tasks if task.desired_status == lifecycle.RUNNING}
+        return [key for group in groups for key in self.store.reader.keys(SERVICES, "tasks", group)]
 
     def _of_instance(self, change: Change[ContainerInstance]) -> Iterable[str]:
         instance = change.new or change.old
@@ -121,14 +132,21 @@ class Pass:
         view = self._note(View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx))
         self._judge(view)
         self._act(view)
-        # Whoever is protected may be what a deployment or a scale-in waits for.
-        self._again += [left for task in view.tasks if (left := (task.protected_until or 0.0) - self._now) > 0]
+        self._again += [left for left in self._waits(view) if left > 0]
         view = View(self._tx.find(TASKS, "service", tasks_key(self.service)), self._tx)
         self._settle(view)
         if self.service is not self._before:
             self._tx.put(SERVICES, self.service)
         history.keep(self._tx, self.service, view, self._now)
         return min(self._again, default=None)
+
+    def _waits(self, view: View) -> Iterator[float]:
+        """Seconds until tasks count for something else without anybody's doing."""
+        for task in view.tasks:
+            # Whoever is protected may be what a deployment or a scale-in waits for.
+            yield (task.protected_until or 0.0) - self._now
+            if self.service.grace_seconds and view.sick(task):
+                yield (task.started_at or 0.0) + self.service.grace_seconds - self._now
 
     # What has happened
 
@@ -145,7 +163,17 @@ class Pass:
             self._tx.put(TASKS, replace(task, noted=True))
             if task.started_at is None and task.stop_code != lifecycle.SERVICE_SCHEDULER_INITIATED:
                 self._failed_to_start(task.started_by or "")
-        return View([task for task in view.tasks if task.last_status != lifecycle.STOPPED], self._tx)
+        return View([self._seen(task, view) for task in view.tasks if task.last_status != lifecycle.STOPPED], self._tx)
+
+    def _seen(self, task: Task, view: View) -> Task:
+        """Take note of a task that its load balancers first lead to."""
+        if not task.targets or task.served or task.last_status != lifecycle.RUNNING:
+            return task
+        if view.balanced(task)[0] != balancers.WELL:
+            return task
+        served = replace(task, served=True)
+        self._tx.put(TASKS, served)
+        return served
 
     def _failed_to_start(self, deployment_id: str) -> None:
         deployment = self._find(deployment_id)
@@ -169,7 +197,11 @@ class Pass:
             return
         if not breaker.triggered(configuration, primary.breaker_failures, self.service.desired_count):
             return
-        why = rollout.UNHEALTHY if primary.reached_running else rollout.FAILED_TO_START
+        why = rollout.FAILED_TO_START
+        if primary.reached_running:
+            revision = self._tx.get(SERVICE_REVISIONS, primary.revision_arn)
+            balanced = revision is not None and revision.load_balancers
+            why = rollout.UNHEALTHY_BY_ELB if balanced else rollout.UNHEALTHY
         self.service = rollout.fail(self.service, why, self._now, self._random)
         if configuration["deploymentCircuitBreaker"]["rollback"]:
             target = history.rollback_target(self._tx, self.service, self._random, self._now)
@@ -269,9 +301,16 @@ class Pass:
             view.healthy(self._now, service.grace_seconds),
         )
         self._stop_tasks([view.by_arn[arn] for arn in plan.stop])
+        self._stop_sick(view, [arn for slot in wanted for arn in current.get(slot, ())], plan.stop)
         if not plan.start or not self._may_start():
             return
         self._started(*launcher.start_on(service.primary, plan.start))
+
+    def _stop_sick(self, view: View, tasks: Iterable[str], stopped: Collection[str]) -> None:
+        """Stop a daemon's tasks that are not well: there is one an instance, so nobody can come first."""
+        sick = [view.by_arn[arn] for arn in tasks if arn not in stopped and view.sick(view.by_arn[arn])]
+        sick = [task for task in sick if view.kind(task, self._now, self.service.grace_seconds) == "unhealthy"]
+        self._stop_tasks(sick, self._blame(view, sick))
 
     def _start(self, count: int, *, more: bool) -> None:
         if more:
@@ -314,11 +353,23 @@ class Pass:
         grace = self.service.grace_seconds
         chosen = view.of_kind(deployment_id, "pending", self._now, grace)[: stops.pending]
         chosen += view.of_kind(deployment_id, "unhealthy", self._now, grace)[: stops.unhealthy]
-        unhealthy = [task.arn for task in chosen[stops.pending :]]
+        blame = self._blame(view, chosen[stops.pending :])
         if stops.healthy:
             running = view.of_kind(deployment_id, "healthy", self._now, grace)
             chosen += self._choose([each for each in running if not view.protected(each, self._now)], stops.healthy)
-        self._stop_tasks(chosen, unhealthy)
+        self._stop_tasks(chosen, blame)
+
+    def _blame(self, view: View, tasks: Iterable[Task]) -> dict[str, str]:
+        """Why unhealthy tasks are stopped, by ARN, where it is their own doing: others are on a drained instance."""
+        found = {}
+        for task in tasks:
+            unwell, seen = view.balanced(task)
+            if unwell == balancers.UNWELL and seen is not None:
+                self._say(events.unhealthy(task.arn, seen.target, balancers.reason(seen)))
+                found[task.arn] = lifecycle.FAILED_ELB_HEALTH_CHECKS.format(group=seen.target.group)
+            elif view.sick(task):
+                found[task.arn] = lifecycle.FAILED_HEALTH_CHECKS
+        return found
 
     def _choose(self, running: list[Task], count: int) -> list[Task]:
         """The tasks that go, by the service's strategies turned round; on Fargate of the zone that has the most."""
@@ -338,13 +389,12 @@ class Pass:
             chosen.append(crowded)
         return chosen
 
-    def _stop_tasks(self, tasks: Sequence[Task], unhealthy: Iterable[str] = (), said: str = "") -> None:
-        sick = set(unhealthy)
+    def _stop_tasks(self, tasks: Sequence[Task], blame: Mapping[str, str] = {}, said: str = "") -> None:
         running = [task.arn for task in tasks if task.last_status == lifecycle.RUNNING]
         for task in tasks:
             reason = f"Scaling activity initiated by (deployment {self.service.primary.id})"
-            if task.arn in sick:
-                reason = lifecycle.FAILED_HEALTH_CHECKS
+            if task.arn in blame:
+                reason = blame[task.arn]
                 self._unhealthy(task)
             code = lifecycle.SERVICE_SCHEDULER_INITIATED
             self._tx.put(TASKS, lifecycle.request_stop(task, code, reason, self._now))

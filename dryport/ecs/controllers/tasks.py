@@ -38,6 +38,7 @@ from dryport.ecs.controllers.decisions import (
 )
 from dryport.ecs.controllers.instances import ended
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
+from dryport.elb import published as elb
 from dryport.store import Change, Reader, Transaction
 
 # More steps than a life has: a decision that does not move on must not hold the loop.
@@ -188,6 +189,7 @@ class TaskController(Controller):
             interface=InterfaceView(device=interface.device, error=interface.device_error) if interface else None,
             volume=_volume(reader, task),
             mount_refusal=file_systems.refusal(reader, task) if task.file_systems == "wanted" else "",
+            drained_at=_drained_at(reader, task) if task.registration == "leaving" else 0.0,
         )
 
     def _host(self, reader: Reader, instance_arn: str | None) -> HostView | None:
@@ -218,6 +220,11 @@ def _volume(reader: Reader, task: Task) -> VolumeView | None:
         return None
     attached = volume is not None and volume.attachment is not None and volume.attachment.state == "attached"
     return VolumeView(attached=attached, error="" if attached else ebs.trouble(task, volume))
+
+
+def _drained_at(reader: Reader, task: Task) -> float:
+    found = (elb.target(reader, each.group, each.id, each.port) for each in task.targets)
+    return max((each.gone_at or 0.0 for each in found if each is not None), default=0.0)
 
 
 def _decisive(task: Task | None) -> tuple[object, ...] | None:

@@ -11,6 +11,7 @@ from random import Random
 from msgspec.structs import replace
 
 from dryport.aws.identifiers import uuid4
+from dryport.ecs.model import TaskTarget
 from dryport.ecs.placement.filters import AGENT, ATTRIBUTE
 from dryport.ecs.services.model import Service
 
@@ -25,9 +26,10 @@ STUCK = (
 NO_INSTANCES = "No Container Instances were found in your cluster."
 
 
-def say(service: Service, message: str, now: float, random: Random) -> Service:
-    """The service with an event: ``message`` is what follows its name."""
-    event = {"id": uuid4(random), "createdAt": round(now, 3), "message": f"(service {service.name}) {message}"}
+def say(service: Service, message: str, now: float, random: Random, *, task_set: str = "") -> Service:
+    """The service with an event: ``message`` is what follows its name (and a deployment's id, where it is of one)."""
+    who = f"(service {service.name}, taskSet {task_set})" if task_set else f"(service {service.name})"
+    event = {"id": uuid4(random), "createdAt": round(now, 3), "message": f"{who} {message}"}
     return replace(service, events=[event, *service.events[: MOST - 1]])
 
 
@@ -44,6 +46,28 @@ def started(arns: Sequence[str]) -> str:
 
 def stopped(arns: Sequence[str]) -> str:
     return f"has stopped {len(arns)} running tasks: {_tasks(arns)}."
+
+
+def registered(count: int, group_arn: str) -> str:
+    return f"registered {count} targets in (target-group {group_arn})"
+
+
+def not_registered(group_arn: str, error: str) -> str:
+    return f"failed to register targets in (target-group {group_arn}) with (error {error})"
+
+
+def deregistered(count: int, group_arn: str) -> str:
+    return f"deregistered {count} targets in (target-group {group_arn})"
+
+
+def draining(count: int) -> str:
+    return f"has begun draining connections on {count} tasks."
+
+
+def unhealthy(task_arn: str, target: TaskTarget, reason: str) -> str:
+    """A target is not healthy: a task by its address, or an instance's port."""
+    who = f"instance {target.id}" if target.id.startswith("i-") else f"task {task_arn.rpartition('/')[2]}"
+    return f"({who}) (port {target.port}) is unhealthy in (target-group {target.group}) due to (reason {reason})"
 
 
 def completed(deployment_id: str) -> str:

@@ -51,11 +51,11 @@ def keep(tx: Transaction, service: Service, view: View, now: float) -> None:
         deployment = next((each for each in service.deployments if each.id == known.deployment_id), None)
         changed = known
         if deployment is not None:
-            counts = view.counts(deployment.id)
+            running, pending = view.shown(deployment.id)
             changed = replace(
                 known,
-                running=counts.healthy + counts.unhealthy,
-                pending=counts.pending,
+                running=running,
+                pending=pending,
                 requested=deployment.desired_count,
                 breaker=_breaker(service, deployment),
             )
@@ -123,12 +123,12 @@ def sources(service: Service, view: View) -> list[Json]:
 
 def summary(deployment: Deployment, view: View) -> Json:
     """AWS's ``ServiceRevisionSummary`` of a deployment's revision."""
-    counts = view.counts(deployment.id)
+    running, pending = view.shown(deployment.id)
     return {
         "arn": deployment.revision_arn,
         "requestedTaskCount": deployment.desired_count,
-        "runningTaskCount": counts.healthy + counts.unhealthy,
-        "pendingTaskCount": counts.pending,
+        "runningTaskCount": running,
+        "pendingTaskCount": pending,
     }
 
 

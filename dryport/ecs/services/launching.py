@@ -142,7 +142,8 @@ class Launcher:
     def _put(self, task: Task) -> Task:
         deployment = next((each for each in self._service.deployments if each.id == task.started_by), None)
         if deployment is not None:
-            task = replace(task, registries=self._revision(deployment).service_registries)
+            revision = self._revision(deployment)
+            task = replace(task, registries=revision.service_registries, load_balancers=revision.load_balancers)
         self._tx.put(TASKS, task)
         return task
 

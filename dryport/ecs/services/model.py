@@ -27,6 +27,7 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     network_configuration: Json = {}  # awsvpcConfiguration, empty for other network modes
     volume_configurations: list[Json] = []  # AWS's ServiceVolumeConfiguration
     service_registries: list[Json] = []  # AWS's ServiceRegistry
+    load_balancers: list[Json] = []  # AWS's LoadBalancer
     created_at: float
 
 

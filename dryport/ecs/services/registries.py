@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dryport.ec2.model import INSTANCES
-from dryport.ecs.acs.sources import detail, interface_attachment
 from dryport.ecs.lookup import invalid
-from dryport.ecs.model import CONTAINER_INSTANCES, Json, Task, TaskDefinition
+from dryport.ecs.model import Json, Task, TaskDefinition
+from dryport.ecs.services import balancers
 from dryport.gateway.service import Call
 from dryport.servicediscovery import published as cloudmap
 from dryport.servicediscovery.model import Service
@@ -44,7 +43,7 @@ def _check(call: Call, registry: Any, body: Json) -> None:
     if (name is None) != (port is None):
         raise invalid("containerName and containerPort must both be specified for a service registry, or neither.")
     if name is not None:
-        _check_port(body, name, port)
+        balancers.check_port(body, name, port)
     kinds = set(service.ttls)
     if "CNAME" in kinds or "AAAA" in kinds:
         raise invalid("Service registries must have records of the types A and SRV only.")
@@ -64,18 +63,10 @@ def _check(call: Call, registry: Any, body: Json) -> None:
         raise invalid("Service registries with SRV records need containerName and containerPort, or port.")
 
 
-def _check_port(body: Json, name: str, port: int) -> None:
-    container = next((each for each in body["containerDefinitions"] if each["name"] == name), None)
-    if container is None:
-        raise invalid(f"The container {name} does not exist in the task definition.")
-    if all(each.get("containerPort") != port for each in container.get("portMappings", ())):
-        raise invalid(f"The container {name} did not have a container port {port} defined.")
-
-
 def attributes(reader: Reader, task: Task, registry: Json, service: Service, body: Json) -> dict[str, str]:
     """What a running task is registered as."""
     found = {
-        "AWS_INSTANCE_IPV4": _address(reader, task),
+        "AWS_INSTANCE_IPV4": balancers.address(reader, task),
         "AWS_INSTANCE_PORT": _port(task, registry, body),
         "AWS_INIT_HEALTH_STATUS": ("HEALTHY" if healthy(task, body) else "UNHEALTHY") if service.custom_health else "",
         "ECS_CLUSTER_NAME": task.cluster_arn.rpartition("/")[2],
@@ -83,7 +74,7 @@ def attributes(reader: Reader, task: Task, registry: Json, service: Service, bod
         "ECS_TASK_DEFINITION_FAMILY": task.family,
         "AVAILABILITY_ZONE": task.availability_zone or "",
         "REGION": task.region,
-        "EC2_INSTANCE_ID": _machine(reader, task),
+        "EC2_INSTANCE_ID": balancers.machine(reader, task),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -94,25 +85,8 @@ def healthy(task: Task, body: Json) -> bool:
     return task.health_status == "HEALTHY" or not checked
 
 
-def _machine(reader: Reader, task: Task) -> str:
-    instance = reader.get(CONTAINER_INSTANCES, task.instance_arn) if task.instance_arn else None
-    return (instance.ec2_instance_id or "") if instance is not None and task.launch_type == "EC2" else ""
-
-
-def _address(reader: Reader, task: Task) -> str:
-    attachment = interface_attachment(task)
-    if attachment is not None:
-        return detail(attachment, "privateIPv4Address") or ""
-    machine = _machine(reader, task)
-    instance = reader.get(INSTANCES, machine) if machine else None
-    return (instance.private_ip or "") if instance is not None else ""
-
-
 def _port(task: Task, registry: Json, body: Json) -> str:
     port = registry.get("containerPort") or registry.get("port")
-    if body.get("networkMode", "bridge") == "bridge":
-        bindings = next(
-            (each.network_bindings for each in task.containers if each.name == registry["containerName"]), []
-        )
-        port = next((each.get("hostPort") for each in bindings if each.get("containerPort") == port), None)
+    if port and registry.get("containerName"):
+        port = balancers.host_port(task, body, registry["containerName"], port)
     return str(port) if port else ""

@@ -13,6 +13,7 @@ from dryport.ecs.services.model import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, P
 
 FAILED_TO_START = "tasks failed to start"
 UNHEALTHY = "tasks failed container health checks"
+UNHEALTHY_BY_ELB = "tasks failed ELB health checks"
 STOPPED_BY_USER = "stopped by user"
 
 

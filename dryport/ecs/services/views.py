@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CONTAINER_INSTANCES, Task
+from dryport.ecs.services import balancers
+from dryport.ecs.services.balancers import Seen
 from dryport.ecs.services.model import Service
 from dryport.ecs.services.rolling import Counts
 from dryport.store import Reader
@@ -19,6 +21,7 @@ class View:
         self.by_arn = {task.arn: task for task in self.tasks}
         self._reader = reader
         self._leaving: dict[str, bool] = {}
+        self._balanced: dict[str, tuple[str, Seen | None]] = {}
 
     def deployments(self) -> list[str]:
         """The deployments that have tasks."""
@@ -33,7 +36,16 @@ class View:
         """When a task of a deployment last began to run; 0 where none has."""
         return max((task.started_at or 0.0 for task in self.tasks if task.started_by == deployment_id), default=0.0)
 
-    def counts(self, deployment_id: str, now: float = 0.0, grace: float = 0.0) -> Counts:
+    def shown(self, deployment_id: str) -> tuple[int, int]:
+        """How many of a deployment's tasks that are to run are RUNNING, and on their way there."""
+        wanted = [
+            task.last_status == lifecycle.RUNNING
+            for task in self.tasks
+            if task.started_by == deployment_id and task.desired_status == lifecycle.RUNNING
+        ]
+        return sum(wanted), len(wanted) - sum(wanted)
+
+    def counts(self, deployment_id: str, now: float, grace: float) -> Counts:
         """How many there are of each kind."""
         kinds = {kind: self.of_kind(deployment_id, kind, now, grace) for kind in ("pending", "healthy", "unhealthy")}
         protected = sum(self.protected(task, now) for task in kinds["healthy"])
@@ -54,11 +66,32 @@ class View:
         return sorted(found, key=lambda task: task.created_at, reverse=True)
 
     def kind(self, task: Task, now: float, grace: float) -> str:
-        """Whether a task is pending, healthy or unhealthy."""
+        """Whether a task is pending, healthy or unhealthy.
+
+        One that runs and is not yet led to, or is not well by its load balancers but within its grace, is pending.
+        """
         if task.last_status != lifecycle.RUNNING:
             return "pending"
-        sick = task.health_status == "UNHEALTHY" and now >= (task.started_at or now) + grace
-        return "unhealthy" if sick or self._drained(task) else "healthy"
+        late = now >= (task.started_at or now) + grace
+        if (task.health_status == "UNHEALTHY" and late) or self._drained(task):
+            return "unhealthy"
+        found, _ = self.balanced(task)
+        if found == balancers.WELL:
+            return "healthy"
+        return "unhealthy" if found == balancers.UNWELL and late else "pending"
+
+    def balanced(self, task: Task) -> tuple[str, Seen | None]:
+        """What a running task's load balancers make of it, and the target that is to blame."""
+        known = self._balanced.get(task.arn)
+        if known is None:
+            seen = [balancers.look(self._reader, each) for each in task.targets]
+            known = self._balanced[task.arn] = balancers.verdict(seen, task.served)
+        return known
+
+    def sick(self, task: Task) -> bool:
+        """Whether somebody says that a running task is not well, within its grace or not."""
+        unwell = task.health_status == "UNHEALTHY" or self.balanced(task)[0] == balancers.UNWELL
+        return task.last_status == lifecycle.RUNNING and unwell
 
     def healthy(self, now: float, grace: float) -> Callable[[str], bool]:
         """Whether a task of this ARN is healthy."""

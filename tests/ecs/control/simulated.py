@@ -43,6 +43,7 @@ class SimulatedAgent:
         self.acknowledge = True
         self.deaf = False  # nothing comes through, in or out
         self._registration: dict[str, Any] = {}
+        self._next_port = 32_767
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -125,11 +126,24 @@ class SimulatedAgent:
         containers = [{"containerName": c["name"], "status": status} for c in self.tasks[task_arn]["containers"]]
         if status == "RUNNING":
             containers = [{**each, "runtimeId": f"run-{each['containerName']}"} for each in containers]
+            bound = [self._bindings(each) for each in self.tasks[task_arn]["containers"]]
+            containers = [{**each, **ports} for each, ports in zip(containers, bound, strict=True)]
         if status == "STOPPED":
             containers = [{**each, "exitCode": 0} for each in containers]
             more = {"executionStoppedAt": time.time(), **more}
         request = {"cluster": self.cluster, "task": task_arn, "status": status, "reason": "", "containers": containers}
         return await self.call("SubmitTaskStateChange", **{**request, **more})
+
+    def _bindings(self, container: dict[str, Any]) -> dict[str, Any]:
+        """The ports that Docker would give a container."""
+        found = []
+        for each in container.get("portMappings") or ():
+            self._next_port += not each.get("hostPort")
+            port = each.get("hostPort") or self._next_port
+            found.append(
+                {"bindIP": "0.0.0.0", "containerPort": each["containerPort"], "hostPort": port, "protocol": "tcp"}
+            )
+        return {"networkBindings": found} if found else {}
 
     async def report_until_taken(self, task_arn: str, status: str) -> None:
         """As an agent does: again and again until the answer comes, dropped where it is refused for good."""

@@ -1,0 +1,187 @@
+"""Load balancers of services: whose targets the tasks of a service are, as what, and what the targets' health says.
+
+Sources: "Use load balancing to distribute Amazon ECS service traffic", developer guide; LoadBalancer, API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from dryport.ec2.model import INSTANCES
+from dryport.ecs.acs.sources import detail, interface_attachment
+from dryport.ecs.lookup import invalid
+from dryport.ecs.model import CONTAINER_INSTANCES, Json, Task, TaskDefinition, TaskTarget
+from dryport.elb import published as elb
+from dryport.elb.model import DRAINING, TargetGroup
+from dryport.gateway.service import Call
+from dryport.store import Reader
+
+_MOST = 5
+NOT_REGISTERED = "Target is not registered to the target group"  # ELB's words for Target.NotRegistered
+_UNVALIDATED = (
+    "Unable to assume role and validate the specified targetGroupArn. Please verify that the ECS service role being "
+    "passed has the proper permissions."
+)
+
+
+def check(call: Call, given: Sequence[Any], definition: TaskDefinition, launch_type: str) -> list[Json]:
+    """The load balancers of a service, which its tasks can be registered with. Raises ServiceError."""
+    if len(given) > _MOST:
+        raise invalid(f"load balancers can have at most {_MOST} items.")
+    if given and launch_type == "EXTERNAL":
+        raise invalid("Load balancers are not supported with the EXTERNAL launch type.")
+    for each in given:
+        _check(call, each, definition.body)
+    check_ports(given, definition.body)
+    return [dict(each) for each in given]
+
+
+def _check(call: Call, given: Any, body: Json) -> None:
+    arn = given.get("targetGroupArn")
+    if not arn:
+        raise invalid("Either loadBalancerName or targetGroupArn must be specified for a load balancer.")
+    if not given.get("containerName"):
+        raise invalid("Container name cannot be null or empty for a load balancer.")
+    if given.get("containerPort") is None:
+        raise invalid("Container port cannot be null for a load balancer.")
+    group = elb.target_group(call.tx, call.account, call.region, arn)
+    if group is None:
+        raise invalid(_UNVALIDATED)  # what ECS says of a group that its role cannot describe
+    mode = body.get("networkMode", "bridge")
+    if mode == "none":
+        raise invalid("Load balancers are not supported for tasks with the network mode none.")
+    if group.target_type != ("ip" if mode == "awsvpc" else "instance"):
+        raise invalid(
+            f"The provided target group {arn} has target type {group.target_type}, which is incompatible with the "
+            f"{mode} network mode specified in the task definition."
+        )
+    if not elb.load_balancers(call.tx, arn):
+        raise invalid(f"The target group with targetGroupArn {arn} does not have an associated load balancer.")
+
+
+def check_ports(given: Iterable[Any], body: Json) -> None:
+    """Refuse containers and ports that a task definition does not have. Raises ServiceError."""
+    for each in given:
+        check_port(body, each["containerName"], each["containerPort"])
+
+
+def check_port(body: Json, name: str, port: int) -> None:
+    """Refuse a container port that a task definition does not have. Raises ServiceError."""
+    container = next((each for each in body["containerDefinitions"] if each["name"] == name), None)
+    if container is None:
+        raise invalid(f"The container {name} does not exist in the task definition.")
+    if all(each.get("containerPort") != port for each in container.get("portMappings", ())):
+        raise invalid(f"The container {name} did not have a container port {port} defined.")
+
+
+# What a task is registered as
+
+
+def targets(reader: Reader, task: Task, body: Json) -> list[TaskTarget] | None:
+    """What a task that runs is in each of its target groups; ``None`` while its ports are not known."""
+    found = []
+    for each in task.load_balancers:
+        group = elb.target_group(reader, task.account, task.region, each["targetGroupArn"])
+        port = host_port(task, body, each["containerName"], each["containerPort"], _transport(group))
+        if port is None:
+            return None
+        awsvpc = body.get("networkMode") == "awsvpc"
+        target_id = address(reader, task) if awsvpc else machine(reader, task)
+        if target_id:
+            found.append(TaskTarget(group=each["targetGroupArn"], id=target_id, port=port))
+    return found
+
+
+def _transport(group: TargetGroup | None) -> str:
+    return "udp" if group is not None and group.protocol == "UDP" else "tcp"
+
+
+def host_port(task: Task, body: Json, container: str, port: int, protocol: str = "tcp") -> int | None:
+    """Where a container's port is reached: in bridge mode at the one that its agent reported, ``None`` until then."""
+    if body.get("networkMode", "bridge") != "bridge":
+        return port
+    bindings = next((each.network_bindings for each in task.containers if each.name == container), [])
+    mine = [each for each in bindings if each.get("containerPort") == port and each.get("protocol", "tcp") == protocol]
+    return next((int(each["hostPort"]) for each in mine if each.get("hostPort")), None)
+
+
+def machine(reader: Reader, task: Task) -> str:
+    """The EC2 instance that a task runs on, "" where it is none of the user's."""
+    instance = reader.get(CONTAINER_INSTANCES, task.instance_arn) if task.instance_arn else None
+    return (instance.ec2_instance_id or "") if instance is not None and task.launch_type == "EC2" else ""
+
+
+def address(reader: Reader, task: Task) -> str:
+    """A task's address: its interface's, else its instance's; "" where it has none."""
+    attachment = interface_attachment(task)
+    if attachment is not None:
+        return detail(attachment, "privateIPv4Address") or ""
+    instance = reader.get(INSTANCES, machine(reader, task))
+    return (instance.private_ip or "") if instance is not None else ""
+
+
+def unregistrable(reader: Reader, target: TaskTarget) -> str:
+    """Why ELB would refuse to register a target, in its words; "" where it would not."""
+    group = elb.find(reader, target.group)
+    if group is None:
+        return f"Target groups '{target.group}' not found"
+    instance = reader.get(INSTANCES, target.id) if group.target_type == "instance" else None
+    if instance is not None and instance.vpc_id != group.vpc_id:
+        return f"The following targets are not in the target group VPC '{group.vpc_id}': '{target.id}'"
+    return ""
+
+
+# What their health says
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A task's target as its group has it. ``used``: a load balancer leads to the group."""
+
+    target: TaskTarget
+    group: bool  # it is there
+    used: bool
+    state: str | None = None  # TargetHealth's, ``None`` where it is not registered
+    description: str = ""
+
+
+WELL, STARTING, UNWELL = "well", "starting", "unwell"
+
+
+def look(reader: Reader, target: TaskTarget) -> Seen:
+    """How a target is doing."""
+    group = elb.find(reader, target.group) is not None
+    found = elb.target(reader, target.group, target.id, target.port)
+    used = bool(elb.load_balancers(reader, target.group))
+    if found is None:
+        return Seen(target, group, used)
+    return Seen(target, group, used, found.state, found.description)
+
+
+def judge(seen: Seen, served: bool) -> str:
+    """Whether a running task is well by one of its targets. ``served``: all of them were healthy at one time.
+
+    A balancer that begins to check anew, or is gone, makes no task bad that has served; one that has not waits.
+    """
+    if not seen.group or not seen.used or seen.state == "initial":
+        return WELL if served or (seen.group and not seen.used) else STARTING
+    return WELL if seen.state == "healthy" else UNWELL
+
+
+def verdict(seen: Sequence[Seen], served: bool) -> tuple[str, Seen | None]:
+    """Whether a running task is well by all of its targets; which one is to blame where it is not."""
+    judged = [(judge(each, served), each) for each in seen]
+    for kind in (UNWELL, STARTING):
+        blamed = next((each for found, each in judged if found == kind), None)
+        if blamed is not None:
+            return kind, blamed
+    return WELL, None
+
+
+def reason(seen: Seen) -> str:
+    """Why a target is not healthy, in ELB's words."""
+    if seen.state is None or (seen.state == DRAINING and not seen.description):
+        return NOT_REGISTERED
+    return seen.description or "Health checks failed"
