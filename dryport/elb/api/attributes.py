@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dryport.elb import attributes, model
+from dryport.elb import attributes, model, published
+from dryport.elb.api import carrying
 from dryport.elb.api.common import listener, load_balancer, pairs, target_group
 from dryport.gateway.service import Call, Output, Service
 
@@ -48,6 +49,8 @@ def modify_target_group(call: Call, request: Any) -> Output:
     changes = attributes.target_group_changes(found, request["Attributes"])
     changed = replace(found, attributes=found.attributes | changes)
     call.tx.put(model.TARGET_GROUPS, changed)
+    for each in published.load_balancers(call.tx, changed.arn):
+        carrying.check(call, each)
     return {"Attributes": pairs(attributes.of_target_group(changed))}
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError
 from dryport.elb import actions, certificates, model, names, ssl_policies
 from dryport.elb.actions import Where, not_acted_on
-from dryport.elb.api import forwarding
+from dryport.elb.api import carrying, forwarding
 from dryport.elb.api.common import all_of, find_listener, listener, load_balancer, page, with_tags
 from dryport.elb.model import APPLICATION, Listener, LoadBalancer
 from dryport.elb.names import invalid
@@ -92,6 +92,7 @@ def create(call: Call, request: Any) -> Output:
             "TooManyListeners", f"The maximum number of listeners has been reached on load balancer '{balancer.arn}'"
         )
     call.tx.put(model.LISTENERS, made)
+    carrying.check(call, balancer.arn)
     return {"Listeners": [describe(made)]}
 
 
@@ -177,6 +178,7 @@ def modify(call: Call, request: Any) -> Output:
             actions.checked(rule.actions, Where(balancer.type, changed.protocol, changed.port))
             forwarding.check(call, balancer, changed.protocol, rule.actions)
     call.tx.put(model.LISTENERS, changed)
+    carrying.check(call, balancer.arn)
     return {"Listeners": [describe(changed)]}
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError
 from dryport.elb import actions, conditions, model, names
 from dryport.elb.actions import Where
-from dryport.elb.api import forwarding
+from dryport.elb.api import carrying, forwarding
 from dryport.elb.api.common import default_rule_of, find_rule, listener, load_balancer, page, with_tags
 from dryport.elb.api.listeners import ACTIONS_REFUSED
 from dryport.elb.model import APPLICATION, Json, Listener, LoadBalancer, Rule
@@ -109,6 +109,7 @@ def create(call: Call, request: Any) -> Output:
             "TooManyRules", f"The maximum number of rules has been reached on load balancer '{balancer.arn}'"
         )
     call.tx.put(model.RULES, made)
+    carrying.check(call, of.load_balancer)
     return {"Rules": [describe(made)]}
 
 
@@ -150,9 +151,11 @@ def modify(call: Call, request: Any) -> Output:
         raise invalid("Either conditions or actions must be specified")
     if request.get("Conditions"):
         found = replace(found, conditions=conditions.checked(request["Conditions"]))
+    of = listener(call, found.listener)
     if request.get("Actions"):
-        found = replace(found, actions=_acts(call, listener(call, found.listener), request["Actions"]))
+        found = replace(found, actions=_acts(call, of, request["Actions"]))
     call.tx.put(model.RULES, found)
+    carrying.check(call, of.load_balancer)
     return {"Rules": [describe(found)]}
 
 

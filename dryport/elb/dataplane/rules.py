@@ -112,7 +112,8 @@ def _parameter(parameter: Parameter) -> str:
 def _act(action: Action, when: str, listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
     match action:
         case FixedResponse(status=status, content_type=kind, body=body):
-            body = f"content-type {quoted(kind)} string {quoted(body)} " if body else ""
+            bare = not body or status == 204  # no body may be there, and HAProxy takes none
+            body = "" if bare else f"content-type {quoted(kind)} string {quoted(body)} "
             yield f"http-request return status {status} {body}{SERVER} if {when}"
         case Redirect():
             yield from _redirect(action, when, listener)

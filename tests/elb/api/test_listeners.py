@@ -373,6 +373,20 @@ def test_actions_that_cannot_be(elb: Any, listener: Any, action: Any, code: str,
     assert refusal(elb.create_rule, **call) == (code, message)
 
 
+def test_what_the_data_plane_cannot_do_is_refused_before_it_is_promised(elb: Any, listener: Any) -> None:
+    condition = _of("http-header", "HttpHeaderConfig", "y", HttpHeaderName="X~Y")
+    call = {"ListenerArn": listener["ListenerArn"], "Priority": 1, "Conditions": [condition], "Actions": _ANSWER}
+    code, message = refusal(elb.create_rule, **call)
+    assert code == "NotImplemented" and "http-header conditions on the header X~Y" in message
+    nul = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "a\0b"}}
+    assert (
+        refusal(elb.modify_listener, ListenerArn=listener["ListenerArn"], DefaultActions=[nul])[0] == "ValidationError"
+    )
+    assert [each["Priority"] for each in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]] == [
+        "default"
+    ]
+
+
 def test_authentication_is_refused_by_name(elb: Any, listener: Any) -> None:
     call = {"ListenerArn": listener["ListenerArn"], "Priority": 1, "Conditions": _PATH}
     for kind in ("authenticate-oidc", "authenticate-cognito", "jwt-validation"):
