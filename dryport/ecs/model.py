@@ -144,6 +144,7 @@ class Task(Record, frozen=True, kw_only=True):
     load_balancers: list[Json] = []  # AWS's LoadBalancer: whose target it is while it runs
     registration: str = ""  # "" not yet, registered, leaving (somebody may still be led to it), gone
     targets: list[TaskTarget] = []  # as what it was registered
+    left_at: float | None = None  # when it was deregistered
     served: bool = False  # all of its targets have been healthy
     volume: Json = {}  # its EBS volume: the name, what was asked for (managedEBSVolume), tags, path where it is mounted
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted

@@ -225,8 +225,10 @@ def _stop(snapshot: Snapshot) -> Step:
         return Abandon()
     if task.last_status == lifecycle.RUNNING:
         return Advance(lifecycle.DEACTIVATING)
-    found = max(task.stopping_at or snapshot.now, snapshot.drained_at) + LEAVE_WAIT - snapshot.now
-    if task.last_status == lifecycle.DEACTIVATING and task.registration in lifecycle.REGISTERED and found > 0:
+    if task.last_status == lifecycle.DEACTIVATING and task.registration == "registered":
+        return Wait(min(_patience_with_host(snapshot), default=None))  # it is deregistered in a moment
+    found = max(task.left_at or task.stopping_at or snapshot.now, snapshot.drained_at) + LEAVE_WAIT - snapshot.now
+    if task.last_status == lifecycle.DEACTIVATING and task.registration == "leaving" and found > 0:
         return Wait(min([found, *_patience_with_host(snapshot)]))
     if task.last_status != lifecycle.STOPPING:
         return Advance(lifecycle.STOPPING)

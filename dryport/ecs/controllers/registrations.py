@@ -120,7 +120,7 @@ class Together:
             draining.update([task.started_by or ""] if left else [])
             for service_id in service_ids(task):
                 cloudmap.deregister(self._tx, self._random, self._now, service_id, instance_id(task))
-            self._tx.put(TASKS, replace(task, registration="leaving"))
+            self._tx.put(TASKS, replace(task, registration="leaving", left_at=self._now))
         self._say([events.deregistered(count, group) for group, count in done.items()])
         for deployment, count in draining.items():
             self._say([events.draining(count)], deployment)

@@ -54,7 +54,16 @@ WITH_VOLUME = replace(RUNNING, attachments=[*RUNNING.attachments, Attachment(id=
         (replace(LEAVING, last_status="RUNNING"), {}, "Advance"),
         (LEAVING, {}, "Wait"),
         (replace(LEAVING, registration="registered"), {}, "Wait"),
+        (replace(LEAVING, registration="registered"), {"now": 1100.0}, "Wait"),  # it was not even deregistered
         (LEAVING, {"now": 1010.0}, "Advance"),  # long enough
+        (replace(LEAVING, left_at=1005.0), {"now": 1010.0}, "Wait"),
+        (LEAVING, {"drained_at": 1300.0, "now": 1309.0}, "Wait"),
+        (LEAVING, {"drained_at": 1300.0, "now": 1310.0}, "Advance"),
+        (
+            replace(LEAVING, last_status="STOPPED", stopped_at=1.0, registration="registered"),
+            {"granted": False, "now": 9000.0},
+            "Wait",
+        ),
         (replace(LEAVING, registration="gone"), {}, "Advance"),
         (LEAVING, {"host": None}, "Abandon"),
         (WITH_VOLUME, {"volume": VolumeView(attached=False)}, "Wait"),

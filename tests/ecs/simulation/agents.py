@@ -41,6 +41,8 @@ class Container:
         self.status = "PENDING"
         self.end = asyncio.Event()  # it is to stop, or has died
         self.asked = False  # somebody asked it to
+        self.port = 0  # of the host, where it has one
+        self.mute = False  # it answers no health check
 
 
 class Machine:
@@ -197,10 +199,20 @@ class Machine:
                 self._stop(arn)
         elif known is None:
             self.containers[arn] = Container(task)
+            self.containers[arn].port = self._port(task)
             self._started(arn, self)
             self._run(self._live(arn, self.containers[arn]))
         elif known.status == "STOPPED":
             self._run(self._report(known, arn, "STOPPED"))
+
+    def _port(self, task: dict[str, Any]) -> int:
+        """The host port of a task that is started: the one that it asks for, or the first that is free."""
+        mappings = task["containers"][0].get("portMappings")
+        if not mappings:
+            return 0
+        taken = {each.port for each in self.containers.values() if each.status != "STOPPED"}
+        free = next(port for port in range(32_768, 61_000) if port not in taken)
+        return int(mappings[0].get("hostPort") or free)
 
     def _stop(self, arn: str) -> None:
         container = self.containers.get(arn)
@@ -228,7 +240,7 @@ class Machine:
         """As an agent does: again and again until the answer comes, dropped where it is refused for good."""
         containers = [
             {"containerName": each["name"], "status": status, "runtimeId": arn[-12:],
-             **({"exitCode": 1} if status == "STOPPED" else {})}
+             **({"exitCode": 1} if status == "STOPPED" else {}), **_bindings(container, status)}
             for each in container.payload["containers"]
         ]  # fmt: skip
         while True:
@@ -264,8 +276,20 @@ class Machine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def answers(self, port: int) -> bool:
+        """Whether somebody answers health checks at a port of its."""
+        return any(c.port == port and c.status == "RUNNING" and not c.mute for c in self.containers.values())
+
     @property
     def active(self) -> bool:
         """Whether tasks may be placed on it, by the store."""
         found = self.plane.store.reader.get(CONTAINER_INSTANCES, self.arn) if self.arn else None
         return found is not None and found.status == "ACTIVE" and found.agent_connected
+
+
+def _bindings(container: Container, status: str) -> dict[str, Any]:
+    if status != "RUNNING" or not container.port:
+        return {}
+    return {"networkBindings": [
+        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": container.port, "protocol": "tcp"}
+    ]}  # fmt: skip

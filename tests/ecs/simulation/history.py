@@ -9,9 +9,11 @@ from typing import Any
 
 from dryport.aws.errors import ServiceError
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
-from dryport.ecs.services.model import SERVICES, Service
+from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service
+from dryport.elb.model import TARGETS, target_key
 from tests.ecs.control.plane import DEMO
 from tests.ecs.simulation.agents import BAD, Machine
+from tests.ecs.simulation.balancing import Checks, make_group
 from tests.ecs.simulation.invariants import Broken, Judge
 from tests.ecs.simulation.loop import VirtualLoop
 from tests.ecs.simulation.plane import Plane
@@ -33,11 +35,12 @@ _QUIET = 1800.0  # seconds for which nothing moves then
 class Wanted:
     """A service as its user last had it, by answers."""
 
-    def __init__(self, name: str, desired: int, *, daemon: bool, port: int) -> None:
+    def __init__(self, name: str, desired: int, *, daemon: bool, port: int, groups: list[str]) -> None:
         self.name = name
         self.desired = desired
         self.daemon = daemon
         self.port = port
+        self.groups = groups  # target groups that it may be in
         self.arn = f"arn:aws:ecs:us-east-1:000000000000:service/demo/{name}"
         self.deleted = False
 
@@ -53,12 +56,14 @@ class History:
         self.services: list[Wanted] = []
         self.log: list[str] = []
         self.taken: Counter[str] = Counter()
+        self.checks = Checks(self.plane, self.machines)
         self._places: dict[str, Machine] = {}  # of each task, where it was started
         self._booted = 0
 
     async def live(self) -> None:
         """From the beginning to the end. Raises Broken."""
         await self.plane.start()
+        self.checks.start()
         for _ in range(self.random.randint(1, 3)):
             await self._boot()
         await self._create()
@@ -71,6 +76,7 @@ class History:
         self.judge.check()
 
     async def close(self) -> None:
+        await self.checks.close()
         for machine in self.machines:
             await machine.close()
         await self.plane.end()
@@ -82,7 +88,8 @@ class History:
             self._scale: 3, self._deploy: 3, self._deploy_bad: 1, self._force: 1, self._stop_deployment: 1,
             self._protect: 1, self._rebound: 1, self._create: 1, self._delete: 1, self._die: 4, self._sicken: 2,
             self._crash: 2, self._restart: 2, self._cut: 1, self._drain: 1, self._undrain: 1, self._lose: 1,
-            self._boot: 2, self._disk: 1, self._kill: 2, self._pause: 4,
+            self._boot: 2, self._disk: 1, self._kill: 2, self._pause: 4, self._mute: 2, self._recheck: 1,
+            self._regroup: 1,
         }  # fmt: skip
         step = self.random.choices(list(choices), list(choices.values()))[0]
         name = step.__name__.strip("_")
@@ -114,7 +121,7 @@ class History:
 
     async def _define(self, service: Wanted, image: str = "busybox") -> str:
         container: dict[str, Any] = {"name": "main", "image": image, "memory": 128}
-        if service.port:
+        if service.port or service.groups:
             container["portMappings"] = [{"containerPort": 80, "hostPort": service.port}]
         made = await self.plane.until_answered(
             "RegisterTaskDefinition", family=service.name, containerDefinitions=[container]
@@ -142,8 +149,12 @@ class History:
             self.random.randint(0, _MOST_TASKS),
             daemon=kind < 0.15,
             port=8000 + number if kind > 0.8 else 0,
+            groups=[],
         )
+        if self.random.random() < 0.5:
+            service.groups = [await make_group(self.plane, f"{service.name}-{each}") for each in "ab"]
         request: dict[str, Any] = {"deploymentConfiguration": self._configuration(service)}
+        request |= {"loadBalancers": self._balancers(service), "healthCheckGracePeriodSeconds": self._grace()}
         if service.daemon:
             request["schedulingStrategy"] = "DAEMON"
         else:
@@ -162,6 +173,28 @@ class History:
             "CreateService", serviceName=service.name, taskDefinition=definition, clientToken=service.name, **request
         )
         self.services.append(service)
+
+    def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
+        chosen = self.random.sample(service.groups, self.random.randint(1, 2)) if service.groups else []
+        return [{"targetGroupArn": each, "containerName": "main", "containerPort": 80} for each in chosen]
+
+    def _grace(self) -> int:
+        return self.random.choice((0, 0, 10, 60))
+
+    async def _regroup(self) -> None:
+        service = self._service()
+        if service is not None and service.groups:
+            balancers = self._balancers(service) if self.random.random() < 0.7 else []
+            await self._ask("UpdateService", service=service.name, loadBalancers=balancers)
+
+    async def _mute(self) -> None:
+        running = [(machine, arn) for machine in self.machines for arn in machine.running()]
+        if running:
+            machine, arn = self.random.choice(running)
+            machine.containers[arn].mute = True
+
+    async def _recheck(self) -> None:
+        self.checks.forget()
 
     async def _scale(self) -> None:
         service = self._service()
@@ -366,7 +399,22 @@ class History:
             if not self._steady(service, tasks):
                 return False
         there = {arn for each in self.machines for arn, found in each.containers.items() if found.status != "STOPPED"}
-        return there == known
+        return there == known and self._led_to()
+
+    def _led_to(self) -> bool:
+        """Whether just the tasks that are there are targets, all healthy, of the groups that their services say."""
+        reader = self.plane.store.reader
+        wanted = set()
+        for service in self.services:
+            if service.deleted:
+                continue
+            revision = reader.get(SERVICE_REVISIONS, self._stored(service).revision_arn)
+            groups = [each["targetGroupArn"] for each in revision.load_balancers] if revision else []
+            for task in self._tasks(service):
+                place = self._places[task.arn]
+                wanted |= {target_key(group, place.id, place.containers[task.arn].port) for group in groups}
+        found = {each.key for each in reader.all(TARGETS)}
+        return found == wanted and all(each.state == "healthy" for each in reader.all(TARGETS))
 
     def _steady(self, service: Wanted, tasks: list[Task]) -> bool:
         stored = self._stored(service)

@@ -10,8 +10,10 @@ from typing import Any
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
 from dryport.ecs.services.model import SERVICES, Service
+from dryport.elb.model import DRAINING, TARGETS, target_key
 from dryport.store import Change, Reader, Transaction
 from tests.ecs.simulation.agents import MEMORY
+from tests.ecs.simulation.loop import VirtualClock
 
 
 class Broken(AssertionError):
@@ -24,6 +26,7 @@ class Judge:
     def __init__(self) -> None:
         self.transactions = 0
         self.faults: list[str] = []
+        self._served: set[str] = set()  # tasks all of whose targets have been healthy
         self._trace = hashlib.sha256()
 
     @property
@@ -37,10 +40,13 @@ class Judge:
             status = getattr(change.new, "last_status", getattr(change.new, "status", ""))
             self._trace.update(f"{change.table.name} {change.key} {status}\n".encode())
         tasks = [change for change in changes if change.table.name == TASKS.name]
+        if any(change.table.name in (TASKS.name, TARGETS.name) for change in changes):
+            self._targets(reader)
         if tasks:
             self._forward(tasks)
             self._bounds(tasks, reader)
             self._room(tasks, reader)
+            self._drained(tasks, reader)
         instances = [change.new for change in changes if change.table.name == CONTAINER_INSTANCES.name]
         self._registered_once((each for each in instances if each is not None), reader)
         for change in changes:
@@ -87,9 +93,10 @@ class Judge:
             and change.new.desired_status == "STOPPED"
             and change.new.stop_code == lifecycle.SERVICE_SCHEDULER_INITIATED
         ]
-        if not any(_healthy(task, reader) for task in stopped):
+        grace = service.grace_seconds
+        if not any(self._healthy(task, reader, grace) for task in stopped):
             return
-        left = sum(_healthy(task, reader) for task in tasks)
+        left = sum(self._healthy(task, reader, grace) for task in tasks)
         percent = service.deployment_configuration["minimumHealthyPercent"]
         least = -(-service.desired_count * percent // 100)
         if left < least:
@@ -98,6 +105,20 @@ class Judge:
                 f"stopped {[task.arn[-6:] for task in stopped]}"
             )
 
+    def _healthy(self, task: Task, reader: Reader, grace: float) -> bool:
+        """Whether a task counts for the minimum; what its containers' checks find in its grace does not count."""
+        if task.last_status != "RUNNING" or task.desired_status != "RUNNING":
+            return False
+        if task.health_status == "UNHEALTHY" and VirtualClock().time() >= (task.started_at or 0.0) + grace:
+            return False
+        for each in task.targets:
+            found = reader.get(TARGETS, target_key(each.group, each.id, each.port))
+            anew = found is not None and found.state == "initial" and task.arn in self._served
+            if found is None or not (found.state == "healthy" or anew):
+                return False
+        instance = reader.get(CONTAINER_INSTANCES, task.instance_arn or "")
+        return instance is None or instance.status != "DRAINING"
+
     def _room(self, changes: list[Change[Task]], reader: Reader) -> None:
         for arn in {change.new.instance_arn for change in changes if change.old is None and change.new is not None}:
             there = reader.find(TASKS, "unstopped", arn or "")
@@ -105,10 +126,40 @@ class Judge:
             containers = [each for _, found in bodies if found for each in found.body["containerDefinitions"]]
             memory = sum(each["memory"] for each in containers)
             ports = [port["hostPort"] for each in containers for port in each.get("portMappings", ())]
+            ports = [port for port in ports if port]
             if memory > MEMORY:
                 self._say(f"{memory} MiB are given away on {arn}, which has {MEMORY}")
             if len(set(ports)) < len(ports):
                 self._say(f"host ports given away twice on {arn}: {ports}")
+
+    def _targets(self, reader: Reader) -> None:
+        """Every target that gets traffic is just one task's that runs, or ended a moment ago."""
+        owners: dict[str, list[Task]] = defaultdict(list)
+        for task in reader.all(TASKS):
+            if task.registration == "registered":
+                keys = [target_key(each.group, each.id, each.port) for each in task.targets]
+                found = [reader.get(TARGETS, key) for key in keys]
+                if all(each is not None and each.state == "healthy" for each in found):
+                    self._served.add(task.arn)
+                for key in keys:
+                    owners[key].append(task)
+        for key, tasks in owners.items():
+            if sum(task.last_status == "RUNNING" for task in tasks) > 1:
+                self._say(f"{key} is more than one task's: {[task.arn[-6:] for task in tasks]}")
+        for target in reader.all(TARGETS):
+            if target.state != DRAINING and target.key not in owners:
+                self._say(f"{target.key} is nobody's")
+
+    def _drained(self, changes: list[Change[Task]], reader: Reader) -> None:
+        """Nobody is led to a task whose agent is told to stop it."""
+        for change in changes:
+            task = change.new
+            if task is None or task.last_status != "STOPPING" or change.old is None or not change.old.started_at:
+                continue
+            for each in task.targets:
+                found = reader.get(TARGETS, target_key(each.group, each.id, each.port))
+                if found is not None and found.state != DRAINING:
+                    self._say(f"{task.arn} is stopped while it is a target")
 
     def _registered_once(self, changed: Iterable[ContainerInstance], reader: Reader) -> None:
         for machine in {each.ec2_instance_id for each in changed}:
@@ -128,10 +179,3 @@ class Judge:
         """Raise Broken with what did not hold."""
         if self.faults:
             raise Broken("; ".join(self.faults[:5]))
-
-
-def _healthy(task: Task, reader: Reader) -> bool:
-    if task.last_status != "RUNNING" or task.desired_status != "RUNNING" or task.health_status == "UNHEALTHY":
-        return False
-    instance = reader.get(CONTAINER_INSTANCES, task.instance_arn or "")
-    return instance is None or instance.status != "DRAINING"

@@ -16,10 +16,12 @@ from dryport.ec2 import published as ec2
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.api import SERVICE
 from dryport.ecs.controllers.instances import InstanceController
+from dryport.ecs.controllers.registrations import Registrations
 from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.ecs.model import CLUSTERS, Cluster
+from dryport.elb.controllers import Drains
 from dryport.gateway.auth import principal_of
 from dryport.gateway.service import Call
 from dryport.iam import credentials
@@ -151,6 +153,8 @@ class Plane:
             TaskController(self.context),
             InstanceController(self.store, self._clock),
             ServiceController(self.context),
+            Registrations(self.context),
+            Drains(self.store, self._clock),
             TaskDefinitionController(self.store, self._clock),
         ):
             self._run(loop.run()).add_done_callback(self._ended)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from dryport.ecs.controllers import registrations
 from dryport.ecs.model import TASKS, Task
-from dryport.ecs.services import daemon, rolling
+from dryport.ecs.services import balancers, daemon, rolling
 from dryport.ecs.services.model import SERVICES
 from tests.ecs.control.plane import DEMO
 from tests.ecs.simulation import history
@@ -59,6 +60,22 @@ def test_the_judge_sees_bounds_that_are_broken(
     monkeypatch.setattr(module, name, wrong)
     monkeypatch.setattr(daemon, "least", rolling.least)
     with pytest.raises(AssertionError, match=r"are allowed|have to be"):
+        for seed in range(100):
+            history.run(seed)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "words"),
+    [
+        (registrations.Together, "_leave", lambda *_: False, r"is nobody's|is stopped while it is a target"),
+        (balancers, "verdict", lambda *_: (balancers.WELL, None), "have to be"),
+    ],
+)
+def test_the_judge_sees_tasks_that_are_led_to_wrongly(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, wrong: Callable[..., Any], words: str
+) -> None:
+    monkeypatch.setattr(owner, name, wrong)
+    with pytest.raises(AssertionError, match=words):
         for seed in range(100):
             history.run(seed)
 
