@@ -71,9 +71,9 @@ def _one(tx: Transaction, random: Random, net: Subnet, address: str | None, clai
         return candidate in claimed or bool(_holders(tx, net.id, candidate))
 
     if address is not None:
-        _check_inside(net, address)
-        if taken(address):
-            raise ServiceError("InvalidIPAddress.InUse", f"The specified address {address} is already in use.")
+        check_free(tx, net, address)
+        if address in claimed:
+            raise _in_use(address)
         return address
     found = addressing.free_address(net.cidr_block, random, taken)
     if found is None:
@@ -82,6 +82,17 @@ def _one(tx: Transaction, random: Random, net: Subnet, address: str | None, clai
             "The specified subnet does not have enough free addresses to satisfy the request.",
         )
     return found
+
+
+def check_free(reader: Reader, net: Subnet, address: str) -> None:
+    """Refuse an address that an interface in a subnet cannot be given. Raises ServiceError."""
+    _check_inside(net, address)
+    if _holders(reader, net.id, address):
+        raise _in_use(address)
+
+
+def _in_use(address: str) -> ServiceError:
+    return ServiceError("InvalidIPAddress.InUse", f"The specified address {address} is already in use.")
 
 
 def _check_inside(net: Subnet, address: str) -> None:

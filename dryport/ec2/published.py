@@ -132,6 +132,11 @@ def subnet_of_address(reader: Reader, vpc_id: str, address: str) -> Subnet | Non
     return next((each for each in found if IPv4Address(address) in IPv4Network(each.cidr_block)), None)
 
 
+def check_free_address(reader: Reader, subnet: Subnet, address: str) -> None:
+    """Refuse an address that an interface in a subnet cannot be given. Raises ServiceError."""
+    private_addresses.check_free(reader, subnet, address)
+
+
 def has_internet_gateway(reader: Reader, vpc_id: str) -> bool:
     """Whether an internet gateway is attached to a VPC."""
     return bool(reader.keys(model.INTERNET_GATEWAYS, "vpc", vpc_id))

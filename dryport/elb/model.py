@@ -25,13 +25,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Zone(Record, frozen=True, kw_only=True):
     """One of a balancer's zones: its subnet, and the network interface there (EC2's) once it is made.
 
-    ``address`` is the private one, ``allocation_id`` an elastic address that the user gave a network load balancer.
+    ``address`` is the private one, ``chosen`` where the user gave it; ``allocation_id`` is an elastic address that he
+    gave. Both are for network load balancers.
     """
 
     name: str
     subnet_id: str
     interface_id: str = ""
     address: str = ""
+    chosen: bool = False
     allocation_id: str = ""
 
 

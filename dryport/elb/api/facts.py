@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dryport.aws.errors import ServiceError
-from dryport.elb.api.common import page
+from dryport.elb.api.common import load_balancer, page
 from dryport.elb.ssl_policies import POLICIES
 from dryport.gateway.service import Call, Output, Service
 
@@ -36,12 +36,19 @@ def register(service: Service) -> None:
     """Add the operations of this module."""
     service.operation("DescribeAccountLimits")(limits)
     service.operation("DescribeSSLPolicies")(policies)
+    service.operation("DescribeCapacityReservation")(capacity)
 
 
 def limits(call: Call, request: Any) -> Output:
     """The limits of an account in a region."""
     shown, more = page(list(LIMITS.items()), request)
     return {"Limits": [{"Name": name, "Max": str(most)} for name, most in shown], **more}
+
+
+def capacity(call: Call, request: Any) -> Output:
+    """What is reserved for a load balancer: nothing, since nothing can be."""
+    load_balancer(call, request["LoadBalancerArn"])
+    return {"CapacityReservationState": []}
 
 
 def policies(call: Call, request: Any) -> Output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,9 +21,17 @@ from dryport.store import Reader
 
 _MOST = 50  # of a type, a region
 _FREE = 8  # addresses of a subnet that a load balancer needs
-_MAPPING = tuple(f"SubnetMappings.{name}" for name in ("PrivateIPv4Address", "IPv6Address", "SourceNatIpv6Prefix"))
+_MAPPING = tuple(f"SubnetMappings.{name}" for name in ("IPv6Address", "SourceNatIpv6Prefix"))
 _NAMED = 20  # load balancers that one call can name
 _NO_ENFORCEMENT = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"
+
+
+class Asked(NamedTuple):
+    """A subnet that is asked for, with the elastic or the private address that the balancer is to have there."""
+
+    subnet: Subnet
+    allocation_id: str = ""
+    address: str = ""
 
 
 def register(service: Service) -> None:
@@ -68,6 +76,8 @@ def zones(reader: Reader, balancer: LoadBalancer) -> list[dict[str, Any]]:
 
 
 def _addresses(reader: Reader, balancer: LoadBalancer, zone: Zone) -> list[dict[str, str]]:
+    if zone.chosen:
+        return [{"PrivateIPv4Address": zone.address}]
     if not zone.allocation_id:
         return []
     found = ec2.address(reader, balancer.account, balancer.region, zone.allocation_id)
@@ -85,8 +95,8 @@ def create(call: Call, request: Any) -> Output:
     _check_address_type(request.get("IpAddressType", "ipv4"))
     tags = with_tags({}, request.get("Tags", ()))
     subnets = _subnets(call, request, kind)
-    wanted = [_zone(call, kind, scheme, subnet, allocation) for subnet, allocation in subnets]
-    groups = _groups(call, kind, subnets[0][0].vpc_id, request.get("SecurityGroups", ()))
+    wanted = [_zone(kind, scheme, each) for each in subnets]
+    groups = _groups(call, kind, subnets[0].subnet.vpc_id, request.get("SecurityGroups", ()))
     unique = names.new_id(call.random)
     made = LoadBalancer(
         arn=names.load_balancer_arn(call.region, call.account, kind, name, unique),
@@ -95,7 +105,7 @@ def create(call: Call, request: Any) -> Output:
         region=call.region,
         type=kind,
         scheme=scheme,
-        vpc_id=subnets[0][0].vpc_id,
+        vpc_id=subnets[0].subnet.vpc_id,
         dns_name=names.dns_name(call.random, call.region, kind, scheme, name, unique),
         zones=wanted,
         created_at=call.now,
@@ -104,7 +114,7 @@ def create(call: Call, request: Any) -> Output:
     )
     found = _same(call, made)
     if found is None:
-        _check_room(call, made, [subnet for subnet, _ in subnets])
+        _check_room(call, made, subnets)
         call.tx.put(model.LOAD_BALANCERS, made)
     return {"LoadBalancers": [describe(call.tx, found or made)]}
 
@@ -122,11 +132,16 @@ def _same(call: Call, made: LoadBalancer) -> LoadBalancer | None:
 
 
 def _settings(balancer: LoadBalancer) -> tuple[object, ...]:
-    places = sorted((zone.subnet_id, zone.allocation_id) for zone in balancer.zones)
+    places = sorted(map(_place, balancer.zones))
     return balancer.type, balancer.scheme, places, sorted(balancer.groups), balancer.ip_address_type, balancer.tags
 
 
-def _check_room(call: Call, made: LoadBalancer, subnets: Sequence[Subnet]) -> None:
+def _place(zone: Zone) -> tuple[str, str, str]:
+    """What was asked for of a zone."""
+    return zone.subnet_id, zone.allocation_id, zone.address if zone.chosen else ""
+
+
+def _check_room(call: Call, made: LoadBalancer, subnets: Sequence[Asked]) -> None:
     there = call.tx.find(model.LOAD_BALANCERS, "scope", model.scope(call.account, call.region))
     if sum(each.type == made.type for each in there) >= _MOST:
         raise ServiceError("TooManyLoadBalancers", "The maximum number of load balancers has been reached")
@@ -135,14 +150,26 @@ def _check_room(call: Call, made: LoadBalancer, subnets: Sequence[Subnet]) -> No
     _check_free(call, subnets)
 
 
-def _check_free(call: Call, subnets: Sequence[Subnet]) -> None:
-    for each in subnets:
-        if ec2.free_addresses(call.tx, each) < _FREE:
+def _check_free(call: Call, mappings: Sequence[Asked]) -> None:
+    """Refuse subnets without room, and addresses that others have. Raises ServiceError."""
+    for each in mappings:
+        if ec2.free_addresses(call.tx, each.subnet) < _FREE:
             raise ServiceError(
                 "InvalidSubnet",
-                f"Not enough IP space available in {each.id}. "
+                f"Not enough IP space available in {each.subnet.id}. "
                 f"ELB requires at least {_FREE} free IP addresses in each subnet.",
             )
+        if each.address:
+            try:
+                ec2.check_free_address(call.tx, each.subnet, each.address)
+            except ServiceError as error:
+                raise ServiceError("InvalidConfigurationRequest", error.message) from None
+        if each.allocation_id:
+            found = ec2.address(call.tx, call.account, call.region, each.allocation_id)
+            if found is None:
+                raise ServiceError("AllocationIdNotFound", f"The allocation ID '{each.allocation_id}' does not exist")
+            if found.association_id is not None:
+                raise ServiceError("ResourceInUse", f"The allocation ID '{each.allocation_id}' is already associated")
 
 
 def _check_address_type(kind: str) -> None:
@@ -150,22 +177,20 @@ def _check_address_type(kind: str) -> None:
         raise not_acted_on(f"the IP address type {kind}")
 
 
-def _subnets(call: Call, request: Any, kind: str) -> list[tuple[Subnet, str]]:
-    """The subnets that are asked for, each with the elastic address that it is to have. Raises ServiceError."""
+def _subnets(call: Call, request: Any, kind: str) -> list[Asked]:
+    """The subnets that are asked for. Raises ServiceError."""
     plain, mapped = request.get("Subnets") or [], request.get("SubnetMappings") or []
     if plain and mapped:
         raise invalid("You must specify either subnets or subnet mappings, but not both")
-    asked = [(each, "") for each in plain] or [
-        (each.get("SubnetId", ""), each.get("AllocationId", "")) for each in mapped
-    ]
-    found: list[tuple[Subnet, str]] = []
-    for subnet_id, allocation in asked:
+    found: list[Asked] = []
+    for each in [{"SubnetId": subnet_id} for subnet_id in plain] or mapped:
+        subnet_id = each.get("SubnetId", "")
         subnet = ec2.subnet(call.tx, call.account, call.region, subnet_id)
         if subnet is None:
             raise ServiceError("SubnetNotFound", f"The subnet ID '{subnet_id}' does not exist")
-        found.append((subnet, allocation))
-    places = {subnet.availability_zone for subnet, _ in found}
-    if len({subnet.vpc_id for subnet, _ in found}) > 1:
+        found.append(Asked(subnet, each.get("AllocationId", ""), each.get("PrivateIPv4Address", "")))
+    places = {each.subnet.availability_zone for each in found}
+    if len({each.subnet.vpc_id for each in found}) > 1:
         raise ServiceError("InvalidConfigurationRequest", "All subnets must belong to the same VPC")
     if len(places) < len(found):
         raise ServiceError(
@@ -179,17 +204,21 @@ def _subnets(call: Call, request: Any, kind: str) -> list[tuple[Subnet, str]]:
     return found
 
 
-def _zone(call: Call, kind: str, scheme: str, subnet: Subnet, allocation: str) -> Zone:
-    if allocation:
-        if kind == APPLICATION or scheme == "internal":
-            what = "load balancers with type 'application'" if kind == APPLICATION else "internal load balancers"
-            raise ServiceError("InvalidConfigurationRequest", f"Elastic IP addresses are not supported for {what}")
-        found = ec2.address(call.tx, call.account, call.region, allocation)
-        if found is None:
-            raise ServiceError("AllocationIdNotFound", f"The allocation ID '{allocation}' does not exist")
-        if found.association_id is not None:
-            raise ServiceError("ResourceInUse", f"The allocation ID '{allocation}' is already associated")
-    return Zone(name=subnet.availability_zone, subnet_id=subnet.id, allocation_id=allocation)
+def _zone(kind: str, scheme: str, asked: Asked) -> Zone:
+    for given, words, only in (
+        (asked.allocation_id, "Elastic IP addresses", "internet-facing"),
+        (asked.address, "Private IPv4 addresses", "internal"),
+    ):
+        if given and (kind == APPLICATION or scheme != only):
+            what = "load balancers with type 'application'" if kind == APPLICATION else f"{scheme} load balancers"
+            raise ServiceError("InvalidConfigurationRequest", f"{words} are not supported for {what}")
+    return Zone(
+        name=asked.subnet.availability_zone,
+        subnet_id=asked.subnet.id,
+        allocation_id=asked.allocation_id,
+        address=asked.address,
+        chosen=bool(asked.address),
+    )
 
 
 def _groups(call: Call, kind: str, vpc_id: str, asked: Sequence[str]) -> list[str]:
@@ -255,16 +284,14 @@ def set_subnets(call: Call, request: Any) -> Output:
     found = load_balancer(call, request["LoadBalancerArn"])
     _check_address_type(request.get("IpAddressType", found.ip_address_type))
     subnets = _subnets(call, request, found.type)
-    if subnets[0][0].vpc_id != found.vpc_id:
+    if subnets[0].subnet.vpc_id != found.vpc_id:
         raise ServiceError(
             "InvalidConfigurationRequest", f"The subnets must belong to the VPC '{found.vpc_id}' of the load balancer"
         )
-    kept = {(each.subnet_id, each.allocation_id): each for each in found.zones}
-    places = [
-        kept.get((subnet.id, allocation)) or _zone(call, found.type, found.scheme, subnet, allocation)
-        for subnet, allocation in subnets
-    ]
-    _check_free(call, [subnet for subnet, allocation in subnets if (subnet.id, allocation) not in kept])
+    kept = {_place(each): each for each in found.zones}
+    wanted = [_zone(found.type, found.scheme, each) for each in subnets]
+    _check_free(call, [each for each, zone in zip(subnets, wanted, strict=True) if _place(zone) not in kept])
+    places = [kept.get(_place(each), each) for each in wanted]
     changed = replace(found, zones=places)
     if len(places) > 1 and of_load_balancer(found)["load_balancing.cross_zone.enabled"] == "false":
         raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of load balancers in several zones")

@@ -215,3 +215,35 @@ def test_no_more_than_fifty_of_a_type(elb: Any, served: Any) -> None:
     assert elb.describe_load_balancers()["LoadBalancers"] == []
     for each in made:
         west.delete_load_balancer(LoadBalancerArn=each["LoadBalancerArn"])
+
+
+def test_addresses_that_the_user_chose(elb: Any, ec2: Any, other_vpc: Any, balancer: Make) -> None:
+    _, inside = other_vpc
+    mapping = {"SubnetId": inside[0], "PrivateIPv4Address": "10.77.0.40"}
+    asked = {"Name": "chosen", "Type": "network", "Scheme": "internal", "Subnets": [], "SubnetMappings": [mapping]}
+    made = balancer(**asked)
+    assert made["AvailabilityZones"][0]["LoadBalancerAddresses"] == [{"PrivateIPv4Address": "10.77.0.40"}]
+    assert balancer(**asked) == made
+    assert refusal(balancer, **{**asked, "SubnetMappings": [{"SubnetId": inside[0]}]})[0] == "DuplicateLoadBalancerName"
+    two = [mapping, {"SubnetId": inside[1], "PrivateIPv4Address": "10.77.1.40"}]
+    answer = elb.set_subnets(LoadBalancerArn=made["LoadBalancerArn"], SubnetMappings=two)
+    assert [each["LoadBalancerAddresses"][0]["PrivateIPv4Address"] for each in answer["AvailabilityZones"]] == [
+        "10.77.0.40",
+        "10.77.1.40",
+    ]
+
+    def other(address: str, **more: Any) -> tuple[str, str]:
+        mapping = [{"SubnetId": inside[0], "PrivateIPv4Address": address}]
+        return refusal(balancer, **{**asked, "Name": fresh(), "SubnetMappings": mapping, **more})
+
+    assert other("10.77.1.41") == (
+        "InvalidConfigurationRequest",
+        "Address 10.77.1.41 does not fall within the subnet's address range",
+    )
+    taken = ec2.create_network_interface(SubnetId=inside[0], PrivateIpAddress="10.77.0.41")["NetworkInterface"]
+    assert other("10.77.0.41")[0] == "InvalidConfigurationRequest"
+    ec2.delete_network_interface(NetworkInterfaceId=taken["NetworkInterfaceId"])
+    assert other("10.77.0.41", Scheme="internet-facing")[0] == "InvalidConfigurationRequest"
+    both = [mapping, {"SubnetId": inside[1]}]
+    assert other("", Type="application", SubnetMappings=both)[0] == "InvalidConfigurationRequest"
+    assert elb.describe_capacity_reservation(LoadBalancerArn=made["LoadBalancerArn"])["CapacityReservationState"] == []
