@@ -6,7 +6,8 @@ Describe*Attributes answer. What the data plane does not do is refused by name w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dryport.aws.errors import ServiceError
@@ -16,6 +17,7 @@ from dryport.elb.model import APPLICATION, Listener, LoadBalancer, TargetGroup
 from dryport.elb.names import invalid
 
 Test = Callable[[str], bool]
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 6265's cookie-name
 
 
 class Attribute(NamedTuple):
@@ -41,8 +43,16 @@ def _between(first: int, last: int, *also: str) -> tuple[Test, str]:
 
 _SWITCH = _one_of("true", "false")
 _ANY: tuple[Test, str] = (lambda text: len(text) <= 1024, "at most 1024 characters long")
+_VALUE: tuple[Test, str] = (
+    lambda text: len(text) <= 1024 and text.isascii() and (not text or text.isprintable()),
+    "at most 1024 printable ASCII characters",
+)
 _DAYS = _between(1, 604_800)
 _SHARE = _between(1, 100, "off")
+
+
+def _cookie(text: str) -> bool:
+    return not text or (len(text) <= 512 and not text.startswith("AWSALB") and _TOKEN.fullmatch(text) is not None)
 
 
 def _off(*names: str) -> dict[str, Attribute]:
@@ -73,11 +83,9 @@ _APPLICATION = {
     "routing.http.desync_mitigation_mode": Attribute(
         "defensive", *_one_of("monitor", "defensive", "strictest"), carried=False
     ),
-    **_off(
-        "routing.http.drop_invalid_header_fields.enabled",
-        "routing.http.x_amzn_tls_version_and_cipher_suite.enabled",
-        "routing.http.x_amzn_tls_kx.enabled",
-    ),
+    "routing.http.drop_invalid_header_fields.enabled": Attribute("false", *_SWITCH),
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": Attribute("false", *_SWITCH),
+    **_off("routing.http.x_amzn_tls_kx.enabled"),
     "routing.http.preserve_host_header.enabled": Attribute("false", *_SWITCH),
     "routing.http.xff_client_port.enabled": Attribute("false", *_SWITCH),
     "routing.http.xff_header_processing.mode": Attribute("append", *_one_of("append", "preserve", "remove")),
@@ -115,8 +123,8 @@ _HTTP_GROUP = {
     **_GROUP,
     "stickiness.type": Attribute("lb_cookie", *_one_of("lb_cookie", "app_cookie")),
     "stickiness.lb_cookie.duration_seconds": Attribute("86400", *_DAYS),
-    "stickiness.app_cookie.cookie_name": Attribute("", *_ANY, carried=False),
-    "stickiness.app_cookie.duration_seconds": Attribute("86400", *_DAYS, carried=False),
+    "stickiness.app_cookie.cookie_name": Attribute("", _cookie, "a cookie's name that does not begin with AWSALB"),
+    "stickiness.app_cookie.duration_seconds": Attribute("86400", *_DAYS),
     "slow_start.duration_seconds": Attribute("0", *_between(30, 900, "0")),
     "load_balancing.algorithm.type": Attribute(
         "round_robin", *_one_of("round_robin", "least_outstanding_requests", "weighted_random")
@@ -130,26 +138,25 @@ _TCP_GROUP = {
     **_off("deregistration_delay.connection_termination.enabled"),
     # AWS's default for instances is true: there a client's address is kept. Here targets see the load balancer's.
     **_off("preserve_client_ip.enabled"),
-    "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", *_SWITCH, carried=False),
+    "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", *_SWITCH),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", *_between(0, 360_000), carried=False),
 }
+_RESPONSE = "routing.http.response."
+_HEADERS: dict[str, tuple[Test, str]] = {
+    "strict_transport_security": _VALUE,
+    "access_control_allow_origin": _VALUE,
+    "access_control_allow_methods": _VALUE,
+    "access_control_allow_headers": _VALUE,
+    "access_control_allow_credentials": _one_of("true", ""),
+    "access_control_expose_headers": _VALUE,
+    "access_control_max_age": _between(0, 86_400, ""),
+    "content_security_policy": _VALUE,
+    "x_content_type_options": _one_of("nosniff", ""),
+    "x_frame_options": _VALUE,
+}
 _HTTP_LISTENER = {
-    "routing.http.response.server.enabled": Attribute("true", *_SWITCH, carried=False),
-    **{
-        f"routing.http.response.{name}.header_value": Attribute("", *_ANY, carried=False)
-        for name in (
-            "strict_transport_security",
-            "access_control_allow_origin",
-            "access_control_allow_methods",
-            "access_control_allow_headers",
-            "access_control_allow_credentials",
-            "access_control_expose_headers",
-            "access_control_max_age",
-            "content_security_policy",
-            "x_content_type_options",
-            "x_frame_options",
-        )
-    },
+    f"{_RESPONSE}server.enabled": Attribute("true", *_SWITCH),
+    **{f"{_RESPONSE}{name}.header_value": Attribute("", *allowed) for name, allowed in _HEADERS.items()},
 }
 _HTTPS_LISTENER = {
     **_HTTP_LISTENER,
@@ -167,7 +174,7 @@ _HTTPS_LISTENER = {
         )
     },
 }
-_TCP_LISTENER = {"tcp.idle_timeout.seconds": Attribute("350", *_between(60, 6000), carried=False)}
+_TCP_LISTENER = {"tcp.idle_timeout.seconds": Attribute("350", *_between(60, 6000))}
 
 
 def of_load_balancer(balancer: LoadBalancer) -> dict[str, str]:
@@ -183,6 +190,14 @@ def of_target_group(group: TargetGroup) -> dict[str, str]:
 def of_listener(listener: Listener) -> dict[str, str]:
     """A listener's attributes, with their defaults."""
     return {name: each.default for name, each in _listeners(listener).items()} | listener.attributes
+
+
+def response_headers(attributes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The headers that a listener's attributes have every answer carry."""
+    for name in _HEADERS:
+        value = attributes.get(f"{_RESPONSE}{name}.header_value", "")
+        if value:
+            yield name.replace("_", "-").title(), value
 
 
 def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
@@ -217,8 +232,9 @@ def target_group_changes(group: TargetGroup, given: Iterable[Any]) -> dict[str, 
     whole = of_target_group(group) | changes
     if whole["load_balancing.cross_zone.enabled"] == "false":
         raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of target groups")
-    if whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie":
-        raise not_acted_on("the attribute stickiness.type=app_cookie")
+    by_cookie = whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie"
+    if by_cookie and not whole["stickiness.app_cookie.cookie_name"]:
+        raise invalid("A cookie name must be specified for stickiness of type 'app_cookie'")
     slow = whole.get("slow_start.duration_seconds", "0") != "0"
     if slow and whole["load_balancing.algorithm.type"] != "round_robin":
         raise ServiceError(

@@ -34,6 +34,8 @@ def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
         preserve_host=_is(attributes.get("routing.http.preserve_host_header.enabled", "false")),
         xff_port=_is(attributes.get("routing.http.xff_client_port.enabled", "false")),
         xff_mode=attributes.get("routing.http.xff_header_processing.mode", "append"),
+        drop_invalid_headers=_is(attributes.get("routing.http.drop_invalid_header_fields.enabled", "false")),
+        tls_headers=_is(attributes.get("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false")),
     )
 
 
@@ -53,6 +55,7 @@ def _is(value: str) -> bool:
 
 
 def _listener(stored: Listener, rules: Iterable[model.Rule]) -> plan.Listener:
+    attributes = defaults.of_listener(stored)
     return plan.Listener(
         arn=stored.arn,
         protocol=stored.protocol,
@@ -68,6 +71,9 @@ def _listener(stored: Listener, rules: Iterable[model.Rule]) -> plan.Listener:
         ),
         certificates=tuple(certificate_id(arn) for arn in stored.certificates),
         ssl_policy=stored.ssl_policy or "ELBSecurityPolicy-2016-08",
+        response_headers=tuple(defaults.response_headers(attributes)),
+        server_header=_is(attributes.get("routing.http.response.server.enabled", "true")),
+        idle_timeout=int(attributes.get("tcp.idle_timeout.seconds", 350)),
     )
 
 
@@ -153,6 +159,7 @@ def _group(reader: Reader, stored: TargetGroup) -> plan.TargetGroup:
         slow_start=int(attributes.get("slow_start.duration_seconds", 0)),
         cross_zone=attributes["load_balancing.cross_zone.enabled"] != "false",
         proxy_protocol=_is(attributes.get("proxy_protocol_v2.enabled", "false")),
+        end_unhealthy=_is(attributes.get("target_health_state.unhealthy.connection_termination.enabled", "false")),
     )
 
 

@@ -33,10 +33,24 @@ class Policy(NamedTuple):
     kinds: tuple[str, ...] = ("application", "network")
 
 
+_GCM = (*_forward(128, "GCM-SHA256"), *_forward(256, "GCM-SHA384"))
+_OLD = (*_ALL, *_STATIC_ALL)
+
 POLICIES = {
     "ELBSecurityPolicy-TLS13-1-3-2021-06": Policy(_VERSIONS[:1], _TLS13),
     "ELBSecurityPolicy-TLS13-1-2-2021-06": Policy(_VERSIONS[:2], (*_TLS13, *_STRONG)),
+    "ELBSecurityPolicy-TLS13-1-2-Res-2021-06": Policy(_VERSIONS[:2], (*_TLS13, *_GCM)),
+    "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06": Policy(_VERSIONS[:2], (*_TLS13, *_STRONG, *_STATIC)),
+    "ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06": Policy(_VERSIONS[:2], (*_TLS13, *_OLD)),
+    "ELBSecurityPolicy-TLS13-1-1-2021-06": Policy(_VERSIONS[:3], (*_TLS13, *_OLD)),
+    "ELBSecurityPolicy-TLS13-1-0-2021-06": Policy(_VERSIONS, (*_TLS13, *_OLD)),
     "ELBSecurityPolicy-TLS-1-2-2017-01": Policy(_VERSIONS[1:2], (*_STRONG, *_STATIC)),
-    "ELBSecurityPolicy-TLS-1-1-2017-01": Policy(_VERSIONS[1:3], (*_ALL, *_STATIC_ALL)),
-    "ELBSecurityPolicy-2016-08": Policy(_VERSIONS[1:], (*_ALL, *_STATIC_ALL)),
+    "ELBSecurityPolicy-TLS-1-2-Ext-2018-06": Policy(_VERSIONS[1:2], _OLD),
+    "ELBSecurityPolicy-TLS-1-1-2017-01": Policy(_VERSIONS[1:3], _OLD),
+    "ELBSecurityPolicy-2016-08": Policy(_VERSIONS[1:], _OLD),
+    "ELBSecurityPolicy-FS-1-2-Res-2020-10": Policy(_VERSIONS[1:2], _GCM),
+    "ELBSecurityPolicy-FS-1-2-Res-2019-08": Policy(_VERSIONS[1:2], _STRONG),
+    "ELBSecurityPolicy-FS-1-2-2019-08": Policy(_VERSIONS[1:2], _ALL),
+    "ELBSecurityPolicy-FS-1-1-2019-08": Policy(_VERSIONS[1:3], _ALL),
+    "ELBSecurityPolicy-FS-2018-06": Policy(_VERSIONS[1:], _ALL),
 }

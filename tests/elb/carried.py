@@ -27,7 +27,8 @@ NOBODY = Target(address=ADDRESS, port=1)
 
 
 class Web:
-    """A web server that says who it is and what it was asked. ``status`` is what it answers ``/health``."""
+    """A web server that says who it is and what it was asked. ``status`` is what it answers ``/health``; ``/login`` is
+    given a cookie."""
 
     def __init__(self, name: str) -> None:
         self.name, self.status, self.checks = name, 200, list[dict[str, str]]()
@@ -43,6 +44,8 @@ class Web:
                 asked = "".join(f"{key.lower()}: {value}\n" for key, value in self.headers.items())
                 body = f"{web.name} {self.path}\n{asked}".encode()
                 self.send_response(web.status if healthy else 200)
+                if self.path == "/login":
+                    self.send_header("Set-Cookie", "session=1; Path=/")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

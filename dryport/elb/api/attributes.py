@@ -66,4 +66,5 @@ def modify_listener(call: Call, request: Any) -> Output:
     changes = attributes.listener_changes(found, request["Attributes"])
     changed = replace(found, attributes=found.attributes | changes)
     call.tx.put(model.LISTENERS, changed)
+    carrying.check(call, changed.load_balancer)
     return {"Attributes": pairs(attributes.of_listener(changed))}

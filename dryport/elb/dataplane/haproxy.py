@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
+from dryport.elb import ssl_policies
 from dryport.elb.dataplane import rules
-from dryport.elb.dataplane.plan import Balancer, Forward, HealthCheck, Kind, Listener, NotCarried, TargetGroup
+from dryport.elb.dataplane.plan import (
+    Balancer,
+    Forward,
+    HealthCheck,
+    Kind,
+    Listener,
+    NotCarried,
+    Stickiness,
+    TargetGroup,
+)
 from dryport.elb.dataplane.slots import Slots
-from dryport.elb.dataplane.words import quoted
+from dryport.elb.dataplane.words import quoted, template
 
 STATE = "servers.state"  # where its process notes what its servers were told
 _CONNECT = 10  # seconds: AWS's, for a connection to a target
 _IDLE_TCP = 350  # seconds: a network load balancer's
 _ERRORS = (400, 408, 500, 502, 503, 504)
+_COOKIE = re.compile(r"[A-Za-z0-9_.-]+")  # others would need quoting in two grammars at once
+_VERSIONS = {"TLSv1": "TLSv1.0"}  # as HAProxy has it, where AWS has another name
 _ALGORITHMS = {"round_robin": "roundrobin", "least_outstanding_requests": "leastconn", "weighted_random": "random"}
-# By the security policies' names: the oldest version of TLS that each takes.
-_OLDEST_TLS = {
-    "ELBSecurityPolicy-2016-08": "TLSv1.0",
-    "ELBSecurityPolicy-TLS-1-1-2017-01": "TLSv1.1",
-    "ELBSecurityPolicy-TLS-1-2-2017-01": "TLSv1.2",
-    "ELBSecurityPolicy-TLS13-1-2-2021-06": "TLSv1.2",
-    "ELBSecurityPolicy-TLS13-1-3-2021-06": "TLSv1.3",
-}
 # One line for X-Forwarded-For where the request has at most one; several stay several, which says the same.
 _APPEND = (
     "http-request set-var(txn.hops) req.fhdr_cnt(x-forwarded-for)",
@@ -90,6 +95,14 @@ def _defaults(balancer: Balancer, http: bool) -> tuple[str, list[str]]:
     return "defaults", lines
 
 
+def _idle(balancer: Balancer, arn: str) -> int:
+    """For how long connections to a target group's targets may be idle: its listener says so. Raises ``NotCarried``."""
+    found = {each.idle_timeout for each in balancer.listeners if rules.only_group(each) == arn}
+    if len(found) > 1:
+        raise NotCarried("listeners with different idle timeouts that forward to one target group")
+    return found.pop() if found else _IDLE_TCP
+
+
 def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
     allowed = ("HTTP", "HTTPS") if balancer.kind is Kind.APPLICATION else ("TCP", "TLS")
     if listener.protocol not in allowed:
@@ -102,6 +115,9 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
             raise NotCarried("rules and weights of network load balancers")
         yield f"default_backend {names[listener.default.groups[0].group]}"
         return
+    yield from _answers(listener)
+    if balancer.drop_invalid_headers:
+        yield "http-request del-header '[^A-Za-z0-9-]' -m reg"
     only = rules.only_group(listener)
     if only is not None:
         yield from _headers(balancer, listener)
@@ -114,12 +130,34 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
 
 
 def _secure(balancer: Balancer, listener: Listener) -> str:
-    if listener.ssl_policy not in _OLDEST_TLS:
+    policy = ssl_policies.POLICIES.get(listener.ssl_policy)
+    if policy is None:
         raise NotCarried(f"the security policy {listener.ssl_policy}")
     files = "".join(f" crt {quoted(name + '.pem')}" for name in listener.certificates)
     versions = "h2,http/1.1" if balancer.http2 else "http/1.1"
     alpn = f" alpn {versions}" if listener.protocol == "HTTPS" else ""
-    return f" ssl{files} ssl-min-ver {_OLDEST_TLS[listener.ssl_policy]}{alpn}"
+    return f" ssl{files} {_policy(policy)}{alpn}"
+
+
+def _policy(policy: ssl_policies.Policy) -> str:
+    newest, oldest = (_VERSIONS.get(each, each) for each in (policy.protocols[0], policy.protocols[-1]))
+    words = [f"ssl-min-ver {oldest} ssl-max-ver {newest}"]
+    new = [each for each in policy.ciphers if each.startswith("TLS_")]
+    old = [each for each in policy.ciphers if not each.startswith("TLS_")]
+    if new:
+        words.append(f"ciphersuites {':'.join(new)}")
+    if old:
+        # OpenSSL's own level would keep what is older than TLS 1.2 out.
+        words.append(f"ciphers {':'.join(old)}{':@SECLEVEL=0' if oldest < 'TLSv1.2' else ''}")
+    return " ".join(words)
+
+
+def _answers(listener: Listener) -> Iterator[str]:
+    """What is changed in answers, the balancer's own too."""
+    for name, value in listener.response_headers:
+        yield f"http-after-response set-header {name} {template(value, {})}"
+    if not listener.server_header:
+        yield "http-after-response del-header server"
 
 
 def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
@@ -131,6 +169,9 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
     yield f"http-request set-header X-Forwarded-Proto {listener.protocol.lower()}"
     yield f"http-request set-header X-Forwarded-Port {listener.port}"
     yield from _TRACE
+    if balancer.tls_headers and listener.protocol == "HTTPS":
+        yield "http-request set-header X-Amzn-Tls-Version %[ssl_fc_protocol]"
+        yield "http-request set-header X-Amzn-Tls-Cipher-Suite %[ssl_fc_cipher]"
     if not balancer.preserve_host and listener.port not in (80, 443):
         yield f'http-request set-header Host "%[req.hdr(host)]:{listener.port}" if !{{ req.hdr(host) -m sub : }}'
 
@@ -141,6 +182,8 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
     if not group.cross_zone and len(balancer.interfaces) > 1:
         raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
+    if not http:
+        yield f"timeout tunnel {_idle(balancer, group.arn)}s"  # of both sides
     yield from _balance(group, http)
     yield from _check(group)
     check = group.health_check
@@ -154,9 +197,12 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str
         options.append(f"slowstart {group.slow_start}s")
     if group.proxy_protocol:
         options.append("send-proxy-v2 check-send-proxy")
+    if group.end_unhealthy and not http:
+        options.append("on-marked-down shutdown-sessions")
     yield f"default-server {' '.join(options)}"
     for place in range(1, slots + 1):
-        yield f"server s{place} 0.0.0.0:80 check disabled"
+        tie = f" cookie s{place}" if group.stickiness is not None and group.stickiness.type == "app_cookie" else ""
+        yield f"server s{place} 0.0.0.0:80 check disabled{tie}"
 
 
 def _balance(group: TargetGroup, http: bool) -> Iterator[str]:
@@ -168,10 +214,23 @@ def _balance(group: TargetGroup, http: bool) -> Iterator[str]:
     yield f"balance {_ALGORITHMS[group.algorithm]}"
     if kept is None:
         return
+    if kept.type == "app_cookie" and http:
+        yield from _app_cookie(kept)
+        return
     if kept.type != "lb_cookie" or not http:
         raise NotCarried(f"stickiness of type {kept.type}")
     yield f'cookie AWSALB insert dynamic maxidle {kept.duration}s attr "Max-Age={kept.duration}"'
     yield f"dynamic-cookie-key {rules.token(group.arn)}"
+
+
+def _app_cookie(kept: Stickiness) -> Iterator[str]:
+    """A cookie of ours beside each one of the application's, which counts for as long as that one is there."""
+    if not _COOKIE.fullmatch(kept.cookie):
+        raise NotCarried(f"stickiness by the cookie {kept.cookie}")
+    yield "cookie AWSALBAPP-0"
+    yield f"ignore-persist if !{{ req.cook({kept.cookie}) -m found }}"
+    answer = f'"AWSALBAPP-0=%[srv_name]; Max-Age={kept.duration}; Path=/"'
+    yield f"http-response add-header Set-Cookie {answer} if {{ res.cook({kept.cookie}) -m found }}"
 
 
 def _check(group: TargetGroup) -> Iterator[str]:

@@ -123,6 +123,9 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     certificates: tuple[str, ...] = ()  # ids of PEM files (chain and key); the first is the default one
     ssl_policy: str = "ELBSecurityPolicy-2016-08"
+    response_headers: tuple[tuple[str, str], ...] = ()  # set in every answer
+    server_header: bool = True  # whether answers say what served them
+    idle_timeout: int = 350  # of TCP
 
 
 # --- target groups ---------------------------------------------------------------------------------------------------
@@ -167,6 +170,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     slow_start: int = 0
     cross_zone: bool = True
     proxy_protocol: bool = False
+    end_unhealthy: bool = False  # TCP: connections end once their target is unhealthy
 
 
 class Balancer(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +190,8 @@ class Balancer(msgspec.Struct, frozen=True, kw_only=True):
     preserve_host: bool = False
     xff_port: bool = False
     xff_mode: str = "append"  # append, preserve, remove
+    drop_invalid_headers: bool = False  # those whose names have other characters than letters, digits and hyphens
+    tls_headers: bool = False  # whether targets are told the version of TLS and the cipher
 
 
 # --- the way between control plane and data plane --------------------------------------------------------------------

@@ -108,12 +108,16 @@ def test_of_target_groups(elb: Any, group: Make) -> None:
     for pairs, code in (
         (("slow_start.duration_seconds=29",), "ValidationError"),
         (("load_balancing.algorithm.type=least_outstanding_requests",), "InvalidConfigurationRequest"),
-        (("stickiness.type=app_cookie",), "NotImplemented"),
+        (("stickiness.type=app_cookie",), "ValidationError"),  # without a cookie's name
+        (("stickiness.app_cookie.cookie_name=AWSALBTG",), "ValidationError"),
+        (("load_balancing.algorithm.anomaly_mitigation=on",), "NotImplemented"),
         (("load_balancing.cross_zone.enabled=false",), "NotImplemented"),
         (("proxy_protocol_v2.enabled=true",), "InvalidConfigurationRequest"),
         (("target_failover.on_unhealthy=rebalance",), "ValidationError"),
     ):
         assert refusal(lambda pairs=pairs: modify(http, *pairs))[0] == code
+    by_cookie = plain(modify(http, "stickiness.type=app_cookie", "stickiness.app_cookie.cookie_name=session"))
+    assert by_cookie["stickiness.type"] == "app_cookie"
     assert refusal(lambda: modify(tcp, "preserve_client_ip.enabled=true"))[0] == "NotImplemented"
     assert plain(modify(tcp, "proxy_protocol_v2.enabled=true"))["proxy_protocol_v2.enabled"] == "true"
 
@@ -125,8 +129,13 @@ def test_of_listeners(elb: Any, listener: Any) -> None:
     key = "routing.http.response.server.enabled"
     same = [{"Key": key, "Value": "true"}]
     assert plain(elb.modify_listener_attributes(ListenerArn=arn, Attributes=same)) == before
-    call = {"ListenerArn": arn, "Attributes": [{"Key": key, "Value": "false"}]}
-    assert refusal(elb.modify_listener_attributes, **call)[0] == "NotImplemented"
+    header = "routing.http.response.x_frame_options.header_value"
+    other = [{"Key": key, "Value": "false"}, {"Key": header, "Value": "DENY"}]
+    changed = plain(elb.modify_listener_attributes(ListenerArn=arn, Attributes=other))
+    assert changed == {**before, key: "false", header: "DENY"}
+    assert plain(elb.describe_listener_attributes(ListenerArn=arn)) == changed
+    call = {"ListenerArn": arn, "Attributes": [{"Key": header, "Value": "a\nb: c"}]}
+    assert refusal(elb.modify_listener_attributes, **call)[0] == "ValidationError"
     call = {"ListenerArn": arn, "Attributes": [{"Key": "tcp.idle_timeout.seconds", "Value": "350"}]}
     assert refusal(elb.modify_listener_attributes, **call)[0] == "InvalidConfigurationRequest"
 
