@@ -58,6 +58,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "service": ("Id", "ServiceId"),
     },
     "sts": {},
+    "acm": {"certificate": ("CertificateArn",)},
     "ec2": {
         "elastic-ip": ("AllocationId",),
         "image": ("ImageId", "ImageIds", "SourceImageId"),

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from dryport.acm import model as acm_model
 from dryport.aws.errors import ServiceError
 from dryport.control.clock import Clock
 from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ec2 import model as ec2_model
-from dryport.elb import interfaces, model, plans, published
+from dryport.elb import certificates, interfaces, model, plans, published
 from dryport.elb.dataplane import plan
 from dryport.elb.dataplane.plan import DataPlane, Health
 from dryport.elb.doorway import DOOR, Doorway
@@ -28,13 +29,11 @@ from dryport.elb.driver import balancer_id
 from dryport.elb.model import LoadBalancer, Target
 from dryport.host.client import HostError, HostUnavailable
 from dryport.store import Change, Reader, Store, Transaction
+from dryport.store.sealing import Sealer
 
 _KNOCK = 0.1  # seconds between attempts to reach the host driver
 _LOOK = 0.5  # seconds between looks at the targets' health
 log = logging.getLogger("dryport.elb")
-
-# The PEM files of certificates, by the ids that plans have for them.
-Certificates = Callable[[Reader, Sequence[str]], Mapping[str, bytes]]
 
 
 class Host(Protocol):
@@ -57,14 +56,15 @@ class Balancers(Controller):
         model.TARGET_GROUPS,
         model.TARGETS,
         ec2_model.NETWORK_INTERFACES,
+        acm_model.CERTIFICATES,
     )
 
-    def __init__(self, context: Context, plane: DataPlane, certificates: Certificates) -> None:
+    def __init__(self, context: Context, plane: DataPlane, sealer: Sealer) -> None:
         super().__init__(context.store, context.clock)
         self._random: Random = context.random
         self._platform_id = context.config.id
         self._plane = plane
-        self._certificates = certificates
+        self._sealer = sealer
         self.carried: dict[str, plan.Balancer] = {}
 
     def existing(self) -> Iterable[str]:
@@ -81,6 +81,8 @@ class Balancers(Controller):
                 return published.load_balancers(self.store.reader, item.arn)
             case model.Target():
                 return () if _only_health(change) else published.load_balancers(self.store.reader, item.group)
+            case acm_model.Certificate():
+                return published.users_of_certificate(self.store.reader, item.arn)
             case ec2_model.NetworkInterface():
                 return (item.owner,) if item.requester_id == ec2_model.BALANCERS else ()
             case _:
@@ -122,8 +124,9 @@ class Balancers(Controller):
             return
         try:
             wanted = plans.of(reader, stored)
-            names = [each for listener in wanted.listeners for each in listener.certificates]
-            files = self._certificates(reader, names) if names else {}
+            listeners = reader.find(model.LISTENERS, "load_balancer", key)
+            shown = [arn for listener in listeners for arn in listener.certificates]
+            files = certificates.files(reader, self._sealer, shown)
             await self._plane.apply(wanted, files)
         except plan.NotCarried as error:
             await self._fail(key, f"{error} is not carried")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from dryport.ec2 import published as ec2
 from dryport.elb import attributes as defaults
-from dryport.elb import model
+from dryport.elb import certificates, model
 from dryport.elb.dataplane import plan
 from dryport.elb.model import APPLICATION, HealthCheck, Json, Listener, LoadBalancer, Target, TargetGroup
 from dryport.store import Reader
@@ -69,17 +69,12 @@ def _listener(stored: Listener, rules: Iterable[model.Rule]) -> plan.Listener:
             )
             for each in sorted(rules, key=lambda each: each.priority)
         ),
-        certificates=tuple(certificate_id(arn) for arn in stored.certificates),
+        certificates=tuple(certificates.file_id(arn) for arn in stored.certificates),
         ssl_policy=stored.ssl_policy or "ELBSecurityPolicy-2016-08",
         response_headers=tuple(defaults.response_headers(attributes)),
         server_header=_is(attributes.get("routing.http.response.server.enabled", "true")),
         idle_timeout=int(attributes.get("tcp.idle_timeout.seconds", 350)),
     )
-
-
-def certificate_id(arn: str) -> str:
-    """What a certificate's file is called, without its ending."""
-    return arn.rpartition("/")[2]
 
 
 def action(actions: list[Json]) -> plan.Action:

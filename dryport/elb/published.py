@@ -42,6 +42,11 @@ def groups(reader: Reader, load_balancer_arn: str) -> set[str]:
     return found
 
 
+def users_of_certificate(reader: Reader, certificate_arn: str) -> list[str]:
+    """The ARNs of the load balancers whose listeners show a certificate."""
+    return sorted({each.load_balancer for each in reader.find(model.LISTENERS, "certificate", certificate_arn)})
+
+
 def register(tx: Transaction, group_arn: str, target_id: str, port: int, zone: str = "") -> None:
     """Have a target (an instance's id, or an address) get traffic at a port, if its group is there. One that is
     draining is taken back."""

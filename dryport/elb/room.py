@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from dryport.control.context import Context, Room
 from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
 from dryport.elb.doorway import Doorway
 from dryport.elb.driver import HaproxyPlane
 from dryport.gateway.service import Service
 from dryport.host.client import HostClient
-from dryport.store import Reader
-
-
-def _certificates(reader: Reader, names: Sequence[str]) -> Mapping[str, bytes]:
-    raise LookupError(f"there are no certificates {names}")  # until ACM is there: the API refuses them
+from dryport.store.sealing import Sealer
 
 
 def _service() -> Service:
@@ -27,7 +21,7 @@ def room(context: Context) -> Room:
     """The service, and its balancers on this machine's host driver."""
     host = HostClient(context.config.run_dir / "host.sock")
     plane = HaproxyPlane(host, context.config.id)
-    balancers = Balancers(context, plane, _certificates)
+    balancers = Balancers(context, plane, Sealer(context.config.state_dir / "sealing.key", context.random))
     doorway = Doorway(context.store, context.clock, host)
     loops = (
         balancers,

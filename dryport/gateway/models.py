@@ -218,6 +218,7 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
 
 # Those that have rooms: what is prepared at installation time, before anyone is waiting for it.
 SERVICES = (
+    "acm",
     "dryport",
     "ec2",
     "ecr",

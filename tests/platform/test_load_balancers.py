@@ -128,3 +128,55 @@ def _until(probe: Callable[[], str], wanted: str, seconds: float = 30.0) -> bool
         assert time.monotonic() < deadline, f"{found!r}, not {wanted!r}"
         time.sleep(0.05)
     return True
+
+
+def _trusted(platform: Platform, url: str) -> str:
+    """What curl, which trusts nobody but the platform's own authority, gets; "" for nothing."""
+    authority = platform.state_dir / "ca.pem"
+    done = subprocess.run(["curl", "-sS", "-m", "5", "--cacert", str(authority), url], capture_output=True, text=True)
+    return done.stdout
+
+
+def test_https_with_a_certificate_that_clients_verify(web: Web, platform: Platform) -> None:
+    """The names of two certificates are told apart by SNI; HTTP leads to HTTPS; a certificate in use stays."""
+    acm, made, port, plain = platform.client("acm"), web.balancer("secure"), free_port(), free_port()
+
+    def certificate(domain: str) -> str:
+        arn: str = acm.request_certificate(DomainName=domain, ValidationMethod="DNS")["CertificateArn"]
+        acm.get_waiter("certificate_validated").wait(CertificateArn=arn, WaiterConfig={"Delay": 1})
+        return arn
+
+    first, second = certificate(made["DNSName"].lower()), certificate("*.shop.localhost")
+    hello = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "safe"}}
+    listener = web.elb.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"],
+        Protocol="HTTPS",
+        Port=port,
+        Certificates=[{"CertificateArn": first}],
+        SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
+        DefaultActions=[hello],
+    )["Listeners"][0]["ListenerArn"]
+    url = f"https://{made['DNSName'].lower()}:{port}/"
+    assert eventually(lambda: _trusted(platform, url), 20) == "safe"
+    assert not _trusted(platform, f"https://www.shop.localhost:{port}/")  # another name than the certificate's
+    web.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": second}])
+    assert eventually(lambda: _trusted(platform, f"https://www.shop.localhost:{port}/"), 20) == "safe"
+    web.elb.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=plain,
+        DefaultActions=[
+            {
+                "Type": "redirect",
+                "RedirectConfig": {"Protocol": "HTTPS", "Port": str(port), "StatusCode": "HTTP_301"},
+            }
+        ],
+    )
+    moved = eventually(lambda: _found(web.get(f"http://{made['DNSName']}:{plain}/a?b=c"), "301"), 20)
+    assert f"location: https://{made['DNSName']}:{port}/a?b=c".lower() in moved.lower()
+    assert acm.describe_certificate(CertificateArn=first)["Certificate"]["InUseBy"] == [made["LoadBalancerArn"]]
+    with pytest.raises(acm.exceptions.ResourceInUseException):
+        acm.delete_certificate(CertificateArn=first)
+    web.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    for arn in (first, second):
+        acm.delete_certificate(CertificateArn=arn)
