@@ -1,0 +1,226 @@
+"""Services behind load balancers on the whole platform: registered, deployed under load, killed, gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Platform, free_port
+from tests.load import Load
+from tests.platform.fleet import Fleet
+from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
+
+pytestmark = pytest.mark.platform
+
+SERVE = "mkdir -p /www && echo {version} $HOSTNAME > /www/index.html && exec httpd -f -p 8080 -h /www"
+CHECK = {
+    "HealthCheckIntervalSeconds": 5,
+    "HealthCheckTimeoutSeconds": 2,
+    "HealthyThresholdCount": 2,
+    "UnhealthyThresholdCount": 2,
+}
+
+
+class Front:
+    """An application load balancer that answers at a port of this machine."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.elb, self.ec2, self.ecs = platform.client("elbv2"), platform.client("ec2"), platform.client("ecs")
+        subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda each: str(each["AvailabilityZone"]))
+        self.subnets, self.vpc_id = [each["SubnetId"] for each in subnets], subnets[0]["VpcId"]
+        self.open = self.ec2.create_security_group(GroupName="front", Description="front", VpcId=self.vpc_id)["GroupId"]
+        everybody = [{"CidrIp": "0.0.0.0/0"}]
+        ports = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535, "IpRanges": everybody}]
+        self.ec2.authorize_security_group_ingress(GroupId=self.open, IpPermissions=ports)
+        made = self.elb.create_load_balancer(Name="front", Subnets=self.subnets, SecurityGroups=[self.open])
+        self.arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+        self.name = made["LoadBalancers"][0]["DNSName"]
+        eventually(lambda: self._state() == "active", 30)
+
+    def _state(self) -> str:
+        found = self.elb.describe_load_balancers(LoadBalancerArns=[self.arn])["LoadBalancers"][0]
+        return str(found["State"]["Code"])
+
+    def group(self, name: str, kind: str) -> tuple[str, str]:
+        """A target group with a listener: its ARN, and where it answers."""
+        made = self.elb.create_target_group(
+            Name=name, Protocol="HTTP", Port=80, VpcId=self.vpc_id, TargetType=kind, **CHECK
+        )
+        arn: str = made["TargetGroups"][0]["TargetGroupArn"]
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}]
+        self.elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delay)
+        port = free_port()
+        forward = [{"Type": "forward", "TargetGroupArn": arn}]
+        self.elb.create_listener(LoadBalancerArn=self.arn, Protocol="HTTP", Port=port, DefaultActions=forward)
+        return arn, f"http://{self.name}:{port}/"
+
+    def targets(self, group: str) -> dict[tuple[str, int], str]:
+        """The state of each target."""
+        found = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {(each["Target"]["Id"], each["Target"]["Port"]): each["TargetHealth"]["State"] for each in found}
+
+    def delete(self) -> None:
+        """Everything, and what was made with it."""
+        groups = self.elb.describe_target_groups(LoadBalancerArn=self.arn)["TargetGroups"]
+        self.elb.delete_load_balancer(LoadBalancerArn=self.arn)
+        for each in groups:
+            self.elb.delete_target_group(TargetGroupArn=each["TargetGroupArn"])
+        eventually(lambda: not self._interfaces(), 20)
+        self.ec2.delete_security_group(GroupId=self.open)
+
+    def _interfaces(self) -> list[Any]:
+        found = self.ec2.describe_network_interfaces()["NetworkInterfaces"]
+        return [each for each in found if self.open in [one["GroupId"] for one in each["Groups"]]]
+
+
+class Kept:
+    """A service behind a balancer."""
+
+    def __init__(self, front: Front, name: str, cluster: str = "default") -> None:
+        self.front, self.name, self.cluster, self.ecs = front, name, cluster, front.ecs
+
+    def describe(self) -> dict[str, Any]:
+        found = self.ecs.describe_services(cluster=self.cluster, services=[self.name])["services"][0]
+        assert isinstance(found, dict)
+        return found
+
+    def messages(self) -> list[str]:
+        return [each["message"] for each in reversed(self.describe()["events"])]
+
+    def steady(self, seconds: float = 60.0) -> dict[str, Any]:
+        """The service, once its deployment is complete."""
+
+        def probe() -> dict[str, Any] | None:
+            found = self.describe()
+            alone = len(found["deployments"]) == 1 and found["runningCount"] == found["desiredCount"]
+            return found if alone and found["deployments"][0]["rolloutState"] == "COMPLETED" else None
+
+        return eventually(probe, seconds)
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        arns = self.ecs.list_tasks(cluster=self.cluster, serviceName=self.name)["taskArns"]
+        found = self.ecs.describe_tasks(cluster=self.cluster, tasks=arns)["tasks"] if arns else []
+        return {each["taskArn"]: each for each in found}
+
+    def delete(self) -> None:
+        self.ecs.delete_service(cluster=self.cluster, service=self.name, force=True)
+        eventually(lambda: self.describe()["status"] == "INACTIVE", 60)
+
+
+@pytest.fixture(scope="module")
+def front(platform: Platform) -> Iterator[Front]:
+    made = Front(platform)
+    yield made
+    made.delete()
+
+
+def _define(tasks: Tasks, family: str, version: str) -> str:
+    container = tasks.container(SERVE.format(version=version), portMappings=[{"containerPort": 8080}])
+    made = tasks.ecs.register_task_definition(
+        family=family, networkMode="awsvpc", cpu="256", memory="512", requiresCompatibilities=["FARGATE"],
+        executionRoleArn=EXECUTION_ROLE, containerDefinitions=[container],
+    )  # fmt: skip
+    arn: str = made["taskDefinition"]["taskDefinitionArn"]
+    return arn
+
+
+def _addresses(kept: Kept) -> dict[str, str]:
+    """The tasks' ARNs by their address."""
+    found = {}
+    for arn, task in kept.tasks().items():
+        details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
+        found[details["privateIPv4Address"]] = arn
+    return found
+
+
+def test_fargate_tasks_take_traffic_over_a_deployment_and_a_death(front: Front, tasks: Tasks) -> None:
+    """Not a request fails while every task is replaced; one that is killed takes only what it held."""
+    group, url = front.group("fargate", "ip")
+    kept = Kept(front, "fargate")
+    network = {"subnets": front.subnets, "securityGroups": [front.open]}
+    tasks.ecs.create_service(
+        serviceName="fargate", taskDefinition=_define(tasks, "fargate", "one"), desiredCount=3, launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network},
+        loadBalancers=[{"targetGroupArn": group, "containerName": "main", "containerPort": 8080}],
+    )  # fmt: skip
+    kept.steady()
+    assert front.targets(group) == {(address, 8080): "healthy" for address in _addresses(kept)}
+
+    with Load(url) as load:
+        tasks.ecs.update_service(service="fargate", taskDefinition=_define(tasks, "fargate", "two"))
+        kept.steady(120)
+        eventually(lambda: len(front.targets(group)) == 3)
+    assert not load.failed
+    assert {each.server.split()[0] for each in load.answers} == {"one", "two"}
+    assert load.answers[-1].server.startswith("two")
+    said = kept.messages()
+    assert any(each.endswith(f"targets in (target-group {group})") and " deregistered " in each for each in said)
+
+    before = _addresses(kept)
+    lost = next(iter(before.values()))
+    with Load(url, connections=4) as load:
+        os.kill(_process(lost), signal.SIGKILL)
+        eventually(lambda: lost not in kept.tasks() and set(front.targets(group).values()) == {"healthy"}, 60)
+        kept.steady()
+    assert len(load.failed) <= 4  # what it held
+    assert front.targets(group).keys() == {(address, 8080) for address in _addresses(kept)}
+
+    kept.delete()
+    assert front.targets(group) == {}
+
+
+def _process(task_arn: str) -> int:
+    """The process of a task's server, as this machine counts."""
+    wanted = f"{task_arn.rsplit('/', 1)[1]}".encode()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cgroup", "rb") as cgroup, open(f"/proc/{entry}/cmdline", "rb") as line:
+                    if wanted in cgroup.read() and line.read().startswith(b"httpd"):
+                        return int(entry)
+            except OSError:
+                continue  # it has ended meanwhile
+    raise AssertionError(f"{task_arn} has no process")
+
+
+@pytest.fixture
+def instance(platform: Platform, tasks: Tasks, front: Front) -> Iterator[tuple[Fleet, str]]:
+    fleet = Fleet(platform, tasks.image, "balanced", "balanced")
+    made = fleet.launch(SecurityGroupIds=[front.open])["InstanceId"]
+    yield fleet, made
+    fleet.ec2.terminate_instances(InstanceIds=[made])
+    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+
+
+def test_copies_on_an_instance_take_traffic_at_ports_of_their_own(front: Front, instance: tuple[Fleet, str]) -> None:
+    """Bridge mode, no host port: each copy is a target by itself, and comes and goes without a lost request."""
+    fleet, instance_id = instance
+    group, url = front.group("bridge", "instance")
+    kept = Kept(front, "bridge", fleet.cluster)
+    ports = {"portMappings": [{"containerPort": 8080}], "stopTimeout": 2}
+    fleet.define("bridge", SERVE.format(version="one"), **ports)
+    fleet.ecs.create_service(
+        cluster=fleet.cluster, serviceName="bridge", taskDefinition="bridge", desiredCount=2,
+        loadBalancers=[{"targetGroupArn": group, "containerName": "main", "containerPort": 8080}],
+    )  # fmt: skip
+    kept.steady()
+
+    def bound() -> set[tuple[str, int]]:
+        bindings = [one for each in kept.tasks().values() for one in each["containers"][0]["networkBindings"]]
+        return {(instance_id, each["hostPort"]) for each in bindings}
+
+    assert len(bound()) == 2 and front.targets(group) == dict.fromkeys(bound(), "healthy")
+    fleet.define("bridge", SERVE.format(version="two"), **ports)
+    with Load(url) as load:
+        fleet.ecs.update_service(cluster=fleet.cluster, service="bridge", taskDefinition="bridge")
+        kept.steady(120)
+        eventually(lambda: len(front.targets(group)) == 2)
+    assert not load.failed
+    assert load.answers[-1].server.startswith("two")
+    assert front.targets(group) == dict.fromkeys(bound(), "healthy")
+    kept.delete()
+    assert front.targets(group) == {}
