@@ -1,7 +1,7 @@
 """A steady load on an HTTP server: ``with Load(url) as load: …; load.answers``.
 
 The client is a process of its own (``python -m tests.load URL RATE CONNECTIONS``), so that nothing that a test does
-slows it down. Requests are begun at their time, whatever became of those before: a server that stalls has them all wait.
+slows it down. Requests are begun at their time, whatever became of those before: where a server stalls, all wait.
 """
 
 from __future__ import annotations
