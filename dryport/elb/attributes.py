@@ -93,8 +93,7 @@ _APPLICATION = {
 }
 _NETWORK = {
     **_BALANCER,
-    # AWS's default is false: there a zone's node sends to its zone. Here every node sends to all targets.
-    "load_balancing.cross_zone.enabled": Attribute("true", *_SWITCH, carried=False),
+    "load_balancing.cross_zone.enabled": Attribute("false", *_SWITCH),
     "dns_record.client_routing_policy": Attribute(
         "any_availability_zone",
         *_one_of("availability_zone_affinity", "partial_availability_zone_affinity", "any_availability_zone"),
@@ -202,8 +201,6 @@ def response_headers(attributes: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
     table = _APPLICATION if balancer.type == APPLICATION else _NETWORK
-    if balancer.type != APPLICATION and len(balancer.zones) == 1:  # then it comes to the same
-        table = {**table, "load_balancing.cross_zone.enabled": Attribute("true", *_SWITCH)}
     if balancer.scheme != "internal":
         return table
     return {**table, "ipv6.deny_all_igw_traffic": Attribute("true", *_SWITCH, carried=False)}
@@ -230,8 +227,8 @@ def target_group_changes(group: TargetGroup, given: Iterable[Any]) -> dict[str, 
     what = f"target groups with the {group.protocol} protocol"
     changes = _changes("Target group", given, _groups(group), everything, what)
     whole = of_target_group(group) | changes
-    if whole["load_balancing.cross_zone.enabled"] == "false":
-        raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of target groups")
+    if whole["load_balancing.cross_zone.enabled"] == "false" and group.protocol in HTTP:
+        raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of HTTP target groups")
     by_cookie = whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie"
     if by_cookie and not whole["stickiness.app_cookie.cookie_name"]:
         raise invalid("A cookie name must be specified for stickiness of type 'app_cookie'")

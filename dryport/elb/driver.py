@@ -46,10 +46,7 @@ class HaproxyPlane:
         number = balancer_id(balancer.arn)
         running = number in await self._host.balancers()
         present = await self._slots(number) if running else {}
-        names = haproxy.backends(balancer)
-        wanted = {
-            names[each.arn]: slots.assign(present.get(names[each.arn], ()), each.targets) for each in balancer.groups
-        }
+        wanted = {name: slots.assign(present.get(name, ()), each) for name, each in haproxy.targets(balancer).items()}
         carrier = Carrier(
             id=number,
             namespace=namespace(self._platform_id, balancer.arn),
@@ -87,6 +84,7 @@ class HaproxyPlane:
             return {}
         names = haproxy.backends(balancer)
         known = {names[arn]: each for arn, each in before.items() if arn in names}
+        known |= {each.name: before.get(each.group.arn, {}) for each in haproxy.zonal(balancer)}
         present = slots.read(servers)
         promotions = list(health.promotions(stat, present, known))
         if promotions:

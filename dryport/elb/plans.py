@@ -28,7 +28,10 @@ def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
         vpc_id=stored.vpc_id,
         interfaces=tuple(plan.Interface(zone=each.name, address=each.address) for each in stored.zones),
         listeners=tuple(made),
-        groups=tuple(_group(reader, each) for each in groups(reader, stored.arn)),
+        groups=tuple(
+            _group(reader, each, across=_is(attributes["load_balancing.cross_zone.enabled"]))
+            for each in groups(reader, stored.arn)
+        ),
         idle_timeout=int(attributes.get("idle_timeout.timeout_seconds", 60)),
         http2=_is(attributes.get("routing.http2.enabled", "true")),
         preserve_host=_is(attributes.get("routing.http.preserve_host_header.enabled", "false")),
@@ -140,19 +143,21 @@ def _values(stored: Json, member: str) -> tuple[str, ...]:
     return tuple(stored.get(member, {}).get("Values", ()))
 
 
-def _group(reader: Reader, stored: TargetGroup) -> plan.TargetGroup:
+def _group(reader: Reader, stored: TargetGroup, *, across: bool) -> plan.TargetGroup:
     attributes = defaults.of_target_group(stored)
+    crossing = attributes["load_balancing.cross_zone.enabled"]
+    cross_zone = across if crossing == "use_load_balancer_configuration" else _is(crossing)
     algorithm = attributes.get("load_balancing.algorithm.type", "round_robin")
     return plan.TargetGroup(
         arn=stored.arn,
         protocol=stored.protocol,
         version=stored.protocol_version or "HTTP1",
         health_check=_check(stored.health_check),
-        targets=tuple(_targets(reader, stored)),
+        targets=tuple(_targets(reader, stored, zones=not cross_zone)),
         algorithm=algorithm,
         stickiness=_stickiness(attributes),
         slow_start=int(attributes.get("slow_start.duration_seconds", 0)),
-        cross_zone=attributes["load_balancing.cross_zone.enabled"] != "false",
+        cross_zone=cross_zone,
         proxy_protocol=_is(attributes.get("proxy_protocol_v2.enabled", "false")),
         end_unhealthy=_is(attributes.get("target_health_state.unhealthy.connection_termination.enabled", "false")),
     )
@@ -182,12 +187,15 @@ def _check(stored: HealthCheck) -> plan.HealthCheck:
     )
 
 
-def _targets(reader: Reader, group: TargetGroup) -> Iterator[plan.Target]:
+def _targets(reader: Reader, group: TargetGroup, *, zones: bool) -> Iterator[plan.Target]:
+    """The targets, with their ``zones`` where these matter."""
     for stored in reader.find(model.TARGETS, "group", group.arn):
         found = address(reader, group, stored)
         if found is not None:
             draining = stored.state == model.DRAINING
-            yield plan.Target(address=found, port=stored.port, zone=stored.zone or None, draining=draining)
+            yield plan.Target(
+                address=found, port=stored.port, zone=zone(reader, group, stored) if zones else None, draining=draining
+            )
 
 
 def address(reader: Reader, group: TargetGroup, target: Target) -> str | None:
@@ -196,6 +204,17 @@ def address(reader: Reader, group: TargetGroup, target: Target) -> str | None:
         return target.id
     interface = ec2.primary_interface(reader, target.id)
     return interface.private_ip if interface is not None else None
+
+
+def zone(reader: Reader, group: TargetGroup, target: Target) -> str | None:
+    """In which zone a target is; ``None`` where it is in all."""
+    if group.target_type == "instance":
+        found = ec2.instance(reader, group.account, group.region, target.id)
+        return found.availability_zone if found is not None else None
+    if target.zone:
+        return target.zone if target.zone != "all" else None
+    net = ec2.subnet_of_address(reader, group.vpc_id, target.id)
+    return net.availability_zone if net is not None else None
 
 
 def is_application(stored: LoadBalancer) -> bool:

@@ -86,8 +86,7 @@ def balancer(listeners: list[Listener], groups: list[TargetGroup], kind: Kind = 
 
 
 def configuration(plan: Balancer) -> tuple[str, dict[str, Slots]]:
-    names = haproxy.backends(plan)
-    slots = {names[each.arn]: assign((), each.targets) for each in plan.groups}
+    slots = {name: assign((), each) for name, each in haproxy.targets(plan).items()}
     return haproxy.render(plan, slots), slots
 
 

@@ -102,7 +102,7 @@ def rendered(*rules: plan.Rule) -> str:
         listeners=(listener,),
         groups=tuple(plan.TargetGroup(arn=each, protocol="HTTP", health_check=check) for each in _GROUPS),
     )
-    return haproxy.render(balancer, dict.fromkeys(haproxy.backends(balancer).values(), ()))
+    return haproxy.render(balancer, dict.fromkeys(haproxy.targets(balancer), ()))
 
 
 @pytest.mark.parametrize("seed", range(4))

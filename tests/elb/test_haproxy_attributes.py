@@ -14,7 +14,16 @@ import msgspec
 import pytest
 
 from dryport.elb import ssl_policies
-from dryport.elb.dataplane.plan import FixedResponse, HealthCheck, Kind, Listener, NotCarried, Stickiness, Target
+from dryport.elb.dataplane.plan import (
+    FixedResponse,
+    HealthCheck,
+    Interface,
+    Kind,
+    Listener,
+    NotCarried,
+    Stickiness,
+    Target,
+)
 from tests.elb.carried import ADDRESS, PORT, Web, balancer, carried, configuration, get, group, refused, until
 from tests.elb.test_haproxy import TO_A, TO_B, certificate, listener
 
@@ -180,3 +189,33 @@ def test_connections_to_unhealthy_targets(tmp_path: Path, webs: tuple[Web, Web],
                     theirs.sendall(b"y")
                     client.settimeout(30)
                     assert client.recv(1) == b"y"
+
+
+def test_zones_keep_to_their_targets(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    check = HealthCheck(protocol="HTTP", path="/health", interval=1, timeout=20, unhealthy=2, codes="200")
+    found = [change(web.target, zone=zone) for web, zone in zip(webs, "ab", strict=True)]
+    made = group("a", *found, protocol="TCP", health_check=check, cross_zone=False)
+    front = Listener(arn="l", protocol="TCP", port=PORT, default=TO_A)
+    other = f"{ADDRESS.rpartition('.')[0]}.{(int(ADDRESS.rpartition('.')[2]) + 1) % 256}"
+    interfaces = (Interface(zone="a", address=ADDRESS), Interface(zone="b", address=other))
+    plan = change(balancer([front], [made], Kind.NETWORK), interfaces=interfaces)
+
+    def asked(address: str) -> set[str]:
+        found = set()
+        for _ in range(6):
+            connection = http.client.HTTPConnection(address, PORT, timeout=20)
+            connection.request("GET", "/")
+            found.add(connection.getresponse().read().decode()[0])
+            connection.close()
+        return found
+
+    with carried(plan, tmp_path) as running:
+        assert (asked(ADDRESS), asked(other)) == ({"a"}, {"b"})
+        webs[0].status = 500
+        until(
+            lambda: running.tell("show stat").count(",DOWN,") == 3
+        )  # the zone's backend, the server in it and in that of all
+        assert (asked(ADDRESS), asked(other)) == ({"b"}, {"b"})
+    with carried(change(plan, groups=(change(made, cross_zone=True),)), tmp_path):
+        webs[0].status = 200
+        assert (asked(ADDRESS), asked(other)) == ({"a", "b"}, {"a", "b"})

@@ -122,6 +122,29 @@ def test_a_task_is_a_target(web: Web, tasks: Tasks) -> None:
     tasks.until(task, "STOPPED")
 
 
+def test_a_network_load_balancer(web: Web, tasks: Tasks) -> None:
+    """In two zones, with a target in one of them, which both lead to; its name leads there too."""
+    serve = "mkdir -p /www && echo hello > /www/index.html && exec httpd -f -p 8080 -h /www"
+    task = tasks.run(tasks.define(tasks.container(serve)), groups=[web.open])[0]
+    running = tasks.until(task, "RUNNING")
+    details = {each["name"]: each["value"] for each in running["attachments"][0]["details"]}
+    group = web.elb.create_target_group(
+        Name="wired", Protocol="TCP", Port=8080, VpcId=web.vpc_id, TargetType="ip", HealthCheckIntervalSeconds=10
+    )["TargetGroups"][0]["TargetGroupArn"]
+    web.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": details["privateIPv4Address"]}])
+    made, port = web.balancer("wire", Type="network"), free_port()
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    web.elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="TCP", Port=port, DefaultActions=forward)
+    _until(lambda: web.get(f"http://{made['DNSName']}:{port}/")[-6:], "hello\n")
+    public = [each["Association"]["PublicIp"] for each in _interfaces(web)]
+    assert len(public) == 2
+    _until(lambda: "".join(web.get(f"http://{each}:{port}/")[-6:] for each in public), "hello\nhello\n")
+    web.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    web.elb.delete_target_group(TargetGroupArn=group)
+    tasks.ecs.stop_task(task=task)
+    tasks.until(task, "STOPPED")
+
+
 def _until(probe: Callable[[], str], wanted: str, seconds: float = 30.0) -> bool:
     deadline = time.monotonic() + seconds
     while (found := probe()) != wanted:

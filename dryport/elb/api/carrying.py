@@ -17,7 +17,7 @@ def check(call: Call, load_balancer_arn: str) -> None:
         return
     try:
         wanted = plans.of(call.tx, stored)
-        haproxy.render(wanted, dict.fromkeys(haproxy.backends(wanted).values(), ()))
+        haproxy.render(wanted, dict.fromkeys(haproxy.targets(wanted), ()))
     except NotCarried as error:
         raise not_acted_on(str(error)) from None
     except ValueError as error:  # characters that a configuration cannot hold

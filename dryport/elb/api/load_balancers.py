@@ -293,8 +293,6 @@ def set_subnets(call: Call, request: Any) -> Output:
     _check_free(call, [each for each, zone in zip(subnets, wanted, strict=True) if _place(zone) not in kept])
     places = [kept.get(_place(each), each) for each in wanted]
     changed = replace(found, zones=places)
-    if len(places) > 1 and of_load_balancer(found)["load_balancing.cross_zone.enabled"] == "false":
-        raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of load balancers in several zones")
     call.tx.put(model.LOAD_BALANCERS, changed)
     return {"AvailabilityZones": zones(call.tx, changed), "IpAddressType": changed.ip_address_type}
 

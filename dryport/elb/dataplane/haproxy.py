@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from dryport.elb import ssl_policies
 from dryport.elb.dataplane import rules
@@ -11,10 +12,12 @@ from dryport.elb.dataplane.plan import (
     Balancer,
     Forward,
     HealthCheck,
+    Interface,
     Kind,
     Listener,
     NotCarried,
     Stickiness,
+    Target,
     TargetGroup,
 )
 from dryport.elb.dataplane.slots import Slots
@@ -50,6 +53,33 @@ def backends(balancer: Balancer) -> dict[str, str]:
     return {group.arn: f"g-{rules.token(group.arn)}" for group in balancer.groups}
 
 
+class Zonal(NamedTuple):
+    """A backend with those of a target group's targets that are in a zone, for what comes to the zone's interface."""
+
+    name: str
+    group: TargetGroup
+    interface: Interface
+
+
+def zonal(balancer: Balancer) -> list[Zonal]:
+    """The backends of zones, for target groups that are not balanced across them."""
+    split = [each for each in balancer.groups if not each.cross_zone] if len(balancer.interfaces) > 1 else []
+    return [
+        Zonal(f"z{number}-{rules.token(group.arn)}", group, interface)
+        for group in split
+        for number, interface in enumerate(balancer.interfaces, 1)
+    ]
+
+
+def targets(balancer: Balancer) -> dict[str, list[Target]]:
+    """The targets of each backend."""
+    names = backends(balancer)
+    found = {names[group.arn]: list(group.targets) for group in balancer.groups}
+    for each in zonal(balancer):
+        found[each.name] = [one for one in each.group.targets if one.zone in (each.interface.zone, None)]
+    return found
+
+
 def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     """The configuration with as many servers in each backend as it has slots: all of them empty, so that targets, which
     HAProxy is told at run time, change nothing here. Its process runs where the balancer's addresses are, in the
@@ -66,6 +96,8 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     for group in balancer.groups:
         name = names[group.arn]
         sections.append((f"backend {name}", list(_backend(balancer, group, len(slots[name])))))
+    for each in zonal(balancer):
+        sections.append((f"backend {each.name}", list(_backend(balancer, each.group, len(slots[each.name])))))
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
 
 
@@ -113,7 +145,13 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
     if balancer.kind is Kind.NETWORK:
         if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
             raise NotCarried("rules and weights of network load balancers")
-        yield f"default_backend {names[listener.default.groups[0].group]}"
+        group = listener.default.groups[0].group
+        for each in zonal(balancer):
+            # The name does not lead to a zone without healthy targets; who comes there all the same is served by all.
+            if each.group.arn == group:
+                here = f"{{ dst {each.interface.address} }} {{ nbsrv({each.name}) gt 0 }}"
+                yield f"use_backend {each.name} if {here}"
+        yield f"default_backend {names[group]}"
         return
     yield from _answers(listener)
     if balancer.drop_invalid_headers:
@@ -180,7 +218,7 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str
     http = balancer.kind is Kind.APPLICATION
     if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")) or group.version == "GRPC":
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
-    if not group.cross_zone and len(balancer.interfaces) > 1:
+    if not group.cross_zone and http and len(balancer.interfaces) > 1:
         raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
     if not http:
         yield f"timeout tunnel {_idle(balancer, group.arn)}s"  # of both sides

@@ -151,7 +151,7 @@ class Stickiness(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     port: int
-    zone: str | None = None
+    zone: str | None = None  # none: in every one
     draining: bool = False  # being deregistered: keeps what it has, gets nothing new
 
     @property
@@ -168,7 +168,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     algorithm: str = "round_robin"  # or least_outstanding_requests, weighted_random
     stickiness: Stickiness | None = None
     slow_start: int = 0
-    cross_zone: bool = True
+    cross_zone: bool = True  # else what comes to a zone goes to its targets, where that has healthy ones
     proxy_protocol: bool = False
     end_unhealthy: bool = False  # TCP: connections end once their target is unhealthy
 

@@ -72,15 +72,15 @@ def test_of_application_load_balancers(elb: Any, balancer: Make) -> None:
     )
 
 
-def test_a_network_load_balancer_is_on_across_its_zones(elb: Any, balancer: Make, subnets: list[Any]) -> None:
-    false = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
-    two = balancer(Type="network")["LoadBalancerArn"]
-    assert plain(elb.describe_load_balancer_attributes(LoadBalancerArn=two))[false[0]["Key"]] == "true"
-    assert refusal(elb.modify_load_balancer_attributes, LoadBalancerArn=two, Attributes=false)[0] == "NotImplemented"
-    one = balancer(Type="network", Subnets=[subnets[0]["SubnetId"]])["LoadBalancerArn"]
-    assert plain(elb.modify_load_balancer_attributes(LoadBalancerArn=one, Attributes=false))[false[0]["Key"]] == "false"
-    call = {"LoadBalancerArn": one, "Subnets": [each["SubnetId"] for each in subnets[:2]]}
-    assert refusal(elb.set_subnets, **call)[0] == "NotImplemented"
+def test_of_network_load_balancers(elb: Any, balancer: Make) -> None:
+    arn = balancer(Type="network")["LoadBalancerArn"]
+    before = plain(elb.describe_load_balancer_attributes(LoadBalancerArn=arn))
+    assert before["load_balancing.cross_zone.enabled"] == "false" and "idle_timeout.timeout_seconds" not in before
+    # What Terraform sets on each of them.
+    same = [{"Key": key, "Value": value} for key, value in before.items() if "logs" not in key]
+    assert plain(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=same)) == before
+    true = [{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}]
+    assert plain(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=true)) != before
 
 
 def test_of_target_groups(elb: Any, group: Make) -> None:
