@@ -25,7 +25,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import uvloop
+from roles import make_roles
 from simulated_agents import Agent, Caller, Counts, Platform, Refused
 
 from dryport.control.config import Config, save
@@ -182,6 +184,15 @@ async def measure(control: ControlPlane, agents: int, tasks: int) -> dict[str, A
     where = control.platform()
     caller = Caller(where)
     await caller.call("CreateCluster", {"clusterName": CLUSTER})
+    make_roles(
+        boto3.client(
+            "iam",
+            endpoint_url=f"http://{where.host}",
+            region_name="us-east-1",
+            aws_access_key_id=where.key,
+            aws_secret_access_key=where.secret,
+        )
+    )
     await caller.call("RegisterTaskDefinition", DEFINITION)
     counts = Counts()
     found: dict[str, Any] = {"before": control.memory()}

@@ -29,6 +29,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
+from roles import make_roles
 
 from dryport.aws import sigv4
 
@@ -163,6 +164,7 @@ def furnish_moto(server: Server) -> list[str]:
 def furnish_dryport(server: Server) -> list[str]:
     """A cluster and the tasks; returns the tasks' ARNs."""
     ec2, ecs = server.client("ec2"), server.client("ecs")
+    make_roles(server.client("iam"))
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     ecs.create_cluster(clusterName="bench")
     ecs.register_task_definition(

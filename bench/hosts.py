@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from roles import make_roles
 
 from dryport.control.config import load
 from dryport.platform import credentials
@@ -51,6 +52,7 @@ class Bench:
             )
 
         self.ec2, self.ecs, self.ssm = client("ec2"), client("ecs"), client("ssm")
+        make_roles(client("iam"))
         self.image = self.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
         self.ecs.create_cluster(clusterName=CLUSTER)
 

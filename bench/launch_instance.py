@@ -27,6 +27,7 @@ import boto3
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.launch_platform import push
+from bench.roles import make_roles
 from dryport.host.instances.places import Place
 from tests.agent_runtime.registry import base
 
@@ -57,6 +58,7 @@ class Bench:
         self._image = push(boto3.client("ecr"), NAME, local)
         subprocess.run(["docker", "image", "rm", local], check=True, capture_output=True)
         self._ecs.create_cluster(clusterName=NAME)
+        make_roles(boto3.client("iam"))
         made = self._ec2.run_instances(
             ImageId=self._ssm.get_parameter(Name=AMI)["Parameter"]["Value"],
             InstanceType="t3.medium",

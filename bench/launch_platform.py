@@ -11,6 +11,8 @@ from typing import Any
 
 import boto3
 
+from bench.roles import make_roles
+
 NAME = "dryport-bench-launch"
 
 
@@ -34,12 +36,14 @@ class Platform:
     def __init__(self, endpoint: str, image: str) -> None:
         self._image = image
         self._ecs = boto3.client("ecs", endpoint_url=endpoint)
+        self._iam = boto3.client("iam", endpoint_url=endpoint)
         self._ecr = boto3.client("ecr", endpoint_url=endpoint)
         self._ec2 = boto3.client("ec2", endpoint_url=endpoint)
         self._logs = boto3.client("logs", endpoint_url=endpoint)
 
     def measure(self, runs: int, count: int, docker: list[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
         """Rows of the table, against Docker's seconds in the rows ``docker``."""
+        make_roles(self._iam)
         self._prepare()
         try:
             self._seconds(1)  # the image comes here with the first

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from roles import make_roles
 
 from dryport.platform import credentials
 
@@ -103,6 +104,7 @@ class Fargate:
             )
 
         self._ecs = client("ecs")
+        make_roles(client("iam"))
         uri = client("ecr").create_repository(repositoryName="bench")["repository"]["repositoryUri"]
         token = client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
         password = subprocess.run(["base64", "-d"], input=token.encode(), capture_output=True, check=True).stdout

@@ -20,6 +20,7 @@ from botocore.config import Config as ClientConfig
 from dryport.control.config import Config, load
 from dryport.gateway.models import OWN_MODELS
 from dryport.platform import credentials
+from tests.platform.roles import make_roles
 
 os.environ["AWS_DISABLE_HOST_PREFIX_INJECTION"] = "true"  # as `dryport env` has it
 os.environ["AWS_DATA_PATH"] = str(OWN_MODELS)  # boto3 and the AWS CLI know Dryport's own operations too
@@ -131,6 +132,7 @@ def make_platform() -> Iterator[Platform]:
     made = Platform(state_dir)
     try:
         made.up()
+        make_roles(made.client("iam"))
         yield made
     finally:
         made.dryport("down", check=False)

@@ -1,7 +1,7 @@
 """Instance profiles: which one a request names, and the role that it holds.
 
-Profiles and roles are IAM's. A name that IAM does not know is taken for a profile with the one role of the same name in
-it, as the console makes them. It is the only place that knows so.
+Profiles and roles are IAM's. What IAM does not know is refused; of a profile that was deleted while an instance had it,
+nothing is left but its ARN.
 """
 
 from __future__ import annotations
@@ -47,13 +47,24 @@ def find(reader: Reader, account: str, region: str, named: Mapping[str, str]) ->
     if "Name" in named:
         if not _NAME.fullmatch(named["Name"]):
             raise _invalid("name", named["Name"], "Invalid IAM Instance Profile name")
-        return of_arn(reader, f"arn:{arn.partition_of(region)}:iam::{account}:instance-profile/{named['Name']}")
+        return _known(reader, f"arn:{arn.partition_of(region)}:iam::{account}:instance-profile/{named['Name']}", named)
     parts = arn.parse(named["Arn"])
     if parts is None or parts.service != "iam" or not parts.resource.startswith("instance-profile/"):
         raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
     if parts.account != account or not _NAME.fullmatch(parts.resource.rpartition("/")[2]):
         raise _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
-    return of_arn(reader, named["Arn"])
+    return _known(reader, named["Arn"], named)
+
+
+def _known(reader: Reader, profile_arn: str, named: Mapping[str, str]) -> Profile:
+    stored = published.instance_profile(reader, profile_arn)
+    if stored is None:
+        raise (
+            _invalid("name", named["Name"], "Invalid IAM Instance Profile name")
+            if "Name" in named
+            else _invalid("arn", named["Arn"], "Invalid IAM Instance Profile ARN")
+        )
+    return Profile(stored.arn, stored.id, stored.role_arn, stored.role_name)
 
 
 def _invalid(member: str, value: str, text: str) -> ServiceError:
@@ -67,12 +78,8 @@ def of_arn(reader: Reader, profile_arn: str) -> Profile:
     stored = published.instance_profile(reader, profile_arn)
     if stored is not None:
         return Profile(stored.arn, stored.id, stored.role_arn, stored.role_name)
-    parts = arn.parse(profile_arn)
-    assert parts is not None, profile_arn
-    name = parts.resource.rpartition("/")[2]
     digest = base64.b32encode(hashlib.sha256(profile_arn.encode()).digest()).decode()
-    role = f"arn:{parts.partition}:iam::{parts.account}:role/{name}"
-    return Profile(profile_arn, f"AIPA{digest[:17]}", role, name)
+    return Profile(profile_arn, f"AIPA{digest[:17]}", None, None)
 
 
 def associated(reader: Reader, instance_id: str) -> Profile | None:

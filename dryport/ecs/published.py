@@ -13,6 +13,15 @@ def cluster(reader: Reader, cluster_arn: str) -> Cluster | None:
     return reader.get(CLUSTERS, cluster_arn)
 
 
+def clusters_by_region(reader: Reader, account: str) -> dict[str, tuple[str, ...]]:
+    """The ARNs of an account's active clusters."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in reader.all(CLUSTERS):
+        if one.account == account and one.status != "INACTIVE" and not one.hidden:
+            found[one.region] = (*found.get(one.region, ()), one.arn)
+    return found
+
+
 def task(reader: Reader, task_arn: str) -> Task | None:
     """A task, until an hour after it stopped."""
     return reader.get(TASKS, task_arn)

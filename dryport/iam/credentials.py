@@ -94,16 +94,16 @@ def issue_session(
     owner: str | None = None,
     seconds: float = SESSION_SECONDS,
 ) -> Credential:
-    """Temporary credentials of a role, as AssumeRole gives them: under its policies, where it is stored.
+    """Temporary credentials of a role, as AssumeRole gives them, under its policies.
 
-    ``random`` must be a cryptographic source.
+    Those of a role that is no more may do nothing. ``random`` must be a cryptographic source.
     """
     role = arn.parse(role_arn)
     if role is None:
         raise ValueError(f"{role_arn} is not an ARN")
     role_name = role.resource.rsplit("/", 1)[-1]
     stored = tx.get(IDENTITIES, identity_key(role.account, "role", role_name))
-    role_id = stored.id if stored is not None else key_id(random, "AROA")
+    role_id = stored.id if stored is not None and stored.arn == role_arn else unique_id(random, "AROA")
     credential = Credential(
         access_key_id=key_id(random, "ASIA"),
         secret_access_key=secret(random, 30),
@@ -112,7 +112,7 @@ def issue_session(
         principal_arn=arn.make("sts", "", role.account, f"assumed-role/{role_name}/{session_name}"),
         user_id=f"{role_id}:{session_name}",
         role_arn=role_arn,
-        identity=stored.id if stored is not None else None,
+        identity=role_id,
         created=now,
         expires=now + seconds,
         owner=owner,

@@ -83,6 +83,18 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"arn:{self.partition}:iam::{self.account}:{self.kind}{self.path}{self.name}"
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """What became of the deletion of a service-linked role. ``usage`` are the resources that need it, by region."""
+
+    id: str
+    account: str
+    role_arn: str
+    usage: dict[str, tuple[str, ...]] = {}
+
+
+DELETIONS = Table("iam.deletion", Deletion, key=lambda one: one.id)
+
+
 class InstanceProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An instance profile. ``role`` is the unique id of the role in it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dryport.aws import arn as arns
+from dryport.iam import linked
 from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, Credential, identity_key
 from dryport.store import Reader
 
@@ -57,13 +58,18 @@ def decode_message(sealer: Sealer, account: str, message: str) -> str:
     return guard.decode(sealer, account, message)
 
 
+def ensure_linked_role(call: Call, service: str) -> None:
+    """Have the service-linked role of a service (``ecs.amazonaws.com``) be there."""
+    linked.ensure(call.tx, call.random, service, call.account, call.now)
+
+
 def refuses(reader: Reader, role_arn: str, service: str) -> bool:
-    """Whether a role that is stored does not let a service of AWS's assume it."""
+    """Whether a service of AWS's may not assume a role: there is none, or its trust policy does not let it."""
     parts = arns.parse(role_arn)
     name = parts.resource.rpartition("/")[2] if parts is not None else ""
     role = reader.get(IDENTITIES, identity_key(parts.account, "role", name)) if parts is not None else None
-    if role is None:
-        return False
+    if role is None or role.arn != role_arn:
+        return True
     from dryport.iam import assuming  # with the engine: a megabyte, once there are roles
 
     return not assuming.trusts(role, service)

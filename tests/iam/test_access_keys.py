@@ -17,6 +17,7 @@ from dryport.iam.model import Credential
 from dryport.iam.room import room as iam_room
 from dryport.platform import credentials as files
 from dryport.sts.room import room as sts_room
+from tests.iam.accounts import document, statement, trust
 from tests.served import Served, refusal
 
 UNKNOWN = ("InvalidClientTokenId", "The security token included in the request is invalid.")
@@ -89,6 +90,9 @@ def test_a_session_has_no_keys(served: Served) -> None:
         role, now = "arn:aws:iam::000000000000:role/root", served.context.clock.time()
         return credentials.issue_session(tx, served.context.random, role_arn=role, session_name="root", now=now)
 
+    served.client("iam").create_role(RoleName="root", AssumeRolePolicyDocument=trust("ecs-tasks"))
+    everything = document(statement("Allow", "*"))
+    served.client("iam").put_role_policy(RoleName="root", PolicyName="all", PolicyDocument=everything)
     session = served.run(served.context.store.transact(issue))
     iam = client(served, "iam", session.access_key_id, session.secret_access_key, session.session_token)
     refused = ("ValidationError", "Must specify userName when calling with non-User credentials")

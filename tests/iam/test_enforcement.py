@@ -350,16 +350,6 @@ def test_a_launch_templates_role_is_passed_too(served: Served) -> None:
     assert refusal(user.client("ec2").run_instances, **launch)[0] == "InvalidAMIID.NotFound"
 
 
-def test_a_role_that_does_not_exist_is_passed_by_nobody(served: Served) -> None:
-    """But by the root user: its sessions stand under no policy."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/nobody"
-    register = {"family": "nobody", "containerDefinitions": CONTAINERS, "taskRoleArn": role}
-    user = User(served, statement("Allow", "*"))
-    message = f"User: {user.arn} is not authorized to perform: iam:PassRole on resource: {role} "
-    message += "because the role does not exist"
-    assert refusal(user.client("ecs").register_task_definition, **register) == ("AccessDeniedException", message)
-
-
 def test_ecs_runs_no_task_with_a_role_that_does_not_trust_it(served: Served) -> None:
     iam, ecs = served.client("iam"), served.client("ecs")
     role = iam.create_role(RoleName="wrong", AssumeRolePolicyDocument=trust("ec2"))["Role"]["Arn"]
@@ -368,3 +358,20 @@ def test_ecs_runs_no_task_with_a_role_that_does_not_trust_it(served: Served) -> 
     assert code == "ClientException" and message.startswith(f"ECS was unable to assume the role '{role}' that was")
     iam.update_assume_role_policy(RoleName="wrong", PolicyDocument=trust("ecs-tasks"))
     assert refusal(ecs.run_task, cluster="prod", taskDefinition="wrong") == EMPTY
+    iam.delete_role(RoleName="wrong")
+    assert refusal(ecs.run_task, cluster="prod", taskDefinition="wrong") == (code, message)
+    ecs.register_task_definition(family="wrong", containerDefinitions=CONTAINERS, taskRoleArn="by-name")
+    assert refusal(ecs.run_task, cluster="prod", taskDefinition="wrong")[1].startswith("ECS was unable to assume")
+    iam.create_role(RoleName="by-name", AssumeRolePolicyDocument=trust("ecs-tasks"))
+    assert refusal(ecs.run_task, cluster="prod", taskDefinition="wrong") == EMPTY
+
+
+def test_ec2_knows_no_profile_that_does_not_exist(served: Served) -> None:
+    ec2 = served.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    launch = {"ImageId": image, "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
+    for member, value in (("Name", "nobody"), ("Arn", f"arn:aws:iam::{ACCOUNT}:instance-profile/nobody")):
+        code, message = refusal(ec2.run_instances, **launch, IamInstanceProfile={member: value})
+        assert code == "InvalidParameterValue"
+        start = f"Value ({value}) for parameter iamInstanceProfile.{member.lower()} is invalid. Invalid IAM"
+        assert message.startswith(start)

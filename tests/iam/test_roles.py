@@ -195,8 +195,8 @@ def test_a_boundary_bounds_a_role(served: Served) -> None:
     assert message.endswith("because no permissions boundary allows the s3:PutObject action")
 
 
-def test_a_role_made_after_its_sessions_binds_them(served: Served) -> None:
-    """A task whose role did not exist when it started is no way around the role."""
+def test_sessions_of_a_role_that_is_not_may_do_nothing(served: Served) -> None:
+    """Nor may they once another role of the same name is made."""
     context = served.context
     arn = f"arn:aws:iam::{ACCOUNT}:role/later"
 
@@ -214,8 +214,9 @@ def test_a_role_made_after_its_sessions_binds_them(served: Served) -> None:
         "SessionToken": made.session_token,
     }
     s3 = session(served, "s3", keys)
-    s3.get_object(Bucket="photos", Key="a")
+    assert refusal(s3.get_object, Bucket="photos", Key="a")[0] == "AccessDenied"
     served.client("iam").create_role(RoleName="later", AssumeRolePolicyDocument=trust("ecs-tasks"))
+    served.client("iam").attach_role_policy(RoleName="later", PolicyArn=FULL)
     assert refusal(s3.get_object, Bucket="photos", Key="a")[0] == "AccessDenied"
 
 

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from dryport.client import managed
 from dryport.ecs.room import room as ecs_room
+from dryport.iam.room import room as iam_room
 from dryport.ssm import machines
 from dryport.ssm.attempts import MOST, SECONDS, Attempts
 from dryport.ssm.room import room
 from dryport.sts.room import room as sts_room
+from tests.iam.accounts import document, statement, trust
 from tests.served import Served, refusal
 
 ROLE = "ecsAnywhereRole"
@@ -29,7 +31,12 @@ ROLE = "ecsAnywhereRole"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    running = Served(tmp_path_factory.mktemp("ssm"), [room, sts_room, ecs_room])
+    running = Served(tmp_path_factory.mktemp("ssm"), [room, sts_room, ecs_room, iam_room])
+    for name in (ROLE, "other"):
+        iam = running.client("iam")
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("ssm"))
+        text = document(statement("Allow", ["ecs:*", "ssm:*"]))
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=text)
     yield running
     running.stop()
 

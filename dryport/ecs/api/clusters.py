@@ -17,6 +17,7 @@ from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, RESERVED_CLUSTER, T
 from dryport.ecs.services.model import ACTIVE, DRAINING, INACTIVE, SERVICE_REVISIONS, SERVICES
 from dryport.ecs.settings import check
 from dryport.gateway.service import Call, Output
+from dryport.iam import published as iam
 
 if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
@@ -56,6 +57,7 @@ def create_cluster(call: Call, request: types.CreateClusterRequestTypeDef) -> Ou
         _check_alike(request, existing, wanted)
         wanted = existing
     call.tx.put(CLUSTERS, wanted)
+    iam.ensure_linked_role(call, "ecs.amazonaws.com")
     return {"cluster": shape(call, wanted, _AFTER_CREATION)}
 
 

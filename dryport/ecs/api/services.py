@@ -27,6 +27,7 @@ from dryport.ecs.services.model import (
     ServiceRevision,
 )
 from dryport.gateway.service import Call, Output
+from dryport.iam import published as iam
 
 if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
@@ -60,6 +61,7 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
 def _new(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Service:
     scheduling = request.get("schedulingStrategy", "REPLICA")
     service_requests.check_controller(request)
+    iam.ensure_linked_role(call, "ecs.amazonaws.com")
     return Service(
         arn=key,
         name=name,

@@ -26,6 +26,7 @@ from dryport.ecs.model import (
     Json,
     Task,
 )
+from dryport.ecs.roles import role_arn
 from dryport.iam import credentials as iam
 from dryport.store import Reader, Transaction
 
@@ -213,24 +214,23 @@ def _awsvpc(task: Task) -> Json:
 
 def _role_arn(reader: Reader, task: Task, kind: str) -> str | None:
     member = f"{kind}RoleArn"
-    if task.overrides.get(member):
-        return str(task.overrides[member])
     definition = reader.get(TASK_DEFINITIONS, task.task_definition_arn)
-    return definition.body.get(member) if definition else None
+    named = task.overrides.get(member) or (definition.body.get(member) if definition else None)
+    return role_arn(task.account, str(named)) if named else None
 
 
 def _issue(
     tx: Transaction, random: Random, task: Task, kind: str, now: float, old: RoleGrant | None = None
 ) -> RoleGrant | None:
-    role_arn = _role_arn(tx, task, kind)
-    if not role_arn:
+    role = _role_arn(tx, task, kind)
+    if role is None:
         return None
     session = iam.issue_session(
-        tx, random, role_arn=role_arn, session_name=task.arn.rsplit("/", 1)[-1], now=now, owner=task.arn
+        tx, random, role_arn=role, session_name=task.arn.rsplit("/", 1)[-1], now=now, owner=task.arn
     )
     return RoleGrant(
         credentials_id=old.credentials_id if old else uuid4(random),
-        role_arn=role_arn,
+        role_arn=role,
         access_key_id=session.access_key_id,
         expires=session.expires or now + iam.SESSION_SECONDS,
     )

@@ -30,6 +30,7 @@ from dryport.ecs.model import (
 )
 from dryport.ecs.placement.board import Board
 from dryport.ecs.published import chosen_setting
+from dryport.ecs.roles import role_arn
 from dryport.gateway.service import Call
 from dryport.iam import published as iam
 
@@ -127,10 +128,10 @@ def prepare(
 
 
 def _check_roles(call: Call, definition: TaskDefinition, over: Json) -> None:
-    """Refuse roles that ECS may not assume. What IAM does not know is taken for one that it may."""
+    """Refuse roles that there are not, or that ECS may not assume."""
     for member in ("taskRoleArn", "executionRoleArn"):
         role = over.get(member) or definition.body.get(member)
-        if role and iam.refuses(call.tx, role, _ASSUMING):
+        if role and iam.refuses(call.tx, role_arn(call.account, role), _ASSUMING):
             raise client_error(
                 f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the "
                 "role being passed has the proper trust relationship and permissions and that your IAM user has "

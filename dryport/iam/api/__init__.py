@@ -14,6 +14,7 @@ from dryport.iam.api import (  # noqa: E402, F401  (register their handlers)
     groups,
     inline,
     instance_profiles,
+    linked_roles,
     policies,
     roles,
     simulation,

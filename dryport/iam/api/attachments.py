@@ -9,7 +9,7 @@ import msgspec
 
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE
-from dryport.iam.api.common import Request, get, limit, no_such_entity, page, put
+from dryport.iam.api.common import Request, changeable, get, limit, no_such_entity, page, put
 from dryport.iam.api.policies import KINDS, policy_arn
 
 LIMIT = 10  # Source: "IAM and AWS STS quotas", IAM user guide
@@ -17,7 +17,7 @@ LIMIT = 10  # Source: "IAM and AWS STS quotas", IAM user guide
 
 def attach(kind: str, call: Call, request: Request) -> Output:
     """Attach a policy; one that is attached stays."""
-    one = get(call, KINDS[kind], request[f"{kind}Name"])
+    one = changeable(call, KINDS[kind], request[f"{kind}Name"])
     arn = policy_arn(call, request["PolicyArn"])
     if arn not in one.attached:
         if len(one.attached) >= LIMIT:
@@ -28,7 +28,7 @@ def attach(kind: str, call: Call, request: Request) -> Output:
 
 def detach(kind: str, call: Call, request: Request) -> Output:
     """Take a policy away."""
-    one, arn = get(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyArn"]
+    one, arn = changeable(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyArn"]
     if arn not in one.attached:
         raise no_such_entity(f"Policy {arn} was not found.")
     put(call, msgspec.structs.replace(one, attached=tuple(other for other in one.attached if other != arn)))

@@ -9,21 +9,21 @@ import msgspec
 
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE
-from dryport.iam.api.common import Request, get, invalid_input, no_such_entity, put
+from dryport.iam.api.common import Request, changeable, invalid_input, no_such_entity, put
 from dryport.iam.enforcement.identified import document
 from dryport.iam.model import Identity
 
 
 def put_boundary(kind: str, call: Call, request: Request) -> Output:
     """Set a boundary, a managed policy."""
-    one = get(call, kind.lower(), request[f"{kind}Name"])
+    one = changeable(call, kind.lower(), request[f"{kind}Name"])
     put(call, msgspec.structs.replace(one, boundary=checked(call, request["PermissionsBoundary"])))
     return None
 
 
 def delete_boundary(kind: str, call: Call, request: Request) -> Output:
     """Take a boundary away."""
-    one = get(call, kind.lower(), request[f"{kind}Name"])
+    one = changeable(call, kind.lower(), request[f"{kind}Name"])
     if one.boundary is None:
         raise no_such_entity(f"Permissions boundary for {one.kind} {one.name} does not exist.")
     put(call, msgspec.structs.replace(one, boundary=None))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from dryport.aws import pages
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call
+from dryport.iam import linked
 from dryport.iam.model import IDENTITIES, Identity, identity_key
 
 T = TypeVar("T")
@@ -56,6 +57,17 @@ def get(call: Call, kind: str, name: str) -> Identity:
     found = call.tx.get(IDENTITIES, identity_key(call.account, kind, name))
     if found is None:
         raise no_such_entity(f"The {kind} with name {name} cannot be found.")
+    return found
+
+
+def changeable(call: Call, kind: str, name: str) -> Identity:
+    """What ``get`` gives, where it may be changed: a service-linked role may not. Raises ServiceError."""
+    found = get(call, kind, name)
+    if kind == "role" and linked.is_linked(found):
+        message = (
+            f"Cannot perform the operation on the protected role '{found.name}' - this role is only modifiable by AWS"
+        )
+        raise ServiceError("UnmodifiableEntity", message, 400)
     return found
 
 

@@ -10,7 +10,7 @@ from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE
 from dryport.iam.api.attachments import Each
-from dryport.iam.api.common import Request, get, length, no_such_entity, page
+from dryport.iam.api.common import Request, changeable, get, length, no_such_entity, page
 from dryport.iam.api.common import put as keep
 from dryport.iam.api.policies import KINDS, encoded
 from dryport.iam.policy import check
@@ -21,7 +21,7 @@ SIZES = {"user": 2048, "group": 5120, "role": 10240}
 
 def put(kind: str, call: Call, request: Request) -> Output:
     """Write a policy, in the place of the one of its name."""
-    one, document = get(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyDocument"]
+    one, document = changeable(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyDocument"]
     check(document)
     inline = one.inline | {request["PolicyName"]: document}
     most = SIZES[one.kind]
@@ -49,7 +49,7 @@ def list_names(kind: str, call: Call, request: Request) -> Output:
 
 def delete(kind: str, call: Call, request: Request) -> Output:
     """Delete a policy."""
-    one, name = get(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyName"]
+    one, name = changeable(call, KINDS[kind], request[f"{kind}Name"]), request["PolicyName"]
     if name not in one.inline:
         raise _missing(kind, name)
     keep(call, msgspec.structs.replace(one, inline={k: v for k, v in one.inline.items() if k != name}))

@@ -9,7 +9,7 @@ import msgspec
 from dryport.aws import arn as arns
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE, roles
-from dryport.iam.api.common import Request, conflict, exists, get, limit, no_such_entity, page
+from dryport.iam.api.common import Request, changeable, conflict, exists, get, limit, no_such_entity, page
 from dryport.iam.credentials import unique_id
 from dryport.iam.model import IDENTITIES, PROFILES, InstanceProfile, identity_key
 
@@ -70,7 +70,7 @@ def delete_instance_profile(call: Call, request: Request) -> Output:
 @SERVICE.operation("AddRoleToInstanceProfile")
 def add_role_to_instance_profile(call: Call, request: Request) -> Output:
     """Put a role in a profile, which holds one."""
-    profile, role = _get(call, request), get(call, "role", request["RoleName"])
+    profile, role = _get(call, request), changeable(call, "role", request["RoleName"])
     if profile.role is not None:
         raise limit("InstanceSessionsPerInstanceProfile", 1)
     call.tx.put(PROFILES, msgspec.structs.replace(profile, role=role.id))

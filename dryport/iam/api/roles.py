@@ -8,10 +8,24 @@ import msgspec
 
 from dryport.aws import arn as arns
 from dryport.gateway.service import Call, Output
-from dryport.iam import credentials, last_use
+from dryport.iam import credentials, last_use, linked
 from dryport.iam.api import SERVICE
 from dryport.iam.api.boundaries import boundary, checked
-from dryport.iam.api.common import Request, conflict, exists, get, length, limit, listed, page, put, tag_list, tags_of
+from dryport.iam.api.common import (
+    Request,
+    changeable,
+    conflict,
+    exists,
+    get,
+    invalid_input,
+    length,
+    limit,
+    listed,
+    page,
+    put,
+    tag_list,
+    tags_of,
+)
 from dryport.iam.api.policies import encoded
 from dryport.iam.credentials import unique_id
 from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, Identity, identity_key
@@ -27,6 +41,8 @@ def create_role(call: Call, request: Request) -> Output:
     name, trust = request["RoleName"], _trust(request["AssumeRolePolicyDocument"])
     if call.tx.get(IDENTITIES, identity_key(call.account, "role", name)) is not None:
         raise exists(f"Role with name {name} already exists.")
+    if request.get("Path", "/").startswith(linked.PATH):
+        raise invalid_input(f"The path {linked.PATH} is reserved for service-linked roles.")
     if call.tx.count(IDENTITIES, "kind", f"{call.account}/role") >= LIMIT:
         raise limit("RolesPerAccount", LIMIT)
     made = Identity(
@@ -66,7 +82,7 @@ def list_roles(call: Call, request: Request) -> Output:
 @SERVICE.operation("UpdateRole")
 def update_role(call: Call, request: Request) -> Output:
     """Change a role's description and the most seconds of its sessions."""
-    role = get(call, "role", request["RoleName"])
+    role = changeable(call, "role", request["RoleName"])
     seconds = request.get("MaxSessionDuration", role.max_session)
     changed = msgspec.structs.replace(
         role, description=request.get("Description", role.description), max_session=seconds
@@ -87,14 +103,14 @@ def update_role_description(call: Call, request: Request) -> Output:
 def update_assume_role_policy(call: Call, request: Request) -> Output:
     """Change who may assume a role. Sessions that there are go on."""
     trust = _trust(request["PolicyDocument"])
-    put(call, msgspec.structs.replace(get(call, "role", request["RoleName"]), trust=trust))
+    put(call, msgspec.structs.replace(changeable(call, "role", request["RoleName"]), trust=trust))
     return None
 
 
 @SERVICE.operation("DeleteRole")
 def delete_role(call: Call, request: Request) -> Output:
     """Delete a role that has nothing left; its sessions may do nothing any more."""
-    role = get(call, "role", request["RoleName"])
+    role = changeable(call, "role", request["RoleName"])
     if call.tx.find(PROFILES, "role", role.id):
         raise conflict("remove roles from instance profile")
     if role.attached:

@@ -71,12 +71,7 @@ def _decide(
     if not decision.allowed:
         message = refusal(decision, replace(request, resource=name))
         return Refused(message, action, name, decision, policies, context)
-    if action != "iam:PassRole":
-        known.settle(action, resource, policies)
-    elif identified.role_of(reader, name) is None:
-        # Its sessions would stand under no policy.
-        message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {name} "
-        return Refused(message + "because the role does not exist", action, name)
+    known.settle(action, resource, policies)
     return None
 
 

@@ -18,6 +18,7 @@ from dryport.store import Reader, View
 _SETTLED = 4096  # decisions kept of each caller
 _READ = 512  # readings kept of each caller
 _EVERYTHING = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+_NOBODY = "-"  # nobody's unique id
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -68,14 +69,14 @@ _KNOWN: View[dict[str, Identified]] = View("iam.identified", (IDENTITIES, POLICI
 
 
 def binding(reader: Reader, credential: Credential) -> str | None:
-    """The unique id of whose policies bind a credential; ``None`` where nothing that is stored does.
+    """The unique id of whose policies bind a credential; ``None`` for the root user.
 
-    A session of a role that was not stored when it was issued is bound once the role is.
+    Sessions of older stores do not name it; that of a role which is no more may do nothing.
     """
     if credential.identity is not None or credential.role_arn is None:
         return credential.identity
     role = role_of(reader, credential.role_arn)
-    return role.id if role is not None else None
+    return role.id if role is not None else _NOBODY
 
 
 def role_of(reader: Reader, role_arn: str) -> Identity | None:

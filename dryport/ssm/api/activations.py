@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dryport.aws.arn import partition_of
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import uuid4
 from dryport.gateway.service import Call, Output, Service
+from dryport.iam import published as iam
 from dryport.ssm.api.common import page
 from dryport.ssm.api.tags import checked_tags
 from dryport.ssm.machines import ACTIVATIONS, DEFAULT_SECONDS, MAX_SECONDS, Activation, hash_of, new_code
@@ -45,7 +47,7 @@ def create(call: Call, request: shapes.CreateActivationRequestTypeDef) -> Output
         account=call.account,
         region=call.region,
         code_hash=hash_of(code),
-        iam_role=checked_role(request["IamRole"]),
+        iam_role=checked_role(call, request["IamRole"]),
         limit=request.get("RegistrationLimit", 1),
         expires=expires,
         created_at=call.now,
@@ -79,9 +81,10 @@ def delete(call: Call, request: shapes.DeleteActivationRequestTypeDef) -> Output
     return {}
 
 
-def checked_role(name: str) -> str:
-    """A role's name. Raises ServiceError where it cannot be one."""
-    if not _ROLE.fullmatch(name):
+def checked_role(call: Call, name: str) -> str:
+    """A role's name. Raises ServiceError where there is no such role that Systems Manager may assume."""
+    role = f"arn:{partition_of(call.region)}:iam::{call.account}:role/{name}"
+    if not _ROLE.fullmatch(name) or iam.refuses(call.tx, role, "ssm.amazonaws.com"):
         raise validation(f"Nonexistent role or missing ssm service principal in trust policy: {name}")
     return name
 

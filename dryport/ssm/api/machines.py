@@ -74,7 +74,7 @@ def deregister(call: Call, request: shapes.DeregisterManagedInstanceRequestTypeD
 def update_role(call: Call, request: shapes.UpdateManagedInstanceRoleRequestTypeDef) -> Output:
     """Give the machine another role: it has the new one's credentials from their next renewal on."""
     machine = _machine(call, request["InstanceId"])
-    call.tx.put(MANAGED_INSTANCES, replace(machine, iam_role=checked_role(request["IamRole"])))
+    call.tx.put(MANAGED_INSTANCES, replace(machine, iam_role=checked_role(call, request["IamRole"])))
     iam.revoke_sessions(call.tx, machine.id)
     return {}
 

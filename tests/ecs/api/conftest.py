@@ -14,6 +14,7 @@ from dryport.ecs.api import SERVICE
 from dryport.ecs.api.explain import DRYPORT
 from dryport.ecs.model import TASKS, Task
 from dryport.store import Transaction
+from tests.iam.stored import put_roles
 from tests.served import Served
 
 R = TypeVar("R")
@@ -27,6 +28,7 @@ def _room(context: Context) -> Room:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     running = Served(tmp_path_factory.mktemp("ecs"), [_room])
+    running.run(running.context.store.transact(lambda tx: put_roles(tx, "ecs-tasks", "task")))
     yield running
     running.stop()
 

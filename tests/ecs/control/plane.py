@@ -36,6 +36,7 @@ from dryport.iam import credentials
 from dryport.iam.model import CREDENTIALS, Credential
 from dryport.store import StoreUnavailable
 from dryport.store.sqlite import SqliteStore
+from tests.iam.stored import put_roles
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
 ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
@@ -303,6 +304,7 @@ class Plane:
     def _world(self, tx: Any) -> None:
         ec2.ensure_region(tx, self.random, DEFAULT_ACCOUNT, DEFAULT_REGION)
         tx.put(CLUSTERS, Cluster(arn=DEMO, name="demo", account=DEFAULT_ACCOUNT, region=DEFAULT_REGION))
+        put_roles(tx, "ecs-tasks", *ROLES.values(), "app")
 
     async def _listening(self, gateway: asyncio.Task[None]) -> None:
         for _ in range(500):
