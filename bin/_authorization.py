@@ -45,7 +45,8 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
     "iam": {"policy": ("PolicyArn", "PolicyName"), "user": ("UserName",), "group": ("GroupName",)}
-    | {"role": ("RoleName",), "instance-profile": ("InstanceProfileName",)},
+    | {"role": ("RoleName",), "instance-profile": ("InstanceProfileName",)}
+    | {"oidc-provider": ("OpenIDConnectProviderArn", "Url")},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),
         "log-stream": ("logStreamName",),
@@ -214,6 +215,7 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
     # role is for its trust policy to decide, which its handler asks.
     # GetSessionToken needs no permission either.
     "sts": {
+        "AssumeRoleWithWebIdentity": [],
         "GetCallerIdentity": [],
         "GetSessionToken": [],
         "AssumeRole": [],
@@ -222,7 +224,11 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
             need("sts:TagSession", "federated-user:Name") | {"when": "Tags.Key"},
         ],
     },
-    "iam": {"GetAccessKeyLastUsed": [need("iam:GetAccessKeyLastUsed", "user:")]},
+    "iam": {
+        name: [need(f"iam:{name}", "any:PolicySourceArn")]
+        for name in ("SimulatePrincipalPolicy", "GetContextKeysForPrincipalPolicy")
+    }
+    | {"GetAccessKeyLastUsed": [need("iam:GetAccessKeyLastUsed", "user:")]},
     "ec2": {
         "CreateTags": [need("ec2:CreateTags", "any:Resources")],
         "DeleteTags": [need("ec2:DeleteTags", "any:Resources")],

@@ -24,6 +24,7 @@ from dryport.iam.enforcement.decision import keys_of
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import IDENTITIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies, Request, check, evaluate
+from dryport.store import Reader
 
 CHAINED_SECONDS = 3600.0
 _POLICY_CHARACTERS = 2048
@@ -36,13 +37,13 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
     if call.principal.arn.endswith(":root"):
         raise ServiceError("AccessDenied", "Roles may not be assumed by root accounts.", 403)
     caller = credentials.find(call.tx, call.principal.access_key_id)
-    role = _role(call, request["RoleArn"])
+    role = role_of(call.tx, request["RoleArn"])
     if caller is None or role is None:
         raise _denied(call, "sts:AssumeRole", request["RoleArn"])
     tags, transitive = _tags(caller, request)
     _authorize(call, caller, role, request, tags, transitive)
     seconds = _seconds(caller, role, request)
-    limited = limits(call, request)
+    limited = limits(call.tx, call.account, request)
     owner = f"{credentials.ASSUMED}{role.id}"
     credentials.revoke_expired(call.tx, owner, call.now)
     session = credentials.issue_session(
@@ -66,11 +67,12 @@ def trusts(role: Identity, service: str) -> bool:
     return evaluate(request, Policies(resource=Attached("trust", role.trust), resource_decides=True)).allowed
 
 
-def _role(call: Call, role_arn: str) -> Identity | None:
+def role_of(reader: Reader, role_arn: str) -> Identity | None:
+    """The role of an ARN. Raises ServiceError where it is none of a role."""
     parts = arns.parse(role_arn)
     if parts is None or parts.service != "iam" or not parts.resource.startswith("role/"):
         raise ServiceError("ValidationError", f"{role_arn} is invalid", 400)
-    found = call.tx.get(IDENTITIES, identity_key(parts.account, "role", parts.resource.rpartition("/")[2]))
+    found = reader.get(IDENTITIES, identity_key(parts.account, "role", parts.resource.rpartition("/")[2]))
     return found if found is not None and found.arn == role_arn else None
 
 
@@ -86,7 +88,7 @@ def _authorize(
     known = identified.of(call.tx, unique_id) if unique_id is not None else _NOBODY
     headers = call.headers
     about = About(call.region, call.now, call.source_ip, user_agent=headers.get("user-agent"))
-    keys = keys_of(credential, known, about) | _session_keys(role, request, tags, transitive)
+    keys = keys_of(credential, known, about) | session_keys(role, request, tags, transitive)
     actions = ["sts:AssumeRole"]
     actions += ["sts:TagSession"] if tags or transitive else []
     actions += ["sts:SetSourceIdentity"] if "SourceIdentity" in request else []
@@ -100,9 +102,10 @@ def _authorize(
         raise _denied(call, "sts:SetSourceIdentity", role.arn)  # once set, it stays
 
 
-def _session_keys(
+def session_keys(
     role: Identity, request: Mapping[str, Any], tags: Mapping[str, str], transitive: tuple[str, ...]
 ) -> Keys:
+    """The condition keys of what a session is asked to be."""
     keys: Keys = {"sts:rolesessionname": request["RoleSessionName"]}
     if "ExternalId" in request:
         keys["sts:externalid"] = request["ExternalId"]
@@ -147,13 +150,19 @@ def _seconds(caller: Credential, role: Identity, request: Mapping[str, Any]) -> 
     if caller.role_arn is not None and seconds > CHAINED_SECONDS:
         message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
         raise ServiceError("ValidationError", message, 400)
+    return duration(role, request)
+
+
+def duration(role: Identity, request: Mapping[str, Any]) -> float:
+    """The seconds of a session. Raises ServiceError where a role has no such long ones."""
+    seconds = float(request.get("DurationSeconds", 3600))
     if seconds > role.max_session:
         message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
         raise ServiceError("ValidationError", message, 400)
     return seconds
 
 
-def limits(call: Call, request: Mapping[str, Any]) -> tuple[str, ...] | None:
+def limits(reader: Reader, account: str, request: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The session's own policies: a document, and the ARNs of managed ones."""
     found: list[str] = []
     if (document := request.get("Policy")) is not None:
@@ -163,7 +172,7 @@ def limits(call: Call, request: Mapping[str, Any]) -> tuple[str, ...] | None:
         found.append(document.strip())
     for one in request.get("PolicyArns", ()):
         arn = one.get("arn", "")
-        if arn.split(":")[4:5] not in ([call.account], ["aws"]) or identified.document(call.tx, arn) is None:
+        if arn.split(":")[4:5] not in ([account], ["aws"]) or identified.document(reader, arn) is None:
             raise ServiceError("InvalidParameterValue", f"{arn} is not a managed policy.", 400)
         found.append(arn)
     return tuple(found) if found else None

@@ -32,6 +32,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
     transitive: tuple[str, ...] = ()
     source_identity: str | None = None
+    provider: str | None = None  # the ARN of the identity provider whose token a session was given for
 
 
 CREDENTIALS = Table(
@@ -92,6 +93,41 @@ class Deletion(msgspec.Struct, frozen=True):
     usage: dict[str, tuple[str, ...]] = {}
 
 
+class Provider(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An OpenID Connect provider. ``url`` is without its scheme; ``clients`` are the audiences that tokens may have."""
+
+    arn: str
+    account: str
+    url: str
+    clients: tuple[str, ...] = ()
+    thumbprints: tuple[str, ...] = ()
+    created: float
+    tags: dict[str, str] = {}
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """What an account is called."""
+
+    account: str
+    alias: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An account's credential report, CSV; ``time`` in seconds since the epoch."""
+
+    account: str
+    time: float
+    content: str
+
+
+PROVIDERS = Table(
+    "iam.oidc_provider",
+    Provider,
+    key=lambda one: one.arn,
+    indexes={"account": lambda one: one.account, "url": lambda one: f"{one.account}/{one.url}"},
+)
+ALIASES = Table("iam.account_alias", Alias, key=lambda one: one.account, indexes={"alias": lambda one: one.alias})
+REPORTS = Table("iam.credential_report", Report, key=lambda one: one.account)
 DELETIONS = Table("iam.deletion", Deletion, key=lambda one: one.id)
 
 
@@ -105,6 +141,7 @@ class InstanceProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     id: str
     created: float
     role: str | None = None
+    tags: dict[str, str] = {}
 
     @property
     def arn(self) -> str:

@@ -12,6 +12,7 @@ from dryport.store import Reader
 
 if TYPE_CHECKING:
     from dryport.gateway.service import Call
+    from dryport.iam.web_identity.assuming import Assumed
     from dryport.store.sealing import Sealer
 
 
@@ -29,6 +30,13 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Credential:
     from dryport.iam import assuming  # with the engine: a megabyte
 
     return assuming.assume_role(call, request)
+
+
+async def assume_role_with_web_identity(call: Call, request: Mapping[str, Any]) -> Assumed:
+    """What STS's AssumeRoleWithWebIdentity gives. Raises ServiceError."""
+    from dryport.iam.web_identity import assuming
+
+    return await assuming.assume(call, request)
 
 
 def get_session_token(call: Call, request: Mapping[str, Any]) -> Credential:

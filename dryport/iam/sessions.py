@@ -32,7 +32,7 @@ def get_federation_token(call: Call, request: Mapping[str, Any]) -> Credential:
     """A session of somebody whom the caller names. Raises ServiceError."""
     name = request["Name"]
     tags = assuming.given_tags(request)
-    limits = assuming.limits(call, request) or ()
+    limits = assuming.limits(call.tx, call.account, request) or ()
     partition = arns.partition_of(call.region)
     arn = f"arn:{partition}:sts::{call.account}:{FEDERATED}{name}"
     return _issued(call, request, arn, f"{call.account}:{name}", limits, tags)

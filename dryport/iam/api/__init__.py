@@ -9,13 +9,17 @@ SERVICE = Service("iam")
 
 from dryport.iam.api import (  # noqa: E402, F401  (register their handlers)
     access_keys,
+    account,
     attachments,
     boundaries,
+    details,
     groups,
     inline,
     instance_profiles,
     linked_roles,
+    oidc_providers,
     policies,
+    principals,
     roles,
     simulation,
     tags,

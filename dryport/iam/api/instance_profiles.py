@@ -9,14 +9,26 @@ import msgspec
 from dryport.aws import arn as arns
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE, roles
-from dryport.iam.api.common import Request, changeable, conflict, exists, get, limit, no_such_entity, page
+from dryport.iam.api.common import (
+    Request,
+    changeable,
+    conflict,
+    exists,
+    get,
+    limit,
+    no_such_entity,
+    page,
+    tag_list,
+    tags_of,
+    without,
+)
 from dryport.iam.credentials import unique_id
 from dryport.iam.model import IDENTITIES, PROFILES, InstanceProfile, identity_key
 
 LIMIT = 1000  # Source: "IAM and AWS STS quotas", IAM user guide
 
 
-@SERVICE.operation("CreateInstanceProfile", unsupported=("Tags",))
+@SERVICE.operation("CreateInstanceProfile")
 def create_instance_profile(call: Call, request: Request) -> Output:
     """A profile without a role."""
     name = request["InstanceProfileName"]
@@ -31,15 +43,16 @@ def create_instance_profile(call: Call, request: Request) -> Output:
         path=request.get("Path", "/"),
         id=unique_id(call.random, "AIPA"),
         created=call.now,
+        tags=tags_of(request),
     )
     call.tx.put(PROFILES, made)
-    return {"InstanceProfile": _described(call, made)}
+    return {"InstanceProfile": _whole(call, made)}
 
 
 @SERVICE.operation("GetInstanceProfile")
 def get_instance_profile(call: Call, request: Request) -> Output:
     """A profile with its role."""
-    return {"InstanceProfile": _described(call, _get(call, request))}
+    return {"InstanceProfile": _whole(call, _get(call, request))}
 
 
 @SERVICE.operation("ListInstanceProfiles")
@@ -87,9 +100,32 @@ def remove_role_from_instance_profile(call: Call, request: Request) -> Output:
     return None
 
 
+@SERVICE.operation("TagInstanceProfile")
+def tag_instance_profile(call: Call, request: Request) -> Output:
+    """Set tags of a profile."""
+    profile = _get(call, request)
+    call.tx.put(PROFILES, msgspec.structs.replace(profile, tags=tags_of(request, profile.tags)))
+    return None
+
+
+@SERVICE.operation("UntagInstanceProfile")
+def untag_instance_profile(call: Call, request: Request) -> Output:
+    """Take tags of a profile away."""
+    profile = _get(call, request)
+    call.tx.put(PROFILES, msgspec.structs.replace(profile, tags=without(profile.tags, request["TagKeys"])))
+    return None
+
+
+@SERVICE.operation("ListInstanceProfileTags")
+def list_instance_profile_tags(call: Call, request: Request) -> Output:
+    """The tags of a profile."""
+    shown, more = page(tag_list(_get(call, request).tags), request)
+    return {"Tags": shown, **more}
+
+
 def _page(call: Call, found: list[InstanceProfile], request: Request) -> Output:
     shown, more = page(sorted(found, key=lambda one: one.name.lower()), request)
-    return {"InstanceProfiles": [_described(call, one) for one in shown], **more}
+    return {"InstanceProfiles": [described(call, one) for one in shown], **more}
 
 
 def _key(call: Call, name: str) -> str:
@@ -104,7 +140,13 @@ def _get(call: Call, request: Request) -> InstanceProfile:
     return found
 
 
-def _described(call: Call, profile: InstanceProfile) -> dict[str, Any]:
+def _whole(call: Call, profile: InstanceProfile) -> dict[str, Any]:
+    tags = {"Tags": tag_list(profile.tags)} if profile.tags else {}
+    return described(call, profile) | tags
+
+
+def described(call: Call, profile: InstanceProfile) -> dict[str, Any]:
+    """A profile as lists show it."""
     held = call.tx.find(IDENTITIES, "id", profile.role) if profile.role is not None else []
     return {
         "InstanceProfileName": profile.name,

@@ -60,7 +60,7 @@ def create_policy(call: Call, request: Request) -> Output:
     return {"Policy": described(call, made) | tags}
 
 
-@SERVICE.operation("ListPolicies", unsupported=("PolicyUsageFilter",))
+@SERVICE.operation("ListPolicies")
 def list_policies(call: Call, request: Request) -> Output:
     """Customers' policies and AWS's, each in the order of their ARNs."""
     scope, prefix = request.get("Scope", "All"), request.get("PathPrefix", "/")
@@ -75,6 +75,9 @@ def list_policies(call: Call, request: Request) -> Output:
     found = [policy for policy in found if policy.path.startswith(prefix)]
     if request.get("OnlyAttached", False):
         found = [policy for policy in found if _attached(call, _arn(policy, partition))]
+    if (usage := request.get("PolicyUsageFilter")) is not None:
+        uses = _attached if usage == "PermissionsPolicy" else _bounds
+        found = [policy for policy in found if uses(call, _arn(policy, partition))]
     shown, more = page(found, request)
     listed = [described(call, policy) for policy in shown]
     for one in listed:
@@ -106,14 +109,18 @@ def delete_policy(call: Call, request: Request) -> Output:
     return None
 
 
-@SERVICE.operation("ListEntitiesForPolicy", unsupported=("PolicyUsageFilter",))
+@SERVICE.operation("ListEntitiesForPolicy")
 def list_entities_for_policy(call: Call, request: Request) -> Output:
-    """Who has a managed policy attached."""
+    """Who has a managed policy attached, or is bounded by it."""
     arn, prefix = policy_arn(call, request["PolicyArn"]), request.get("PathPrefix", "/")
     wanted = request.get("EntityFilter")
     kinds = [kind for member, kind in KINDS.items() if wanted in (None, member)]
-    having = call.tx.find(IDENTITIES, "policy", f"{call.account}/{arn}")
-    found = [one for one in having if one.kind in kinds and one.path.startswith(prefix)]
+    usage = request.get("PolicyUsageFilter")
+    having: dict[str, Identity] = {}
+    for name, index in (("PermissionsPolicy", "policy"), ("PermissionsBoundary", "boundary")):
+        if usage in (None, name):
+            having |= {one.id: one for one in call.tx.find(IDENTITIES, index, f"{call.account}/{arn}")}
+    found = [one for one in having.values() if one.kind in kinds and one.path.startswith(prefix)]
     shown, more = page(sorted(found, key=lambda one: (one.kind, one.name.lower())), request)
     return {
         "PolicyUsers": list(_names(shown, "user", "User")),

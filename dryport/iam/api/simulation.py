@@ -11,6 +11,7 @@ from dryport.aws import arn as arns
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE
 from dryport.iam.api.common import invalid_input, page
+from dryport.iam.model import Identity
 from dryport.iam.policy import Attached, Caller, CallerKind, MalformedPolicy, Policies, Purpose, check, sources
 from dryport.iam.simulation import Result, Simulation
 
@@ -27,7 +28,21 @@ _ACCOUNT = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 @SERVICE.operation("SimulateCustomPolicy", unsupported=("OrderedOrganizationPolicyInputList", "ResourceHandlingOption"))
 def simulate_custom_policy(call: Call, request: SimulateCustomPolicyRequestTypeDef) -> Output:
-    """What policies say of each action on each resource: only those of the page are worked out."""
+    """What policies say of each action on each resource."""
+    return simulate(call, request)
+
+
+def simulate(
+    call: Call,
+    request: Mapping[str, Any],
+    own: Sequence[Attached] = (),
+    boundary: Attached | None = None,
+    source: Identity | None = None,
+) -> Output:
+    """What policies say of each action on each resource: only those of the page are worked out.
+
+    ``own`` and ``boundary`` are those of a stored principal, which ``source`` is.
+    """
     actions, resources = request["ActionNames"], request.get("ResourceArns") or ["*"]
     for action in actions:
         if not _ACTION.fullmatch(action):
@@ -35,7 +50,7 @@ def simulate_custom_policy(call: Call, request: SimulateCustomPolicyRequestTypeD
     for resource in resources:
         if resource != "*" and arns.parse(resource) is None:
             raise invalid_input(f"Invalid Entity Arn: {resource} does not clearly define entity type and name.")
-    simulation = _simulation(call, request)
+    simulation = _simulation(call, request, own, boundary, source)
     missing = simulation.missing()
     shown, more = page(range(len(actions) * len(resources)), request)
     results = []
@@ -50,13 +65,13 @@ def get_context_keys_for_custom_policy(call: Call, request: GetContextKeysForCus
     """The keys that policies of whatever purpose ask for."""
     found: dict[str, str] = {}
     for document in request["PolicyInputList"]:
-        _accept(document, *Purpose)
+        accept(document, *Purpose)
         for name in sources.keys(document):
             found.setdefault(name.lower(), name)
     return {"ContextKeyNames": list(found.values())}
 
 
-def _accept(document: str, *purposes: Purpose) -> None:
+def accept(document: str, *purposes: Purpose) -> None:
     """Take a document that is a policy for one of these purposes."""
     problem: MalformedPolicy | None = None
     for purpose in purposes:
@@ -67,8 +82,14 @@ def _accept(document: str, *purposes: Purpose) -> None:
     raise invalid_input(problem.message if problem else "")
 
 
-def _simulation(call: Call, request: SimulateCustomPolicyRequestTypeDef) -> Simulation:
-    identity = list(_attached("PolicyInputList", request["PolicyInputList"]))
+def _simulation(
+    call: Call,
+    request: Mapping[str, Any],
+    own: Sequence[Attached],
+    boundary: Attached | None,
+    source: Identity | None,
+) -> Simulation:
+    identity = [*own, *_attached("PolicyInputList", request["PolicyInputList"])]
     boundaries = list(
         _attached("PermissionsBoundaryPolicyInputList", request.get("PermissionsBoundaryPolicyInputList", ()))
     )
@@ -76,30 +97,34 @@ def _simulation(call: Call, request: SimulateCustomPolicyRequestTypeDef) -> Simu
         raise invalid_input("Only one permissions boundary policy can be simulated.")
     resource = None
     if (document := request.get("ResourcePolicy")) is not None:
-        _accept(document, Purpose.RESOURCE)
+        accept(document, Purpose.RESOURCE)
         resource = Attached("ResourcePolicy", document)
         if "CallerArn" not in request:
             raise invalid_input("CallerArn must be provided when a resource policy is simulated.")
-    caller = _caller(call, request.get("CallerArn"))
+    caller = _caller(call, request.get("CallerArn"), source)
     owner = caller.account
     if (stated := request.get("ResourceOwner")) is not None:
         account = _ACCOUNT.fullmatch(stated)
         if account is None:
             raise invalid_input(f"Invalid Entity Arn: {stated} is not the ARN of an account.")
         owner = account[1]
-    context = _context(call, caller) | dict(map(_entry, request.get("ContextEntries", ())))
-    boundary = boundaries[0] if boundaries else None
+    tags = source.tags if source is not None and source.arn == request.get("CallerArn") else {}
+    tagged = {f"aws:principaltag/{key.lower()}": value for key, value in tags.items()}
+    context = _context(call, caller) | tagged | dict(map(_entry, request.get("ContextEntries", ())))
+    boundary = boundaries[0] if boundaries else boundary
     return Simulation(caller, Policies(identity, resource=resource, boundary=boundary), context, owner)
 
 
 def _attached(member: str, documents: Iterable[str]) -> Iterable[Attached]:
     for number, document in enumerate(documents, 1):
-        _accept(document, Purpose.IDENTITY)
+        accept(document, Purpose.IDENTITY)
         yield Attached(f"{member}.{number}", document)
 
 
-def _caller(call: Call, arn: str | None) -> Caller:
+def _caller(call: Call, arn: str | None, source: Identity | None = None) -> Caller:
     """The user who is simulated; nobody in particular, of the account, where none is named."""
+    if source is not None and source.kind == "role" and arn == source.arn:
+        return Caller(CallerKind.ROLE, source.arn, source.account, source.arn, (source.id,))
     if arn is None:
         return Caller(CallerKind.USER, "", call.account)
     parts = arns.parse(arn)
@@ -118,9 +143,10 @@ def _context(call: Call, caller: Caller) -> dict[str, str | tuple[str, ...]]:
         found |= {
             "aws:principalarn": caller.arn,
             "aws:principalaccount": caller.account,
-            "aws:principaltype": "User",
-            "aws:username": caller.arn.rpartition("/")[2],
+            "aws:principaltype": "User" if caller.kind is CallerKind.USER else "AssumedRole",
         }
+    if caller.arn and caller.kind is CallerKind.USER:
+        found["aws:username"] = caller.arn.rpartition("/")[2]
     return found
 
 

@@ -94,10 +94,29 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
 
     Source: "AWS global condition context keys", IAM user guide.
     """
-    keys: dict[str, str | tuple[str, ...]] = {
+    keys = surroundings(about) | {
         "aws:principalarn": credential.principal_arn,
         "aws:principalaccount": credential.account,
         "aws:userid": credential.user_id,
+    }
+    if credential.session_token is not None:
+        keys["aws:multifactorauthpresent"] = "false"
+        if credential.created is not None:
+            keys["aws:tokenissuetime"] = _time(credential.created)
+    if credential.source_identity is not None:
+        keys["aws:sourceidentity"] = credential.source_identity
+    if credential.provider is not None:
+        keys["aws:federatedprovider"] = credential.provider
+    keys |= known.keys
+    if ":federated-user/" in credential.principal_arn:
+        keys.pop("aws:username", None)
+        keys["aws:principaltype"] = "FederatedUser"
+    return keys | {f"aws:principaltag/{key.lower()}": value for key, value in credential.tags.items()}
+
+
+def surroundings(about: About) -> dict[str, str | tuple[str, ...]]:
+    """The global keys that tell of a request and not of its caller."""
+    keys: dict[str, str | tuple[str, ...]] = {
         "aws:sourceip": about.source_ip,
         "aws:requestedregion": about.region,
         "aws:currenttime": _time(about.now),
@@ -110,17 +129,7 @@ def keys_of(credential: Credential, known: Identified, about: About) -> dict[str
         keys["aws:useragent"] = about.user_agent
     if about.referer:
         keys["aws:referer"] = about.referer
-    if credential.session_token is not None:
-        keys["aws:multifactorauthpresent"] = "false"
-        if credential.created is not None:
-            keys["aws:tokenissuetime"] = _time(credential.created)
-    if credential.source_identity is not None:
-        keys["aws:sourceidentity"] = credential.source_identity
-    keys |= known.keys
-    if ":federated-user/" in credential.principal_arn:
-        keys.pop("aws:username", None)
-        keys["aws:principaltype"] = "FederatedUser"
-    return keys | {f"aws:principaltag/{key.lower()}": value for key, value in credential.tags.items()}
+    return keys
 
 
 def _time(seconds: float) -> str:

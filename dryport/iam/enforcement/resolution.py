@@ -19,10 +19,12 @@ from dryport.iam.model import (
     IDENTITIES,
     POLICIES,
     PROFILES,
+    PROVIDERS,
     Credential,
     CustomerPolicy,
     Identity,
     InstanceProfile,
+    Provider,
     identity_key,
 )
 from dryport.store import Reader
@@ -103,14 +105,16 @@ def _resolved(asking: Asking, row: Requirement) -> Requirement:
 
 def _of_identity(asking: Asking, resources: tuple[Resource, ...]) -> dict[str, str | tuple[str, ...]]:
     """The keys that an identity, or a customer's policy, gives to the requests about it."""
-    found: Identity | CustomerPolicy | None = None
+    found: Identity | CustomerPolicy | Provider | InstanceProfile | None = None
     for one in resources:
         parts = arns.parse(one.arn)
         if parts is not None:
             kind, _, name = parts.resource.partition("/")
             name = name.rpartition("/")[2]
             found = asking.reader.get(IDENTITIES, identity_key(parts.account, kind, name))
-            found = found or asking.reader.get(POLICIES, one.arn)
+            found = found or asking.reader.get(POLICIES, one.arn) or asking.reader.get(PROVIDERS, one.arn)
+            if kind == "instance-profile":
+                found = found or asking.reader.get(PROFILES, identity_key(parts.account, kind, name))
     if found is None:
         return {}
     keys: dict[str, str | tuple[str, ...]] = {
@@ -166,6 +170,8 @@ def _iam(asking: Asking, parts: Arn, one: Resource) -> str | None:
             return _role_in(asking, parts, profile)  # passing it is passing its role
         if profile is not None:
             return profile.arn
+    if kind == "oidc-provider":
+        return str(parts._replace(resource=f"{kind}/{name.removeprefix('https://').rstrip('/')}"))
     if asking.operation == "GetAccessKeyLastUsed":
         key = credentials.find(asking.reader, str(asking.given.get("AccessKeyId")))
         return key.principal_arn if key is not None and key.account == parts.account else None

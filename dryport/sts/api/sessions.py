@@ -24,6 +24,22 @@ def assume_role(call: Call, request: Mapping[str, Any]) -> Output:
     }
 
 
+async def assume_role_with_web_identity(call: Call, request: Mapping[str, Any]) -> Output:
+    """Temporary credentials of a role, for whom a provider's token is about."""
+    assumed = await iam.assume_role_with_web_identity(call, request)
+    session = assumed.session
+    source = {} if session.source_identity is None else {"SourceIdentity": session.source_identity}
+    return {
+        "Credentials": _credentials(session),
+        "SubjectFromWebIdentityToken": assumed.token.subject,
+        "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.principal_arn},
+        "Provider": assumed.provider.arn,
+        "Audience": assumed.token.audience,
+        **_packed(session),
+        **source,
+    }
+
+
 def get_session_token(call: Call, request: Mapping[str, Any]) -> Output:
     """Temporary credentials of the caller's own."""
     return {"Credentials": _credentials(iam.get_session_token(call, request))}
@@ -42,6 +58,7 @@ def get_federation_token(call: Call, request: Mapping[str, Any]) -> Output:
 def register(service: Service) -> None:
     """Add the operations to the service."""
     service.operation("AssumeRole", unsupported=("SerialNumber", "TokenCode", "ProvidedContexts"))(assume_role)
+    service.operation("AssumeRoleWithWebIdentity", unsupported=("ProviderId",))(assume_role_with_web_identity)
     service.operation("GetSessionToken", unsupported=("SerialNumber", "TokenCode"))(get_session_token)
     service.operation("GetFederationToken")(get_federation_token)
 
