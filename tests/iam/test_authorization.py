@@ -35,7 +35,7 @@ def test_a_request_that_names_nothing_needs_its_actions(served: list[Service]) -
 
 def test_few_operations_need_no_permission(served: list[Service]) -> None:
     free = [name for service in served for name, rows in table(service.name).operations.items() if not rows]
-    assert sorted(free) == ["AssumeRole", "GetCallerIdentity", "GetSessionToken"]
+    assert sorted(free) == ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetSessionToken"]
 
 
 @pytest.mark.parametrize(
