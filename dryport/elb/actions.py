@@ -17,7 +17,7 @@ from dryport.elb.names import invalid
 _CONFIGS = {"forward": "ForwardConfig", "redirect": "RedirectConfig", "fixed-response": "FixedResponseConfig"}
 _REFUSED = ("authenticate-oidc", "authenticate-cognito", "jwt-validation")
 _MOST_GROUPS, _MOST_WEIGHT, _LONGEST_TIE = 5, 999, 604_800  # the last one in seconds
-_CONTENT_TYPES = ("text/plain", "text/css", "text/html", "application/javascript", "application/json")
+_CONTENT_TYPES = ("text/html", "application/json", "application/javascript", "text/css", "text/plain")
 _REDIRECT = {"Protocol": "#{protocol}", "Port": "#{port}", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}"}
 _PLACEHOLDER = re.compile(r"#\{([^}]*)\}")
 _HOST = re.compile(r"([A-Za-z0-9.-]|#\{host\})+")
@@ -54,7 +54,7 @@ def checked(given: Sequence[Json], where: Where) -> list[Json]:
         if each["Type"] in _REFUSED:
             raise not_acted_on(f"actions of the type {each['Type']}")
     if len(given) > 1:
-        raise action_error(f"You can specify only one action of type '{given[0]['Type']}'")
+        raise action_error(f"Action types '{','.join(each['Type'] for each in given)}' cannot be specified together")
     return [_checked(each, where) for each in given]
 
 
@@ -79,7 +79,7 @@ def _checked(given: Json, where: Where) -> Json:
         return made
     config = _CONFIGS[kind]
     if config not in given:
-        raise invalid(f"A '{config}' must be specified for an action of type '{kind}'")
+        raise invalid(f"For actions of type '{kind}', you must specify the following fields: '{config}'")
     made[config] = _redirect(given[config], where) if kind == "redirect" else _fixed(given[config])
     return made
 
@@ -91,22 +91,27 @@ def _forward(given: Json, where: Where) -> tuple[Json, str]:
     single = given.get("TargetGroupArn", "")
     if single and groups and [each.get("TargetGroupArn") for each in groups] != [single]:
         raise invalid(
-            "You can specify only one target group with 'ForwardConfig', and it must be the one in 'TargetGroupArn'"
+            "You can specify both a target group list and a top-level target group ARN only if the ARNs match"
         )
     groups = groups or ([{"TargetGroupArn": single}] if single else [])
     if not groups or any("TargetGroupArn" not in each for each in groups):
         raise invalid("A target group ARN must be specified")
     if len(groups) > _MOST_GROUPS:
-        raise ServiceError("TooManyTargetGroups", f"An action can only have '{_MOST_GROUPS}' target groups")
+        raise ServiceError(
+            "TooManyTargetGroups", f"You cannot specify more than {_MOST_GROUPS} target groups per action"
+        )
     arns = [each["TargetGroupArn"] for each in groups]
     if len(set(arns)) != len(arns):
         raise invalid("A target group ARN cannot be specified more than once in an action")
-    for each in groups:
-        weight = each.get("Weight", 1)
-        if not 0 <= weight <= _MOST_WEIGHT:
-            raise invalid(f"Target group weight '{weight}' must be between '0' and '{_MOST_WEIGHT}' inclusive")
-    tie = _tie(config.get("TargetGroupStickinessConfig", {}))
-    if where.kind == NETWORK and (len(groups) > 1 or tie["Enabled"]):
+    if len(groups) == 1 and not 1 <= groups[0].get("Weight", 1) <= _MOST_WEIGHT:
+        raise invalid(f"The weight for the target group must be between 1 and {_MOST_WEIGHT}, inclusive")
+    if len(groups) > 1 and not all(0 <= each.get("Weight", -1) <= _MOST_WEIGHT for each in groups):
+        raise invalid(f"The weight for each target group must be between 0 and {_MOST_WEIGHT}, inclusive")
+    asked = config.get("TargetGroupStickinessConfig", {})
+    if where.kind == NETWORK and ("DurationSeconds" in asked or asked.get("Enabled")):
+        raise invalid("Target group stickiness duration cannot be configured on load balancers of type 'network'")
+    tie = _tie(asked)
+    if where.kind == NETWORK and len(groups) > 1:
         raise not_acted_on("several target groups in an action of network load balancers")
     weighted = [{"TargetGroupArn": each["TargetGroupArn"], "Weight": each.get("Weight", 1)} for each in groups]
     return {"TargetGroups": weighted, "TargetGroupStickinessConfig": tie}, arns[0] if len(arns) == 1 else ""
@@ -117,18 +122,16 @@ def _tie(given: Json) -> Json:
         return {"Enabled": False}
     seconds = given.get("DurationSeconds")
     if seconds is None:
-        raise invalid("You must specify a target group stickiness duration")
+        raise invalid("You must provide a duration when enabling target group stickiness")
     if not 1 <= seconds <= _LONGEST_TIE:
-        raise invalid(
-            f"Target group stickiness duration '{seconds}' must be between '1' and '{_LONGEST_TIE}' inclusive"
-        )
+        raise invalid(f"Target group stickiness duration must be between 1 and {_LONGEST_TIE} seconds")
     return {"Enabled": True, "DurationSeconds": seconds}
 
 
 def _fixed(given: Json) -> Json:
     kind = given.get("ContentType", "")
     if kind and kind not in _CONTENT_TYPES:
-        raise action_error(f"The ContentType must be one of:'{','.join(_CONTENT_TYPES)}'")
+        raise action_error(f"The ContentType must be one of:{', '.join(map(repr, _CONTENT_TYPES))}.")
     made: Json = {}
     if given.get("MessageBody"):
         made["MessageBody"] = given["MessageBody"]
@@ -160,7 +163,7 @@ def _check_port(text: str) -> None:
     if text == "#{port}":
         return
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65_535):
-        raise action_error("The Port parameter must be a number between 1 and 65535, or '#{port}'")
+        raise action_error("The Port parameter must be either an integer between 1 and 65535 or '#{port}'.")
 
 
 def _check_path(text: str) -> None:
@@ -169,8 +172,8 @@ def _check_path(text: str) -> None:
     often = any(found.count(each) > _MOST for each in found)
     if not text.startswith("/") or often or any(each not in allowed for each in found):
         raise action_error(
-            "The Path parameter must be a valid path, should start with a '/' and may contain up to one of each of "
-            "these placeholders: '#{path}', '#{host}', '#{port}'."
+            "The Path parameter must be a valid path, should start with a '/', and may contain up to one of each "
+            "of these placeholders: '#{path}', '#{host}', '#{port}'."
         )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from dryport.aws.errors import ServiceError
 from dryport.elb.model import Json
 from dryport.elb.names import invalid
 
@@ -21,14 +20,15 @@ _CONFIGS = {
     "http-request-method": "HttpRequestMethodConfig",
     "host-header": "HostHeaderConfig",
     "query-string": "QueryStringConfig",
-    "source-ip": "SourceIpConfig",
     "path-pattern": "PathPatternConfig",
+    "source-ip": "SourceIpConfig",
 }
+_BY_REGEX = ("http-header", "host-header", "path-pattern")  # AWS has these by regular expressions too
 _OLD_SPELLING = ("host-header", "path-pattern")  # their values may stand in Values too
 _ONCE = ("host-header", "path-pattern", "http-request-method", "source-ip")
 _LONGEST, _LONGEST_NAME = 128, 40
 _MOST_VALUES, _MOST_WILDCARDS = 5, 6
-_HOST = re.compile(r"[A-Za-z0-9.*?-]+")
+_HOST = re.compile(r"(?=.*\.)[A-Za-z0-9.*?-]+")  # at least one dot
 _PATH = re.compile(r"[A-Za-z0-9_.$/~\"'@:+&*?=,;!()%^{}|<>\[\]\\ #`-]+")
 _METHOD = re.compile(r"[A-Z_-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -45,9 +45,9 @@ def checked(given: Sequence[Json]) -> list[Json]:
             raise invalid(f"A rule can only have one '{field}' condition")
     values = [value for each in made for value in each[_CONFIGS[each["Field"]]]["Values"]]
     if len(values) > _MOST_VALUES:
-        raise ServiceError("ValidationError", f"A rule can only have '{_MOST_VALUES}' condition values")
+        raise invalid(f"A rule can only have '{_MOST_VALUES}' condition values and regex values")
     if sum(_wildcards(value) for value in values) > _MOST_WILDCARDS:
-        raise ServiceError("ValidationError", f"A rule can only have '{_MOST_WILDCARDS}' condition wildcards")
+        raise invalid(f"A rule can only have '{_MOST_WILDCARDS}' condition wildcards")
     return made
 
 
@@ -69,9 +69,14 @@ def _checked(given: Json) -> Json:
     old = given.get("Values") or []
     if old and (field not in _OLD_SPELLING or config.get("Values")):
         raise invalid(f"You cannot specify both 'Values' and '{name}' for a condition with field '{field}'")
-    if name not in given and field not in _OLD_SPELLING:
-        raise invalid(f"A '{name}' must be specified with '{field}'")
+    if name not in given and not old:
+        fields = f"Values or RegexValues or {name}" if field in _OLD_SPELLING else name
+        raise invalid(f"For conditions of type '{field}', you must specify the following fields: '{fields}'")
     values = list(config.get("Values") or old)
+    if not values and field in _BY_REGEX:
+        raise invalid(
+            f"You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type '{name}'"
+        )
     if not values:
         raise invalid("A condition value must be specified")
     made: Json = {"Field": field, name: {"Values": [_CHECKS[field](value) for value in values]}}
@@ -86,13 +91,13 @@ def _short(field: str, value: str, longest: int = _LONGEST) -> str:
     if not value:
         raise invalid("A condition value must be specified")
     if len(value) > longest:
-        raise invalid(f"The '{field}' value is too long; the limit is '{longest}'")
+        raise invalid(f"Condition value for '{field}' cannot contain more than {longest} characters")
     return value
 
 
-def _written(field: str, pattern: re.Pattern[str]) -> Callable[[str], str]:
+def _written(field: str, pattern: re.Pattern[str], longest: int = _LONGEST) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if not pattern.fullmatch(_short(field, value)):
+        if not pattern.fullmatch(_short(field, value, longest)):
             raise invalid(f"Condition value '{value}' contains a character that is not valid")
         return value
 
@@ -103,21 +108,12 @@ def _header_name(name: str) -> str:
     if not name:
         raise invalid("A 'HttpHeaderName' must be specified in 'HttpHeaderConfig'")
     if len(name) > _LONGEST_NAME:
-        raise invalid(f"The 'HttpHeaderName' value is too long; the limit is '{_LONGEST_NAME}'")
+        raise invalid(f"Condition value for 'http-header' cannot contain more than {_LONGEST_NAME} characters")
     if name.lower() == "host":
         raise invalid("You cannot specify 'host' as an HTTP header name")
     if not _HEADER.fullmatch(name):
         raise invalid(f"HTTP header name '{name}' contains a character that is not valid")
     return name
-
-
-def _method(value: str) -> str:
-    _short("http-request-method", value, _LONGEST_NAME)
-    if not _METHOD.fullmatch(value):
-        raise invalid(
-            "The 'http-request-method' value is invalid; the allowed characters are A-Z, hyphen and underscore"
-        )
-    return value
 
 
 def _parameter(value: Json) -> Json:
@@ -126,7 +122,7 @@ def _parameter(value: Json) -> Json:
     for part in ("Key", "Value"):
         text = value.get(part, "")
         if len(text) > _LONGEST:
-            raise invalid(f"The '{part}' value is too long; the limit is '{_LONGEST}'")
+            raise invalid(f"Condition value for 'query-string' cannot contain more than {_LONGEST} characters")
         if not _VISIBLE.fullmatch(text):
             raise invalid(f"Condition value '{text}' contains a character that is not valid")
     return {part: value[part] for part in ("Key", "Value") if value.get(part) or part == "Value"}
@@ -148,7 +144,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "host-header": _written("host-header", _HOST),
     "path-pattern": _written("path-pattern", _PATH),
     "http-header": _written("http-header", _VISIBLE),
-    "http-request-method": _method,
+    "http-request-method": _written("http-request-method", _METHOD, _LONGEST_NAME),
     "query-string": _parameter,
     "source-ip": _block,
 }

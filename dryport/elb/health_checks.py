@@ -27,8 +27,9 @@ def of_request(request: Mapping[str, Any], protocol: str, old: HealthCheck | Non
     """
     before = old.protocol if old is not None else "HTTP" if protocol in HTTP else "TCP"
     kind = request.get("HealthCheckProtocol", before)
-    if kind not in _PROTOCOLS or (kind == "TCP" and protocol in HTTP):
-        raise invalid(f"Health check protocol '{kind}' is not supported for target groups with the {protocol} protocol")
+    allowed = HTTP if protocol in HTTP else _PROTOCOLS
+    if kind not in allowed:
+        raise invalid(f"Health check protocol '{kind}' must be one of '{', '.join(allowed)}'")
     start = old if old is not None and (old.protocol in HTTP) == (kind in HTTP) else _default(kind, protocol, old)
     return _checked(request, protocol, kind, start)
 
@@ -81,9 +82,7 @@ def _port(text: str) -> str:
     if text == "traffic-port":
         return text
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65_535):
-        raise invalid(
-            f"Health check port '{text}' must be 'traffic-port' or a number between '1' and '65535' inclusive"
-        )
+        raise invalid(f"Health check port '{text}' must be within '1-65535' or 'traffic-port'")
     return str(int(text))
 
 

@@ -117,8 +117,9 @@ def check_load_balancer_name(name: str) -> None:
         raise invalid(f"{subject} cannot be longer than '{_LONGEST}' characters")
     if not _PLAIN.fullmatch(name):
         raise invalid(f"{subject} can only contain characters that are alphanumeric characters and hyphens(-)")
-    if name.startswith("-") or name.endswith("-"):
-        raise invalid(f"{subject} cannot begin or end with a hyphen(-)")
+    for wrong, end in ((name.startswith("-"), "begin"), (name.endswith("-"), "end")):
+        if wrong:
+            raise invalid(f"{subject} cannot {end} with a hyphen(-)")
     if name.lower().startswith("internal-"):
         raise invalid(f"{subject} cannot begin with 'internal-'")
 

@@ -77,7 +77,7 @@ def listener(call: Call, text: str) -> Listener:
     """A listener of the caller's. Raises ServiceError."""
     found = find_listener(call, text)
     if found is None:
-        raise ServiceError("ListenerNotFound", f"Listener '{text}' not found")
+        raise ServiceError("ListenerNotFound", "One or more listeners not found")
     return found
 
 

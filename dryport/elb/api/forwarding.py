@@ -36,7 +36,7 @@ def check(call: Call, balancer: LoadBalancer, protocol: str, actions: list[Json]
         (
             elsewhere,
             "InvalidConfigurationRequest",
-            f"The following target groups are not in the VPC '{balancer.vpc_id}' of the load balancer",
+            f"The following target groups are in a different VPC than load balancer '{balancer.arn}'",
         ),
         (
             taken,

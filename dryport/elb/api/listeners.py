@@ -18,7 +18,7 @@ from dryport.gateway.service import Call, Output, Service
 _MOST = 50  # a load balancer
 _MOST_CERTIFICATES = 25  # a load balancer, beside the default ones
 _SECURE = ("HTTPS", "TLS")
-_PROTOCOLS = {APPLICATION: ("HTTP", "HTTPS"), model.NETWORK: ("TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC")}
+_PROTOCOLS = {APPLICATION: ("HTTP", "HTTPS"), model.NETWORK: ("TCP", "QUIC", "TCP_QUIC", "UDP", "TCP_UDP", "TLS")}
 _CARRIED = ("HTTP", "HTTPS", "TCP", "TLS")
 _MUTUAL = (
     "TrustStoreArn",
@@ -124,18 +124,20 @@ def _secured(call: Call, balancer: LoadBalancer, listener: Listener, request: An
     given = [each.get("CertificateArn", "") for each in request.get("Certificates") or ()]
     protocol, policy = listener.protocol, request.get("SslPolicy")
     alpn = list(request.get("AlpnPolicy", listener.alpn))
+    if request.get("AlpnPolicy") and balancer.type == APPLICATION:
+        raise invalid(f"You cannot set ALPN policy on load balancers of type '{balancer.type}'")
+    if request.get("AlpnPolicy") and protocol != "TLS":
+        raise invalid(f"You cannot set ALPN policy on {protocol} listeners")
     if alpn not in ([], ["None"]):
         raise not_acted_on(f"the ALPN policy {', '.join(alpn)}")
-    if protocol != "TLS" and request.get("AlpnPolicy"):
-        raise invalid(f"An ALPN policy cannot be specified for {protocol} listeners")
     if protocol not in _SECURE:
         if policy:
-            raise invalid(f"An SSL policy cannot be specified for {protocol} listeners")
+            raise invalid(f"An SSL policy cannot be specifed for {protocol} listeners")  # so AWS writes it
         if given:
             raise invalid(f"A certificate cannot be specified for {protocol} listeners")
         return replace(listener, ssl_policy="", certificates=[], alpn=[])
     if len(given) > 1:
-        raise invalid("You can specify only one certificate as the default certificate of a listener")
+        raise invalid(f"Up to '1' certificate ARNs can be specified, but '{len(given)}' were specified")
     if not given and not listener.certificates:
         raise invalid(f"A certificate must be specified for {protocol} listeners")
     for each in given:
@@ -184,7 +186,9 @@ def modify(call: Call, request: Any) -> Output:
 
 def delete(call: Call, request: Any) -> Output:
     """Listen no more."""
-    found = listener(call, request["ListenerArn"])
+    found = find_listener(call, request["ListenerArn"])
+    if found is None:
+        raise ServiceError("ListenerNotFound", f"Listener '{request['ListenerArn']}' not found")
     for rule in call.tx.find(model.RULES, "listener", found.arn):
         call.tx.delete(model.RULES, rule.arn)
     call.tx.delete(model.LISTENERS, found.arn)
@@ -194,7 +198,7 @@ def delete(call: Call, request: Any) -> Output:
 def _secure(call: Call, request: Any) -> tuple[Listener, list[str]]:
     found = listener(call, request["ListenerArn"])
     if found.protocol not in _SECURE:
-        raise invalid(f"Certificates cannot be specified for {found.protocol} listeners")
+        raise invalid(f"A certificate cannot be specified for {found.protocol} listeners")
     arns = [each.get("CertificateArn", "") for each in request["Certificates"]]
     if len(arns) != 1:
         raise invalid("You must specify exactly one certificate")

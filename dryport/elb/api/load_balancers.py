@@ -205,13 +205,16 @@ def _subnets(call: Call, request: Any, kind: str) -> list[Asked]:
 
 
 def _zone(kind: str, scheme: str, asked: Asked) -> Zone:
-    for given, words, only in (
-        (asked.allocation_id, "Elastic IP addresses", "internet-facing"),
-        (asked.address, "Private IPv4 addresses", "internal"),
-    ):
-        if given and (kind == APPLICATION or scheme != only):
-            what = "load balancers with type 'application'" if kind == APPLICATION else f"{scheme} load balancers"
-            raise ServiceError("InvalidConfigurationRequest", f"{words} are not supported for {what}")
+    if asked.allocation_id and (kind == APPLICATION or scheme == "internal"):
+        what = (
+            "load balancers with type 'application'" if kind == APPLICATION else "load balancers with scheme 'internal'"
+        )
+        raise ServiceError("InvalidConfigurationRequest", f"Elastic IPs are not supported for {what}")
+    if asked.address and (kind == APPLICATION or scheme != "internal"):
+        raise ServiceError(
+            "InvalidConfigurationRequest",
+            "You can only specify private IPv4 addresses for Network Load Balancers with scheme 'internal'.",
+        )
     return Zone(
         name=asked.subnet.availability_zone,
         subnet_id=asked.subnet.id,

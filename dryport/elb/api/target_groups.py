@@ -111,7 +111,7 @@ def _version(request: Any, protocol: str) -> str:
     version = str(request.get("ProtocolVersion", "")).upper()
     if protocol not in HTTP:
         if version:
-            raise invalid(f"Protocol version is not supported for target groups with the {protocol} protocol")
+            raise invalid(f"You cannot specify the protocol version for a target group with the '{protocol}' protocol")
         return ""
     if version == "GRPC":
         raise not_acted_on("target groups with the protocol version GRPC")

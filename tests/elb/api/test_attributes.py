@@ -46,19 +46,18 @@ def test_of_application_load_balancers(elb: Any, balancer: Make) -> None:
         ({"a__b": "c"}, "ValidationError", "Load balancer attribute key 'a.b' is not recognized"),
         (
             {"dns_record__client_routing_policy": "any_availability_zone"},
-            "InvalidConfigurationRequest",
-            "Load balancer attribute key 'dns_record.client_routing_policy' is not supported on load balancers with "
-            "type 'application'",
+            "ValidationError",
+            "Load balancer attribute key 'dns_record.client_routing_policy' is not recognized",
         ),
         (
             {"idle_timeout__timeout_seconds": "4001"},
             "ValidationError",
-            "The value '4001' of 'idle_timeout.timeout_seconds' must be between '1' and '4000' inclusive",
+            "The value of 'idle_timeout.timeout_seconds' cannot be greater than 4000 characters",
         ),
         (
             {"routing__http2__enabled": "yes"},
             "ValidationError",
-            "The value 'yes' of 'routing.http2.enabled' must be 'true' or 'false'",
+            "The value of 'routing.http2.enabled' must be 'true' or 'false', but was 'yes'",
         ),
     ):
         assert refusal(modify, **changes) == (code, message)
@@ -112,10 +111,13 @@ def test_of_target_groups(elb: Any, group: Make) -> None:
         (("stickiness.app_cookie.cookie_name=AWSALBTG",), "ValidationError"),
         (("load_balancing.algorithm.anomaly_mitigation=on",), "NotImplemented"),
         (("load_balancing.cross_zone.enabled=false",), "NotImplemented"),
-        (("proxy_protocol_v2.enabled=true",), "InvalidConfigurationRequest"),
+        (("proxy_protocol_v2.enabled=true",), "ValidationError"),
         (("target_failover.on_unhealthy=rebalance",), "ValidationError"),
     ):
         assert refusal(lambda pairs=pairs: modify(http, *pairs))[0] == code
+    assert refusal(lambda: modify(http, "slow_start.duration_seconds=901"))[1] == (
+        "'slow_start.duration_seconds' value '901' must be between '30-900' inclusive"
+    )
     by_cookie = plain(modify(http, "stickiness.type=app_cookie", "stickiness.app_cookie.cookie_name=session"))
     assert by_cookie["stickiness.type"] == "app_cookie"
     assert refusal(lambda: modify(tcp, "preserve_client_ip.enabled=true"))[0] == "NotImplemented"

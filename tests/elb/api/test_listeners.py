@@ -93,7 +93,7 @@ def test_target_groups_that_do_not_fit(elb: Any, balancer: Make, group: Make, ot
         "Listener protocol 'TCP' must be one of 'HTTP, HTTPS'",
     )
     assert create(_ANSWER, SslPolicy="ELBSecurityPolicy-2016-08")[1] == (
-        "An SSL policy cannot be specified for HTTP listeners"
+        "An SSL policy cannot be specifed for HTTP listeners"
     )
     assert create(_ANSWER, Protocol="HTTPS")[1] == "A certificate must be specified for HTTPS listeners"
     certificate = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
@@ -237,18 +237,33 @@ _LONG = "x" * 129
         (
             [{"Field": "color", "Values": ["red"]}],
             "Condition field 'color' must be one of "
-            "'http-header,http-request-method,host-header,query-string,source-ip,path-pattern'",
+            "'http-header,http-request-method,host-header,query-string,path-pattern,source-ip'",
         ),
-        ([{"Field": "host-header"}], "A condition value must be specified"),
-        ([{"Field": "path-pattern", "PathPatternConfig": {"Values": []}}], "A condition value must be specified"),
-        ([{"Field": "host-header", "Values": [_LONG]}], "The 'host-header' value is too long; the limit is '128'"),
+        (
+            [{"Field": "host-header"}],
+            "For conditions of type 'host-header', you must specify the following fields: "
+            "'Values or RegexValues or HostHeaderConfig'",
+        ),
+        (
+            [{"Field": "host-header", "Values": ["example"]}],
+            "Condition value 'example' contains a character that is not valid",
+        ),
+        (
+            [{"Field": "path-pattern", "PathPatternConfig": {"Values": []}}],
+            "You must provide exactly one of the following: ['Values' 'RegexValues'] for config of type "
+            "'PathPatternConfig'",
+        ),
+        (
+            [{"Field": "host-header", "Values": [_LONG]}],
+            "Condition value for 'host-header' cannot contain more than 128 characters",
+        ),
         (
             [_of("http-header", "HttpHeaderConfig", "y", HttpHeaderName="x" * 50)],
-            "The 'HttpHeaderName' value is too long; the limit is '40'",
+            "Condition value for 'http-header' cannot contain more than 40 characters",
         ),
         (
             [_of("http-header", "HttpHeaderConfig", _LONG, HttpHeaderName="x")],
-            "The 'http-header' value is too long; the limit is '128'",
+            "Condition value for 'http-header' cannot contain more than 128 characters",
         ),
         (
             [_of("http-header", "HttpHeaderConfig", "y", HttpHeaderName="Host")],
@@ -256,11 +271,12 @@ _LONG = "x" * 129
         ),
         (
             [_of("http-request-method", "HttpRequestMethodConfig", "get")],
-            "The 'http-request-method' value is invalid; the allowed characters are A-Z, hyphen and underscore",
+            "Condition value 'get' contains a character that is not valid",
         ),
         (
             [{"Field": "http-request-method"}],
-            "A 'HttpRequestMethodConfig' must be specified with 'http-request-method'",
+            "For conditions of type 'http-request-method', you must specify the following fields: "
+            "'HttpRequestMethodConfig'",
         ),
         (
             [_of("query-string", "QueryStringConfig", {"Key": "hello"})],
@@ -268,14 +284,17 @@ _LONG = "x" * 129
         ),
         (
             [_of("query-string", "QueryStringConfig", {"Key": _LONG, "Value": "x"})],
-            "The 'Key' value is too long; the limit is '128'",
+            "Condition value for 'query-string' cannot contain more than 128 characters",
         ),
-        ([{"Field": "source-ip"}], "A 'SourceIpConfig' must be specified with 'source-ip'"),
+        (
+            [{"Field": "source-ip"}],
+            "For conditions of type 'source-ip', you must specify the following fields: 'SourceIpConfig'",
+        ),
         ([_of("source-ip", "SourceIpConfig", "10.0.0.1")], "The specified value '10.0.0.1' is not a valid CIDR block"),
         ([*_PATH, *_PATH], "A rule can only have one 'path-pattern' condition"),
         (
             [_of("path-pattern", "PathPatternConfig", *[f"/{n}" for n in range(6)])],
-            "A rule can only have '5' condition values",
+            "A rule can only have '5' condition values and regex values",
         ),
         ([_of("path-pattern", "PathPatternConfig", "/*******")], "A rule can only have '6' condition wildcards"),
     ],
@@ -334,18 +353,18 @@ _REDIRECT = {"StatusCode": "HTTP_301", "Port": "443"}
         (
             {"Type": "redirect", "RedirectConfig": {**_REDIRECT, "Path": "a"}},
             "InvalidLoadBalancerAction",
-            "The Path parameter must be a valid path, should start with a '/' and may contain up to one of each of "
+            "The Path parameter must be a valid path, should start with a '/', and may contain up to one of each of "
             "these placeholders: '#{path}', '#{host}', '#{port}'.",
         ),
         (
             {"Type": "redirect", "RedirectConfig": {**_REDIRECT, "Port": "70000"}},
             "InvalidLoadBalancerAction",
-            "The Port parameter must be a number between 1 and 65535, or '#{port}'",
+            "The Port parameter must be either an integer between 1 and 65535 or '#{port}'.",
         ),
         (
             {"Type": "redirect"},
             "ValidationError",
-            "A 'RedirectConfig' must be specified for an action of type 'redirect'",
+            "For actions of type 'redirect', you must specify the following fields: 'RedirectConfig'",
         ),
         ({"Type": "forward"}, "ValidationError", "A target group ARN must be specified"),
         (
@@ -354,17 +373,18 @@ _REDIRECT = {"StatusCode": "HTTP_301", "Port": "443"}
                 "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": f"{_ARN[:-1]}{n}"} for n in range(6)]},
             },
             "TooManyTargetGroups",
-            "An action can only have '5' target groups",
+            "You cannot specify more than 5 target groups per action",
         ),
         (
             {"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": _ARN, "Weight": 1000}]}},
             "ValidationError",
-            "Target group weight '1000' must be between '0' and '999' inclusive",
+            "The weight for the target group must be between 1 and 999, inclusive",
         ),
         (
             {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "ContentType": "a/b"}},
             "InvalidLoadBalancerAction",
-            "The ContentType must be one of:'text/plain,text/css,text/html,application/javascript,application/json'",
+            "The ContentType must be one of:'text/html', 'application/json', 'application/javascript', 'text/css', "
+            "'text/plain'.",
         ),
     ],
 )
@@ -385,6 +405,25 @@ def test_what_the_data_plane_cannot_do_is_refused_before_it_is_promised(elb: Any
     assert [each["Priority"] for each in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]] == [
         "default"
     ]
+
+
+def test_several_target_groups_need_weights_and_ties_a_duration(elb: Any, listener: Any, group: Make) -> None:
+    two = [{"TargetGroupArn": group()["TargetGroupArn"]} for _ in range(2)]
+    call = {"ListenerArn": listener["ListenerArn"], "Priority": 1, "Conditions": _PATH}
+
+    def refused(**config: Any) -> str:
+        return refusal(elb.create_rule, **call, Actions=[{"Type": "forward", "ForwardConfig": config}])[1]
+
+    assert refused(TargetGroups=two) == "The weight for each target group must be between 0 and 999, inclusive"
+    tie = {"TargetGroups": two[:1], "TargetGroupStickinessConfig": {"Enabled": True}}
+    assert refused(**tie) == "You must provide a duration when enabling target group stickiness"
+    tie["TargetGroupStickinessConfig"]["DurationSeconds"] = 604801
+    assert refused(**tie) == "Target group stickiness duration must be between 1 and 604800 seconds"
+    both = [*_ANSWER, {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Port": "1"}}]
+    assert refusal(elb.create_rule, **call, Actions=both) == (
+        "InvalidLoadBalancerAction",
+        "Action types 'fixed-response,redirect' cannot be specified together",
+    )
 
 
 def test_authentication_is_refused_by_name(elb: Any, listener: Any) -> None:

@@ -84,7 +84,7 @@ def test_names(balancer: Make) -> None:
     for name, end in (
         ("a" * 33, "cannot be longer than '32' characters"),
         ("a.b", "can only contain characters that are alphanumeric characters and hyphens(-)"),
-        ("-a", "cannot begin or end with a hyphen(-)"),
+        ("-a", "cannot begin with a hyphen(-)"),
         ("internal-a", "cannot begin with 'internal-'"),
     ):
         assert refusal(balancer, Name=name) == ("ValidationError", f"{words} '{name}' {end}")

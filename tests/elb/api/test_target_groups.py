@@ -106,7 +106,7 @@ def test_health_checks_of_tcp(elb: Any, group: Make) -> None:
         ({"Matcher": {"HttpCode": "20x"}}, "Health check matcher HTTP code '20x' is not valid"),
         (
             {"HealthCheckProtocol": "TCP"},
-            "Health check protocol 'TCP' is not supported for target groups with the HTTP protocol",
+            "Health check protocol 'TCP' must be one of 'HTTP, HTTPS'",
         ),
         ({"ProtocolVersion": "HTTP3"}, "Protocol version 'HTTP3' must be one of 'GRPC, HTTP1, HTTP2'"),
     ],
