@@ -10,7 +10,7 @@ from typing import Protocol
 from dryport.control.clock import Clock
 from dryport.control.config import Config
 from dryport.gateway.http import RawHandler, SocketHandler
-from dryport.gateway.service import Service
+from dryport.gateway.service import Auditor, Service
 from dryport.store import Store
 
 MakeService = Callable[[], Service]
@@ -40,13 +40,14 @@ class Room:
 
     ``services`` has what makes each service, by botocore's name for it: called once somebody asks for that service,
     and only then are its handlers imported. ``routes`` and ``sockets`` are raw HTTP and websockets by path prefix
-    (``/v2/``).
+    (``/v2/``). ``auditor`` is told of every call to a service.
     """
 
     services: Mapping[str, MakeService] = field(default_factory=dict)
     loops: Sequence[Loop] = ()
     routes: dict[str, RawHandler] = field(default_factory=dict)
     sockets: dict[str, SocketHandler] = field(default_factory=dict)
+    auditor: Auditor | None = None
 
 
 RoomMaker = Callable[[Context], Room]

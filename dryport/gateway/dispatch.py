@@ -21,7 +21,7 @@ from dryport.gateway.http1.exchange import BodyTooLarge, Disconnected, HttpExcha
 from dryport.gateway.models import Models
 from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
-from dryport.gateway.service import Call, Payload, Principal
+from dryport.gateway.service import Auditor, Call, Occurrence, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
 from dryport.iam.last_use import Notes
@@ -55,6 +55,7 @@ class _Request(msgspec.Struct):
     call: Call | None = None
     output: Mapping[str, Any] | None = None
     answer: Answer | None = None
+    refusal: str = ""
 
     @property
     def compiled(self) -> Compiled:
@@ -75,17 +76,62 @@ class _Request(msgspec.Struct):
         )
 
 
+class Audit:
+    """Tells an auditor of requests, without what must not be written down."""
+
+    def __init__(self, auditor: Auditor) -> None:
+        self._auditor = auditor
+
+    def note(self, request: _Request, exchange: HttpExchange, claim: Claim, answer: Answer) -> None:
+        """Tell of a request that was answered."""
+        entry, operation, auditor = request.entry, request.operation, self._auditor
+        if not auditor.wants(entry.service, entry.operation) or not isinstance(operation, Compiled):
+            return
+        inward, outward = operation.hidden()
+        is_json = request.route.protocol.startswith("json-")
+        given = inward.hide(request.given, request.body if is_json and request.given else None)
+        output = None
+        if request.output is not None and auditor.changes(entry.operation):
+            output = outward.hide(request.output, answer.body if is_json and answer.status == 200 else None)
+        credential = claim.credential
+        session = credential.session_token is not None
+        auditor.note(
+            Occurrence(
+                time=entry.time,
+                request_id=entry.id,
+                source=request.endpoint.signing_name,
+                operation=entry.operation,
+                principal=principal_of(credential),
+                role_arn=credential.role_arn if session else None,
+                issued=credential.created if session else None,
+                region=entry.region,
+                source_ip=entry.ip,
+                user_agent=exchange.header("user-agent") or "",
+                error=entry.error,
+                message=request.refusal,
+                given=given,
+                output=output,
+            )
+        )
+
+
 class Dispatcher:
     """Answers every request that is not a raw route."""
 
     def __init__(
-        self, context: Context, services: Iterable[tuple[str, MakeService]], models: Models, requests: RequestLog
+        self,
+        context: Context,
+        services: Iterable[tuple[str, MakeService]],
+        models: Models,
+        requests: RequestLog,
+        auditor: Auditor | None = None,
     ) -> None:
         self._context = context
         self._store = context.store
         # The built-in store lets many writers share a flush; any other one gets ``transact``.
         self._grouping = context.store if isinstance(context.store, GroupingStore) else None
         self._requests = requests
+        self._audit = Audit(auditor) if auditor is not None else None
         self._endpoints = {name: Endpoint(make, models.service(name)) for name, make in services}
         self._router = Router(e.model for e in self._endpoints.values())
         self._authenticator = Authenticator(context.config)
@@ -141,7 +187,7 @@ class Dispatcher:
                         request.answer = self._failure(error, request, request.exchange, request.entry)
         for request in turn:
             if request.call is None and request.answer is not None:
-                self._finish(request.exchange, request.entry, request.answer)
+                self._finish(request.exchange, request.entry, request.answer, request)
             else:  # a refusal tells of what was read, too
                 store.once_settled(partial(self._settled, request))
 
@@ -161,7 +207,7 @@ class Dispatcher:
                 answer = _written(request.compiled, request.output, request.entry)
         except Exception as failed:
             answer = self._failure(failed, request, request.exchange, request.entry)
-        self._finish(request.exchange, request.entry, answer)
+        self._finish(request.exchange, request.entry, answer, request)
 
     # With waiting
 
@@ -173,7 +219,7 @@ class Dispatcher:
             answer = self._failure(error, request, exchange, entry)
         if answer.status >= 400:
             await exchange.drain(_DRAINED_BYTES, _DRAIN_SECONDS)
-        self._finish(exchange, entry, answer)
+        self._finish(exchange, entry, answer, request)
 
     async def _run(self, request: _Request) -> Answer:
         self._claim(request)
@@ -195,7 +241,7 @@ class Dispatcher:
         except ServiceError:
             await self._store.settled()  # the policies that were read may not be durable yet
             raise
-        output = await self._call(request.compiled, self._call_of(request), given)
+        output = request.output = await self._call(request.compiled, self._call_of(request), given)
         return _written(request.compiled, output, request.entry)
 
     async def _call(self, compiled: Compiled, call: Call, given: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -358,7 +404,7 @@ class Dispatcher:
             headers=exchange.headers,
         )
 
-    def _finish(self, exchange: HttpExchange, entry: Entry, answer: Answer) -> None:
+    def _finish(self, exchange: HttpExchange, entry: Entry, answer: Answer, request: _Request | None) -> None:
         """Send an answer, and note it."""
         entry.status = answer.status
         if answer.file is not None:
@@ -368,6 +414,8 @@ class Dispatcher:
         entry.sent = exchange.sent
         entry.ms = round((self._context.clock.time() - entry.time) * 1000, 3)
         self._requests.write(entry)
+        if self._audit is not None and request is not None and request.claim is not None:
+            self._audit.note(request, exchange, request.claim, answer)
 
     # Refusals
 
@@ -378,6 +426,8 @@ class Dispatcher:
         family = endpoint.family if endpoint else fallback.family(protocol)
         refusal = _refusal(error, family, entry)
         entry.error = refusal.code
+        if request is not None:
+            request.refusal = refusal.message
         if endpoint is None:
             return fallback.error(protocol, refusal, entry.id)
         return endpoint.protocol(protocol).error(refusal, entry.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 from dryport.aws.errors import ServiceError, not_implemented
@@ -14,6 +14,7 @@ from dryport.gateway import answers, policies, protocols
 from dryport.gateway.constraints import Constraints
 from dryport.gateway.json_types import quick_reader
 from dryport.gateway.models import OperationModel, ServiceModel
+from dryport.gateway.redaction import Redaction
 from dryport.gateway.service import Operation, Service
 from dryport.gateway.unsupported import Unsupported
 from dryport.gateway.wire import Codec, WireProtocol
@@ -33,6 +34,7 @@ class Compiled:
     waits: bool  # the handler is a coroutine
     anonymous: bool  # may be called without a signature
     unsigned_body: bool
+    hidden: Callable[[], tuple[Redaction, Redaction]]  # of the input and of the output; worked out when first asked for
 
 
 class Endpoint:
@@ -72,6 +74,9 @@ class Endpoint:
             known = self._compiled[protocol, operation] = self._compile(protocol, model, handler)
         return known
 
+    def _hidden(self, given: str | None, output: str | None) -> tuple[Redaction, Redaction]:
+        return Redaction.of(self.model, given), Redaction.of(self.model, output)
+
     def _compile(self, protocol: str, model: OperationModel, operation: Operation) -> Compiled:
         shape = model.input.shape if model.input else None
         return Compiled(
@@ -85,4 +90,5 @@ class Endpoint:
             waits=inspect.iscoroutinefunction(operation.handler),
             anonymous=model.authtype == "none" or "smithy.api#noAuth" in model.auth or self.model.name == "s3",
             unsigned_body=model.authtype == "v4-unsigned-body" or self.family == "s3",
+            hidden=cache(partial(self._hidden, shape, model.output.shape if model.output else None)),
         )

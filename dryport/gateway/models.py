@@ -219,6 +219,7 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
 # Those that have rooms: what is prepared at installation time, before anyone is waiting for it.
 SERVICES = (
     "acm",
+    "cloudtrail",
     "dryport",
     "ec2",
     "ecr",

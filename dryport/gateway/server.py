@@ -31,7 +31,8 @@ class Gateway:
             raise ValueError(f"a service has two rooms: {sorted(names)}")
         directory = context.config.log_dir
         self._requests = RequestLog(directory / "requests.jsonl" if directory.is_dir() else None)
-        self._dispatcher = Dispatcher(context, services, models or Models(names), self._requests)
+        auditor = next((room.auditor for room in rooms if room.auditor is not None), None)
+        self._dispatcher = Dispatcher(context, services, models or Models(names), self._requests, auditor)
         self._routes: list[tuple[str, RawHandler]] = []
         self._sockets: list[tuple[str, SocketHandler]] = []
         for room in rooms:

@@ -32,6 +32,45 @@ class Principal(msgspec.Struct, frozen=True):
     access_key_id: str
 
 
+class Occurrence(msgspec.Struct, frozen=True):
+    """A call that was made by somebody who is known, for whoever keeps account of them.
+
+    ``time`` is when it came, in seconds since the epoch. ``given`` and ``output`` are without secrets; there is an
+    output only of what changes something. ``role_arn`` and ``issued`` are of a session: its role, and its beginning.
+    """
+
+    time: float
+    request_id: str
+    source: str  # what AWS signs for: "ecs"
+    operation: str
+    principal: Principal
+    role_arn: str | None
+    issued: float | None
+    region: str
+    source_ip: str
+    user_agent: str
+    error: str
+    message: str
+    given: Any
+    output: Any
+
+
+class Auditor(Protocol):
+    """Keeps account of calls."""
+
+    def wants(self, service: str, operation: str) -> bool:
+        """Whether an operation is kept account of at all."""
+        ...
+
+    def changes(self, operation: str) -> bool:
+        """Whether the answers of an operation belong to the account."""
+        ...
+
+    def note(self, occurrence: Occurrence) -> None:
+        """Keep account of a call. Costs microseconds."""
+        ...
+
+
 class Call(msgspec.Struct):
     """One authenticated API call, as its handler sees it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dryport.acm.room import room as acm
+from dryport.cloudtrail.room import room as cloudtrail
 from dryport.control.context import Context, Room, RoomMaker
 from dryport.ec2.room import room as ec2
 from dryport.ecr.room import room as ecr
@@ -17,7 +18,22 @@ from dryport.servicediscovery.room import room as servicediscovery
 from dryport.ssm.room import room as ssm
 from dryport.sts.room import room as sts
 
-ROOMS: tuple[RoomMaker, ...] = (acm, ec2, ecr, ecs, efs, elb, iam, logs, s3, secretsmanager, servicediscovery, ssm, sts)
+ROOMS: tuple[RoomMaker, ...] = (
+    acm,
+    cloudtrail,
+    ec2,
+    ecr,
+    ecs,
+    efs,
+    elb,
+    iam,
+    logs,
+    s3,
+    secretsmanager,
+    servicediscovery,
+    ssm,
+    sts,
+)
 
 
 def furnish(context: Context) -> list[Room]:
