@@ -8,8 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dryport.aws.arn import partition_of
-from dryport.ec2 import public_images
-from dryport.ec2.api import regions
+from dryport.ec2 import public_images, regions
 from dryport.ssm.published import PublicParameter, register_public
 from dryport.store import Reader
 
