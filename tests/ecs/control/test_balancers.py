@@ -235,7 +235,7 @@ async def test_old_tasks_go_as_new_ones_are_healthy_and_end_once_they_have_drain
     deployment = leaving[0].started_by
     assert f"(service web) deregistered 1 targets in (target-group {group})" in said
     assert f"(service web, taskSet {deployment}) has begun draining connections on 1 tasks." in said
-    assert len(world.targets(group)) == 2
+    await world.plane.until(lambda: len(world.targets(group)) == 2, "the old ones are gone")
 
 
 async def test_a_task_that_fails_its_balancers_checks_is_replaced(world: World) -> None:
