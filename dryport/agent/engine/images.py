@@ -25,6 +25,10 @@ _MARGIN = 600.0  # seconds: a token that ends sooner is renewed
 _REFUSALS = ("401", "403", "unauthorized", "denied", "forbidden", "authoriz")
 
 
+class _NoToken(Exception):
+    """ECR gave no token; the text says why."""
+
+
 class Images:
     """Pulls images; tokens of ECR are kept for as long as they last, by role and registry."""
 
@@ -58,7 +62,7 @@ class Images:
         role = task.execution_role_credentials
         name = role.role_arn if role else ""
         kept = [known.result()[0] for known in self._tokens.values() if known.done() and not known.exception()]
-        auth = await self._auth(container, credentials, name)
+        auth = await self._auth(container, credentials, name, task.fargate)
         try:
             return await self._pull(container.image, auth)
         except PullError as error:
@@ -67,7 +71,7 @@ class Images:
             if auth not in kept or not refused:
                 raise
             self._tokens.clear()
-            return await self._pull(container.image, await self._auth(container, credentials, name))
+            return await self._pull(container.image, await self._auth(container, credentials, name, task.fargate))
 
     async def _pull(self, reference: str, auth: RegistryAuth | None) -> Image:
         for attempt in range(_ATTEMPTS):
@@ -79,12 +83,14 @@ class Images:
                 await asyncio.sleep(_FIRST_RETRY * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _auth(self, container: Container, credentials: Credentials | None, role: str) -> RegistryAuth | None:
+    async def _auth(
+        self, container: Container, credentials: Credentials | None, role: str, fargate: bool
+    ) -> RegistryAuth | None:
         wanted = container.registry_authentication
         if wanted is None:
             return registries.of_image(container.image, self._registries)
         if wanted.type == "ecr" and wanted.ecr_auth_data is not None:
-            return await self._ecr(wanted.ecr_auth_data, credentials, role)
+            return await self._ecr(wanted.ecr_auth_data, credentials, role, fargate)
         if wanted.type == "asm" and wanted.asm_auth_data is not None:
             if credentials is None:
                 raise retrieval("registry auth from asm", "the task has no execution role")
@@ -93,7 +99,7 @@ class Images:
             return _basic(text)
         return None
 
-    async def _ecr(self, wanted: EcrAuth, own: Credentials | None, role: str) -> RegistryAuth:
+    async def _ecr(self, wanted: EcrAuth, own: Credentials | None, role: str, fargate: bool) -> RegistryAuth:
         credentials = own if wanted.use_execution_role else self._identity.credentials()
         if credentials is None:
             raise retrieval("ecr registry auth", "the task has no execution role")
@@ -107,7 +113,12 @@ class Images:
             work = self._token(wanted, credentials)
             known = self._tokens[key] = asyncio.get_running_loop().create_task(work)
         # Shared: a task that is stopped meanwhile must not take the token from the others.
-        return (await asyncio.shield(known))[0]
+        try:
+            return (await asyncio.shield(known))[0]
+        except _NoToken as error:
+            if fargate:
+                raise retrieval("ecr registry auth", str(error)) from error
+            raise PullError(str(error), kind="CannotPullECRContainerError") from error
 
     async def _token(self, wanted: EcrAuth, credentials: Credentials) -> tuple[RegistryAuth, float]:
         request = {"registryIds": [wanted.registry_id]} if wanted.registry_id else {}
@@ -124,9 +135,9 @@ class Images:
             data: dict[str, Any] = answer["authorizationData"][0]
             username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
         except (ApiError, Unreachable) as error:
-            raise retrieval("ecr registry auth", because(error)) from error
+            raise _NoToken(because(error)) from error
         except (KeyError, IndexError, binascii.Error, UnicodeDecodeError) as error:
-            raise retrieval("ecr registry auth", "the answer holds no token") from error
+            raise _NoToken("the answer holds no token") from error
         return RegistryAuth(username=username, password=password), float(data.get("expiresAt") or 0)
 
 

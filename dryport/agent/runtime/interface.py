@@ -24,8 +24,8 @@ class RuntimeFailure(Exception):
 class PullError(RuntimeFailure):
     """An image could not be pulled; ``retryable`` where the registry may be better off later."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__("CannotPullContainerError", message)
+    def __init__(self, message: str, *, retryable: bool = False, kind: str = "CannotPullContainerError") -> None:
+        super().__init__(kind, message)
         self.retryable = retryable
 
 
