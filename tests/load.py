@@ -29,10 +29,11 @@ class Answer(NamedTuple):
 
 
 class Load:
-    """So many requests a second, over so many connections that are kept."""
+    """So many requests a second, over so many connections that are kept. ``priority``: 20 goes before all others."""
 
-    def __init__(self, url: str, rate: float = 100.0, connections: int = 8) -> None:
-        self._command = [sys.executable, "-m", "tests.load", url, str(rate), str(connections)]
+    def __init__(self, url: str, rate: float = 100.0, connections: int = 8, priority: int = 0) -> None:
+        command = [sys.executable, "-m", "tests.load", url, str(rate), str(connections)]
+        self._command = ["nice", "-n", str(-priority), *command] if priority else command
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Self:

@@ -31,7 +31,8 @@ from dryport.elb.dataplane.plan import (
     Weighted,
 )
 from dryport.elb.driver import HaproxyPlane
-from dryport.host import namespaces
+from dryport.host import namespaces, processes
+from dryport.host.balancers.driver import BalancerDriver
 from dryport.host.balancers.process import Run
 from dryport.host.client import HostClient, HostError
 from dryport.host.messages import Carrier, Group, Guest, Port, Ruleset
@@ -249,6 +250,14 @@ async def test_nothing_is_left(client: HostClient, daemon: Daemon, task_namespac
     await client.ensure_vpc(VPC)
     await HaproxyPlane(client, daemon.config.id).apply(plan(), {})
     assert await client.balancers() == [driver.balancer_id(ARN)]
-    await client.teardown()
+    master = msgspec.json.decode(
+        (daemon.config.balancer_dir / driver.balancer_id(ARN) / "run.json").read_bytes(), type=Run
+    )
+    daemon.kill()
+    await BalancerDriver(daemon.config.balancer_dir, f"dp{daemon.config.id}-").teardown()  # as ``dryport down`` does
     assert not daemon.config.balancer_dir.exists()
     assert "-lb-" not in traces(daemon.config)
+    assert not processes.alive(master.pid, master.started)
+    daemon.start()
+    await client.connect()
+    await client.teardown()

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dryport.elb.dataplane.plan import Target
 
 Slots = tuple[Target | None, ...]
-_FEWEST = 8
+_FEWEST = 32
+_ROOMY = 512  # slots; up to so many, three of four are free where they are made
 _NOWHERE = "0.0.0.0"  # the address of an empty slot
 _FORCED_MAINTENANCE = 1  # SRV_ADMF_FMAINT
 
@@ -35,12 +36,16 @@ def _read(row: Mapping[str, str]) -> Target | None:
 
 
 def assign(slots: Slots, targets: Iterable[Target]) -> Slots:
-    """The slots with these targets. One that stays keeps its slot; where they do not suffice they are doubled."""
+    """The slots with these targets. One that stays keeps its slot; where they do not suffice there are four times as
+    many as it takes: a service's first tasks come one by one, and a deployment that replaces all of them, the new ones
+    first, is to take no reload."""
     wanted = {target.key: target for target in targets}
     kept = [wanted.pop(slot.key, None) if slot is not None else None for slot in slots]
-    size = max(len(kept), _FEWEST)
-    while size - sum(slot is not None for slot in kept) < len(wanted):
-        size *= 2
+    size, needed = len(kept), len(wanted) + sum(slot is not None for slot in kept)
+    if size < max(needed, _FEWEST):
+        size = max(size, _FEWEST)
+        while size < needed or size < min(4 * needed, _ROOMY):
+            size *= 2
     kept += [None] * (size - len(kept))
     coming = iter(wanted.values())
     return tuple(slot if slot is not None else next(coming, None) for slot in kept)

@@ -26,9 +26,13 @@ class BalancerDriver:
 
     async def open(self) -> None:
         """Find those that are there, and keep them running from now on."""
-        if self._root.is_dir():
-            self._processes = {path.name: Process(path) for path in self._root.iterdir() if path.is_dir()}
+        self._find()
         self._keeping = asyncio.create_task(self._keep())
+
+    def _find(self) -> None:
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            if path.is_dir():
+                self._processes.setdefault(path.name, Process(path))
 
     def is_namespace(self, name: str) -> bool:
         """Whether a network namespace is one of a balancer's."""
@@ -89,8 +93,9 @@ class BalancerDriver:
             await process.start()
 
     async def teardown(self) -> None:
-        """End every balancer."""
+        """End every balancer; also those that it has not looked after (``dryport down``, once the driver has ended)."""
         await self.close()
+        self._find()
         for balancer_id in list(self._processes):
             await self._delete(balancer_id)
         for name in namespaces.names(self._prefix):
