@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dryport.aws.errors import ServiceError
+from dryport.elb.dataplane import grpc
 from dryport.elb.model import HealthCheck
 from dryport.elb.names import invalid
 
@@ -20,8 +21,11 @@ _PROTOCOLS = ("HTTP", "HTTPS", "TCP")
 _UNUSABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
-def of_request(request: Mapping[str, Any], protocol: str, old: HealthCheck | None = None) -> HealthCheck:
-    """The health check that a request wants for a target group's protocol. Raises ServiceError.
+GRPC = "GRPC"
+
+
+def of_request(request: Mapping[str, Any], protocol: str, version: str, old: HealthCheck | None = None) -> HealthCheck:
+    """The health check that a request wants for a target group's protocol and its version. Raises ServiceError.
 
     What it leaves out is as it was in ``old``, or the default.
     """
@@ -30,12 +34,15 @@ def of_request(request: Mapping[str, Any], protocol: str, old: HealthCheck | Non
     allowed = HTTP if protocol in HTTP else _PROTOCOLS
     if kind not in allowed:
         raise invalid(f"Health check protocol '{kind}' must be one of '{', '.join(allowed)}'")
-    start = old if old is not None and (old.protocol in HTTP) == (kind in HTTP) else _default(kind, protocol, old)
-    return _checked(request, protocol, kind, start)
+    if old is None or (old.protocol in HTTP) != (kind in HTTP):
+        old = _default(kind, protocol, version, old)
+    return _checked(request, protocol, version, kind, old)
 
 
-def _default(kind: str, protocol: str, old: HealthCheck | None) -> HealthCheck:
+def _default(kind: str, protocol: str, version: str, old: HealthCheck | None) -> HealthCheck:
     port = old.port if old is not None else "traffic-port"
+    if version == GRPC:
+        return HealthCheck(protocol=kind, port=port, path="/AWS.ALB/healthcheck", codes="12")
     if protocol in HTTP:
         return HealthCheck(protocol=kind, port=port, path="/", codes="200")
     timeout = 6 if kind == "HTTP" else 10
@@ -44,7 +51,7 @@ def _default(kind: str, protocol: str, old: HealthCheck | None) -> HealthCheck:
     return HealthCheck(protocol=kind, port=port, path="/", codes="200-399", timeout=timeout)
 
 
-def _checked(request: Mapping[str, Any], protocol: str, kind: str, start: HealthCheck) -> HealthCheck:
+def _checked(request: Mapping[str, Any], protocol: str, version: str, kind: str, start: HealthCheck) -> HealthCheck:
     if not request.get("HealthCheckEnabled", True):
         raise invalid("Health check enabled must be true for target groups with target type 'instance' or 'ip'")
     matcher = request.get("Matcher", {})
@@ -67,7 +74,7 @@ def _checked(request: Mapping[str, Any], protocol: str, kind: str, start: Health
         timeout=request.get("HealthCheckTimeoutSeconds", start.timeout),
         healthy=request.get("HealthyThresholdCount", start.healthy),
         unhealthy=request.get("UnhealthyThresholdCount", start.unhealthy),
-        codes=_codes(matcher.get("HttpCode", start.codes), 499 if protocol in HTTP else 599),
+        codes=_matcher(matcher, protocol, version, start.codes),
     )
     if protocol in HTTP and made.timeout >= made.interval:
         raise invalid(f"Health check timeout '{made.timeout}' must be smaller than the interval '{made.interval}'")
@@ -92,6 +99,18 @@ def _path(text: str) -> str:
             f"Health check path '{text}' must begin with a '/' character, and can only contain printable ASCII"
         )
     return text
+
+
+def _matcher(matcher: Mapping[str, str], protocol: str, version: str, old: str) -> str:
+    wanted, other = ("GrpcCode", "HttpCode") if version == GRPC else ("HttpCode", "GrpcCode")
+    if other in matcher:
+        raise invalid(f"You cannot specify '{other}' in the matcher of a target group with this protocol version")
+    codes = matcher.get(wanted, old)
+    if version != GRPC:
+        return _codes(codes, 499 if protocol in HTTP else 599)
+    if not grpc.are_codes(codes):
+        raise invalid(f"Health check matcher gRPC code '{codes}' must be within '0-{grpc.MOST}' inclusive")
+    return codes
 
 
 def _codes(text: str, last: int) -> str:

@@ -6,8 +6,10 @@ import http.client
 import re
 import socket
 import ssl
+import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -219,3 +221,35 @@ def test_zones_keep_to_their_targets(tmp_path: Path, webs: tuple[Web, Web]) -> N
     with carried(change(plan, groups=(change(made, cross_zone=True),)), tmp_path):
         webs[0].status = 200
         assert (asked(ADDRESS), asked(other)) == ({"a", "b"}, {"a", "b"})
+
+
+def test_tls_to_targets(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(tmp_path / "c.pem")
+    with socket.create_server((ADDRESS, 0)) as server:
+        target = Target(address=ADDRESS, port=server.getsockname()[1])
+        check = HealthCheck(protocol="TCP", interval=300, timeout=20)
+        made = group("a", target, protocol="TLS", health_check=check)
+        front = Listener(arn="l", protocol="TLS", port=PORT, default=TO_A, certificates=("c",))
+        heard: list[bytes] = []
+
+        def serve() -> None:
+            while not heard:
+                line, _ = server.accept()
+                with suppress(OSError), line, ours.wrap_socket(line, server_side=True) as secure:  # checks say nothing
+                    heard.append(secure.recv(100))
+                    secure.sendall(b"world")
+
+        with carried(balancer([front], [made], Kind.NETWORK), tmp_path):
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            context = ssl.create_default_context(cafile=str(tmp_path / "chain"))
+            with (
+                socket.create_connection((ADDRESS, PORT), 20) as line,
+                context.wrap_socket(line, server_hostname="x.org") as secure,
+            ):
+                secure.sendall(b"hello")
+                assert secure.recv(100) == b"world"
+            thread.join(20)
+    assert heard == [b"hello"]

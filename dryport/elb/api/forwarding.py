@@ -26,10 +26,11 @@ def check(call: Call, balancer: LoadBalancer, protocol: str, actions: list[Json]
             elsewhere.append(arn)
         if set(published.load_balancers(call.tx, arn)) - {balancer.arn}:
             taken.append(arn)
-        if group.protocol_version == "HTTP2" and protocol == "HTTP":
+        if group.protocol_version in ("HTTP2", "GRPC") and protocol == "HTTP":
             raise ServiceError(
                 "InvalidLoadBalancerAction",
-                "Listener protocol 'HTTP' is not supported with a target group with the protocol-version 'HTTP2'",
+                "Listener protocol 'HTTP' is not supported with a target group with the protocol-version "
+                f"'{group.protocol_version}'",
             )
     for arns, code, words in (
         (wrong, "IncompatibleProtocols", "The listener and the following target groups have incompatible protocols"),

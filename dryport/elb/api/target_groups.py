@@ -11,23 +11,23 @@ from dryport.ec2 import published as ec2
 from dryport.elb import model, names, published
 from dryport.elb.actions import not_acted_on
 from dryport.elb.api.common import all_of, find_target_group, load_balancer, page, target_group, with_tags
-from dryport.elb.health_checks import HTTP, of_request
+from dryport.elb.health_checks import GRPC, HTTP, of_request
 from dryport.elb.model import TargetGroup
 from dryport.elb.names import invalid
 from dryport.gateway.service import Call, Output, Service
 from dryport.store import Reader
 
 _MOST = 3000  # a region
-_CARRIED = ("HTTP", "HTTPS", "TCP")
+_CARRIED = ("HTTP", "HTTPS", "TCP", "TLS")
 _TYPES = ("instance", "ip")
 _NAMED = 20  # target groups that one call can name
 
 
 def register(service: Service) -> None:
     """Add the operations of this module."""
-    service.operation("CreateTargetGroup", unsupported=("TargetControlPort", "Matcher.GrpcCode"))(create)
+    service.operation("CreateTargetGroup", unsupported=("TargetControlPort",))(create)
     service.operation("DescribeTargetGroups")(describe_all)
-    service.operation("ModifyTargetGroup", unsupported=("Matcher.GrpcCode",))(modify)
+    service.operation("ModifyTargetGroup")(modify)
     service.operation("DeleteTargetGroup")(delete)
 
 
@@ -52,7 +52,8 @@ def describe(reader: Reader, group: TargetGroup) -> dict[str, Any]:
         "IpAddressType": group.ip_address_type,
     }
     if check.path:
-        made |= {"HealthCheckPath": check.path, "Matcher": {"HttpCode": check.codes}}
+        kind = "GrpcCode" if group.protocol_version == GRPC else "HttpCode"
+        made |= {"HealthCheckPath": check.path, "Matcher": {kind: check.codes}}
     if group.protocol_version:
         made["ProtocolVersion"] = group.protocol_version
     return made
@@ -91,6 +92,7 @@ def _made(call: Call, request: Any) -> TargetGroup:
         raise invalid(f"The VPC ID '{vpc_id}' is not found")
     if request.get("IpAddressType", "ipv4") != "ipv4":
         raise not_acted_on(f"the IP address type {request['IpAddressType']}")
+    version = _version(request, protocol)
     return TargetGroup(
         arn=names.target_group_arn(call.region, call.account, request["Name"], names.new_id(call.random)),
         name=request["Name"],
@@ -100,9 +102,9 @@ def _made(call: Call, request: Any) -> TargetGroup:
         protocol=protocol,
         port=request["Port"],
         vpc_id=vpc_id,
-        health_check=of_request(request, protocol),
+        health_check=of_request(request, protocol, version),
         created_at=call.now,
-        protocol_version=_version(request, protocol),
+        protocol_version=version,
         tags=with_tags({}, request.get("Tags", ())),
     )
 
@@ -113,9 +115,7 @@ def _version(request: Any, protocol: str) -> str:
         if version:
             raise invalid(f"You cannot specify the protocol version for a target group with the '{protocol}' protocol")
         return ""
-    if version == "GRPC":
-        raise not_acted_on("target groups with the protocol version GRPC")
-    if version not in ("", "HTTP1", "HTTP2"):
+    if version not in ("", "HTTP1", "HTTP2", GRPC):
         raise invalid(f"Protocol version '{request['ProtocolVersion']}' must be one of 'GRPC, HTTP1, HTTP2'")
     return version or "HTTP1"
 
@@ -148,7 +148,9 @@ def describe_all(call: Call, request: Any) -> Output:
 def modify(call: Call, request: Any) -> Output:
     """Change the health check."""
     found = target_group(call, request["TargetGroupArn"])
-    changed = replace(found, health_check=of_request(request, found.protocol, found.health_check))
+    changed = replace(
+        found, health_check=of_request(request, found.protocol, found.protocol_version, found.health_check)
+    )
     call.tx.put(model.TARGET_GROUPS, changed)
     return {"TargetGroups": [describe(call.tx, changed)]}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from dryport.elb import ssl_policies
-from dryport.elb.dataplane import rules
+from dryport.elb.dataplane import grpc, rules
 from dryport.elb.dataplane.plan import (
     Balancer,
     Forward,
@@ -216,7 +216,7 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
 
 def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str]:
     http = balancer.kind is Kind.APPLICATION
-    if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")) or group.version == "GRPC":
+    if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")):
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
     if not group.cross_zone and http and len(balancer.interfaces) > 1:
         raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
@@ -229,7 +229,7 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str
     options.append(f"source {balancer.interfaces[0].address}")
     if group.protocol in ("HTTPS", "TLS"):
         options.append("ssl verify none")  # as AWS: a target's certificate is not validated
-    if group.version == "HTTP2":
+    if group.version in ("HTTP2", "GRPC"):
         options.append("alpn h2" if group.protocol == "HTTPS" else "proto h2")
     if group.slow_start:
         options.append(f"slowstart {group.slow_start}s")
@@ -281,6 +281,13 @@ def _check(group: TargetGroup) -> Iterator[str]:
         yield f"tcp-check connect{port}{proxy}"
         return
     secure = " ssl" if check.protocol == "HTTPS" else ""
+    if group.version == "GRPC":
+        yield "option tcp-check"
+        yield f"tcp-check connect{port}{proxy}{' ssl alpn h2' if secure else ''}"
+        yield f"tcp-check send-binary {grpc.call(check.path, secure=bool(secure))}"
+        yield f"tcp-check expect rbinary {grpc.answered()}"
+        yield f"tcp-check expect min-recv 1 error-status L7STS rbinary {grpc.expected(check.codes)}"
+        return
     version = ""
     if group.version == "HTTP2":
         version = " alpn h2" if secure else " proto h2"

@@ -73,8 +73,8 @@ def of_server(row: Mapping[str, str], before: Health = _INITIAL) -> Health:
     if passing:  # not yet as often as it takes
         return before if before.state == "unhealthy" else _INITIAL
     if status == "L7STS":
-        codes = f"[{row['check_code']}]"
-        return _unhealthy("Target.ResponseCodeMismatch", f"Health checks failed with these codes: {codes}")
+        codes = f" with these codes: [{row['check_code']}]" if row["check_code"] else ""  # none of gRPC's
+        return _unhealthy("Target.ResponseCodeMismatch", f"Health checks failed{codes}")
     if status.endswith("TOUT"):
         return _unhealthy("Target.Timeout", "Request timed out")
     return _unhealthy("Target.FailedHealthChecks", "Health checks failed")

@@ -77,6 +77,22 @@ def test_health_checks_of_tcp(elb: Any, group: Make) -> None:
     )
 
 
+def test_a_tls_target_group(elb: Any, group: Make) -> None:
+    made = group(Protocol="TLS", TargetType="ip", Port=443)
+    assert (made["HealthCheckProtocol"], made["HealthCheckTimeoutSeconds"]) == ("TCP", 10)
+
+
+def test_health_checks_of_grpc(elb: Any, group: Make) -> None:
+    made = group(ProtocolVersion="GRPC")
+    assert (made["HealthCheckPath"], made["Matcher"]) == ("/AWS.ALB/healthcheck", {"GrpcCode": "12"})
+    arn = made["TargetGroupArn"]
+    changed = elb.modify_target_group(TargetGroupArn=arn, Matcher={"GrpcCode": "0-1,14"}, HealthCheckPath="/a.B/C")
+    assert changed["TargetGroups"] == [{**made, "Matcher": {"GrpcCode": "0-1,14"}, "HealthCheckPath": "/a.B/C"}]
+    assert refusal(elb.modify_target_group, TargetGroupArn=arn, Matcher={"GrpcCode": "100"})[0] == "ValidationError"
+    assert refusal(elb.modify_target_group, TargetGroupArn=arn, Matcher={"HttpCode": "200"})[0] == "ValidationError"
+    assert refusal(group, Matcher={"GrpcCode": "0"})[0] == "ValidationError"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -121,7 +137,7 @@ def test_what_is_asked_wrongly(elb: Any, vpc_id: str, more: dict[str, Any], mess
     )
 
 
-@pytest.mark.parametrize("more", [{"Protocol": "UDP"}, {"TargetType": "lambda"}, {"ProtocolVersion": "GRPC"}])
+@pytest.mark.parametrize("more", [{"Protocol": "UDP"}, {"TargetType": "lambda"}])
 def test_what_is_not_acted_on_is_refused_by_name(group: Make, more: dict[str, str]) -> None:
     code, message = refusal(group, **more)
     assert code == "NotImplemented" and next(iter(more.values())) in message
