@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +53,9 @@ def test_rooms_import_what_the_table_allows(room: str) -> None:
             module = rest.partition(".")[0]
             ours = other == room or other not in ROOMS
             assert ours or not allowed.isdisjoint((other, module, f"{other}.{module}")), (path, name)
+
+
+def test_no_handlers_are_imported_at_the_start() -> None:
+    """They cost megabytes: each service's when somebody first asks for it."""
+    script = "import sys, dryport.platform.rooms; print(*(m for m in sys.modules if '.api' in m and 'dryport' in m))"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT).split() == []
