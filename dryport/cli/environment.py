@@ -13,17 +13,24 @@ from dryport.platform import credentials
 
 
 @click.command("env")
+@click.option("--account", metavar="NAME", help="An account that `dryport account create` made, by name or id.")
 @options.state_dir
-def environment(state_dir: Path) -> None:
+def environment(state_dir: Path, account: str | None) -> None:
     """Print the variables that point the AWS CLI and SDKs at this Dryport.
 
     \b
     eval "$(dryport env)"
+    eval "$(dryport env --account staging)"
     """
     try:
         config = load(state_dir)
-        key = credentials.read(credentials.root_key_path(state_dir))
+        path = credentials.root_key_path(state_dir)
+        if account is not None:
+            path = credentials.account_key_path(state_dir, account)
+        key = credentials.read(path)
     except FileNotFoundError:
+        if account is not None and (state_dir / "config.json").exists():
+            raise options.Failure(f"there is no key of an account {account} here: see `dryport account list`") from None
         raise options.Failure(f"no Dryport was started with the state {state_dir}: run `dryport up` first") from None
     except PermissionError as error:
         raise options.Failure(f"{error.filename} can be read by its owner only: run this as that user") from None

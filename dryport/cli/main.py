@@ -10,6 +10,7 @@ from dryport import __version__
 
 # Each command's module and the command in it; a command's module is imported when it is called or listed.
 _COMMANDS = {
+    "account": ("account", "account"),
     "up": ("lifecycle", "up"),
     "down": ("lifecycle", "down"),
     "status": ("status", "status"),

@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
+from functools import partial
 
 import msgspec
 
 from dryport import __version__
-from dryport.control.context import Context, Room
+from dryport.control.context import Context, MakeService, Room
 from dryport.gateway.dispatch import Dispatcher
 from dryport.gateway.http import RawHandler, SocketHandler, Upgrade
 from dryport.gateway.http1.exchange import Disconnected, HttpExchange
 from dryport.gateway.http1.listener import Listener
 from dryport.gateway.models import Models
 from dryport.gateway.request_log import RequestLog
+from dryport.gateway.service import Service
 
 HEALTH_PATH = "/_dryport/health"
+OWN = "dryport"  # the service of operations that are not AWS's
 _DRAIN_SECONDS = 10.0
 log = logging.getLogger("dryport.gateway")
+
+
+def services_of(rooms: Sequence[Room]) -> list[tuple[str, MakeService]]:
+    """The services of rooms. Of Dryport's own each room has the operations that are about it; any other has one room.
+
+    Raises ValueError where one has two.
+    """
+    found = [service for room in rooms for service in room.services.items()]
+    own = [make for name, make in found if name == OWN]
+    others = [(name, make) for name, make in found if name != OWN]
+    names = [name for name, _ in others]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a service has two rooms: {sorted(names)}")
+    return [*others, (OWN, partial(_joined, own))] if own else others
+
+
+def _joined(makers: Sequence[MakeService]) -> Service:
+    made = Service(OWN)
+    for make in makers:
+        for name, operation in make().operations.items():
+            made.operation(name, unsupported=operation.unsupported)(operation.handler)
+    return made
 
 
 class Gateway:
     """Serves the rooms' services, raw routes and websockets."""
 
     def __init__(self, context: Context, rooms: Sequence[Room], models: Models | None = None) -> None:
-        services = [service for room in rooms for service in room.services.items()]
+        services = services_of(rooms)
         names = [name for name, _ in services]
-        if len(set(names)) != len(names):
-            raise ValueError(f"a service has two rooms: {sorted(names)}")
         directory = context.config.log_dir
         self._requests = RequestLog(directory / "requests.jsonl" if directory.is_dir() else None)
         auditor = next((room.auditor for room in rooms if room.auditor is not None), None)

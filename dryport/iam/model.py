@@ -43,6 +43,17 @@ CREDENTIALS = Table(
 )
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account beside the first one. ``created`` is in seconds since the epoch."""
+
+    id: str
+    name: str
+    created: float
+
+
+ACCOUNTS = Table("iam.account", Account, key=lambda a: a.id, indexes={"name": lambda a: a.name})
+
+
 class LastUse(msgspec.Struct, frozen=True):
     """When an access key, or a role (its unique id), was last used, in seconds since the epoch; for what and where."""
 

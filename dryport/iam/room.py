@@ -13,5 +13,11 @@ def _service() -> Service:
 
 
 def room(context: Context) -> Room:
-    """IAM's room."""
-    return Room(services={"iam": _service})
+    """IAM's room, and the accounts that Dryport's own operations make."""
+
+    def own() -> Service:
+        from dryport.iam.api import accounts
+
+        return accounts.service(context.config.account)
+
+    return Room(services={"iam": _service, "dryport": own})

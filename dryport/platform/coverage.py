@@ -16,6 +16,7 @@ from dryport.control.clock import SystemClock
 from dryport.control.config import Config
 from dryport.control.context import Context
 from dryport.gateway.models import Models, ServiceModel
+from dryport.gateway.server import services_of
 from dryport.gateway.service import Service
 from dryport.platform.rooms import furnish
 from dryport.store.sqlite import SqliteStore
@@ -36,7 +37,7 @@ async def _services(directory: Path) -> list[Service]:
     config.run_dir.mkdir()
     store = SqliteStore.open(directory / "control.db")
     context = Context(store=store, clock=SystemClock(), random=SystemRandom(), config=config)
-    found = [make() for room in furnish(context) for make in room.services.values()]
+    found = [make() for _, make in services_of(furnish(context))]
     await store.close()
     return sorted(found, key=lambda service: service.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,20 @@ def root_key_path(state_dir: Path) -> Path:
     return state_dir / "credentials.json"
 
 
+def account_key_path(state_dir: Path, account: str) -> Path:
+    """The key of the root user of another account, by its name or id."""
+    return state_dir / "accounts" / f"{account}.json"
+
+
+def write_account_key(state_dir: Path, names: Sequence[str], key: KeyFile) -> Path:
+    """Keep an account's key under each of its names, with mode 0600; the first one's file."""
+    paths = [account_key_path(state_dir, name) for name in names]
+    paths[0].parent.mkdir(mode=0o700, exist_ok=True)
+    for path in paths:
+        _write(path, key)
+    return paths[0]
+
+
 def agent_key_path(state_dir: Path) -> Path:
     """The key of the built-in agent."""
     return state_dir / "agent-credentials.json"
@@ -40,7 +55,7 @@ def read(path: Path) -> KeyFile:
     return msgspec.json.decode(path.read_bytes(), type=KeyFile)
 
 
-def _write(path: Path, credential: Credential) -> None:
+def _write(path: Path, credential: Credential | KeyFile) -> None:
     unfinished = path.with_suffix(".new")
     descriptor = os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
