@@ -334,7 +334,7 @@ OWN_ARNS = {
     **{
         kind: f"arn:{{partition}}:elasticloadbalancing:{{region}}:{{account}}:{resource}"
         for kind, resource in {
-            "new-balancer": "loadbalancer/*/{}/*",
+            "new-balancer": "loadbalancer/{Type=application/application:app,network:net}/{}/*",
             "new-group": "targetgroup/{}/*",
             "new-listener": "listener/*",
             "new-rule": "listener-rule/*",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -143,6 +144,33 @@ def test_a_network_load_balancer(web: Web, tasks: Tasks) -> None:
     web.elb.delete_target_group(TargetGroupArn=group)
     tasks.ecs.stop_task(task=task)
     tasks.until(task, "STOPPED")
+
+
+def test_groups_hold_and_zones_change(web: Web) -> None:
+    """Nobody comes in until a security group lets him; a balancer that moves to other zones answers on."""
+    closed = web.ec2.create_security_group(GroupName="closed", Description="closed", VpcId=web.vpc_id)["GroupId"]
+    made, port = web.balancer("moves", SecurityGroups=[closed]), free_port()
+    arn, url = made["LoadBalancerArn"], f"http://{made['DNSName']}:{port}/"
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "here"}}
+    web.elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=port, DefaultActions=[answer])
+    eventually(lambda: _listens(port), 20)
+    assert web.get(url) == ""
+    web.elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[web.open])
+    _until(lambda: web.get(url)[-4:], "here")
+    before = {each["NetworkInterfaceId"]: each["SubnetId"] for each in _interfaces(web)}
+    web.elb.set_subnets(LoadBalancerArn=arn, Subnets=web.subnets[1:3])
+    _until(lambda: " ".join(sorted(each["SubnetId"] for each in _interfaces(web))), " ".join(sorted(web.subnets[1:3])))
+    after = {each["NetworkInterfaceId"]: each["SubnetId"] for each in _interfaces(web)}
+    assert len(before.items() & after.items()) == 1  # the zone that stayed has its interface still
+    _until(lambda: web.get(url)[-4:], "here")
+    web.elb.delete_load_balancer(LoadBalancerArn=arn)
+    eventually(lambda: not _interfaces(web), 20)
+    web.ec2.delete_security_group(GroupId=closed)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _until(probe: Callable[[], str], wanted: str, seconds: float = 30.0) -> bool:

@@ -97,14 +97,17 @@ def _resource(rows: Table, kind: str, value: str, given: Mapping[str, Any], scop
 
 
 def _filled(template: str, value: str, given: Mapping[str, Any], scope: Scope, *, exact: bool = True) -> Resource:
-    """An ARN of its template: ``{}`` is the value, ``{member=default}`` the name in another member."""
+    """An ARN of its template: ``{}`` is the value, ``{member=default}`` the name in another member, which
+    ``{member=default/one:first,two:second}`` has by other words."""
     standing = {"partition": scope.partition, "region": scope.region, "account": scope.account, "": value}
 
     def fill(place: re.Match[str]) -> str:
         if place[1] in standing:
             return standing[place[1]]
-        member, _, default = place[1].partition("=")
-        return next(_values(given, member), default or ANY).rpartition("/")[2]
+        member, _, rest = place[1].partition("=")
+        default, _, words = rest.partition("/")
+        found = next(_values(given, member), default or ANY).rpartition("/")[2]
+        return dict(pair.split(":") for pair in words.split(",")).get(found, ANY) if words else found
 
     arn = _PLACE.sub(fill, template)
     return Resource(arn, exact and not value.endswith("*") and "*" not in template)
