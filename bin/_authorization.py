@@ -46,6 +46,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},
     "iam": {"policy": ("PolicyArn", "PolicyName"), "user": ("UserName",), "group": ("GroupName",)}
     | {"role": ("RoleName",), "instance-profile": ("InstanceProfileName",)}
+    | {"server-certificate": ("ServerCertificateName",)}
     | {"oidc-provider": ("OpenIDConnectProviderArn", "Url")},
     "logs": {
         "log-group": ("logGroupName", "logGroupIdentifier"),

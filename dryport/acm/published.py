@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dryport.acm import model
 from dryport.acm.model import Certificate
+from dryport.aws.errors import ServiceError
 from dryport.store import Reader
 from dryport.store.sealing import Sealer
+
+
+class Read(NamedTuple):
+    """A certificate that was checked: PEM, its key PKCS #8; ``expires`` in seconds since the epoch."""
+
+    body: str
+    chain: str
+    key: bytes
+    expires: float
+
+
+class Mismatch(ServiceError):
+    """The key is not the certificate's."""
+
+
+def read(body: bytes, key: bytes, chain: bytes, now: float) -> Read:
+    """A certificate, its key and its chain (all PEM; no chain where it is empty), checked as ImportCertificate does.
+
+    Raises ServiceError (ValidationException), Mismatch.
+    """
+    from dryport.acm import x509  # megabytes
+
+    certificate, private = x509.read(body), x509.read_key(key)
+    issuers = x509.read_chain(chain) if chain else []
+    if not x509.belong(certificate, private):
+        message = "The private key does not match the public key of the certificate."
+        raise Mismatch("ValidationException", message)
+    x509.check(certificate, private, issuers, now)
+    return Read(
+        x509.pem(certificate),
+        "".join(x509.pem(each) for each in issuers),
+        x509.pem_of_key(private),
+        x509.facts(certificate).not_after,
+    )
 
 
 def certificate(reader: Reader, account: str, region: str, certificate_arn: str) -> Certificate | None:

@@ -87,9 +87,14 @@ def read_key(pem: bytes) -> Key:
     return key
 
 
+def belong(certificate: x509.Certificate, key: Key) -> bool:
+    """Whether a key is a certificate's."""
+    return _public(certificate.public_key()) == _public(key.public_key())
+
+
 def check(certificate: x509.Certificate, key: Key, chain: Sequence[x509.Certificate], now: float) -> None:
     """Refuse a certificate that cannot be shown with this key and chain. Raises ServiceError."""
-    if _public(certificate.public_key()) != _public(key.public_key()):
+    if not belong(certificate, key):
         raise invalid("The private key does not match the public key of the certificate.")
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     if certificate.not_valid_after_utc < moment:

@@ -116,6 +116,34 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
 
 
+class ServerCertificate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A server certificate; ``body`` and ``chain`` are PEM, ``key`` is sealed for its ARN. Times are in seconds."""
+
+    account: str
+    name: str
+    path: str
+    id: str
+    uploaded: float
+    expires: float
+    body: str
+    chain: str = ""
+    key: bytes = b""
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:iam::{self.account}:server-certificate{self.path}{self.name}"
+
+
+SERVER_CERTIFICATES = Table(
+    "iam.server_certificate",
+    ServerCertificate,
+    key=lambda one: f"{one.account}/{one.name}",
+    indexes={"account": lambda one: one.account, "arn": lambda one: one.arn},
+)
+
+
 class Alias(msgspec.Struct, frozen=True):
     """What an account is called."""
 

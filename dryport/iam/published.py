@@ -7,13 +7,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dryport.aws import arn as arns
 from dryport.iam import linked
-from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, Credential, identity_key
+from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, SERVER_CERTIFICATES, Credential, identity_key
 from dryport.store import Reader
 
 if TYPE_CHECKING:
     from dryport.gateway.service import Call
     from dryport.iam.web_identity.assuming import Assumed
     from dryport.store.sealing import Sealer
+
+
+def has_server_certificate(reader: Reader, account: str, certificate_arn: str) -> bool:
+    """Whether an account has a server certificate of this ARN."""
+    return any(each.account == account for each in reader.find(SERVER_CERTIFICATES, "arn", certificate_arn))
+
+
+def server_certificate(reader: Reader, sealer: Sealer, certificate_arn: str) -> bytes:
+    """A server certificate, its chain and its private key, as PEM.
+
+    Raises LookupError where there is none, ``store.sealing.Broken`` where the key does not open.
+    """
+    for found in reader.find(SERVER_CERTIFICATES, "arn", certificate_arn):
+        parts = [found.body.encode(), found.chain.encode(), sealer.open(found.key, found.arn)]
+        return b"\n".join(part.strip() for part in parts if part) + b"\n"
+    raise LookupError(certificate_arn)
 
 
 class HeldRole(NamedTuple):

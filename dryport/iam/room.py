@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.gateway.service import Service
-
-
-def _service() -> Service:
-    from dryport.iam.api import SERVICE
-
-    return SERVICE
+from dryport.store.sealing import Sealer
 
 
 def room(context: Context) -> Room:
-    """IAM's room, and the accounts that Dryport's own operations make."""
+    """IAM's room, with server certificates sealed under ``<state>/sealing.key``, and the accounts that Dryport's own
+    operations make."""
+
+    def service() -> Service:
+        from dryport.iam import api
+
+        return api.service(Sealer(context.config.state_dir / "sealing.key", context.random))
 
     def own() -> Service:
         from dryport.iam.api import accounts
 
         return accounts.service(context.config.account)
 
-    return Room(services={"iam": _service, "dryport": own})
+    return Room(services={"iam": service, "dryport": own})
