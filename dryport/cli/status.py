@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import click
 from rich.console import Console
 from rich.table import Table
 
 from dryport.cli import instances, options
 from dryport.cli.processes import answers, memory, pid_of
-from dryport.client import ApiError, Credentials, Unreachable
+from dryport.client import ApiError, Client, Credentials, Unreachable, elb
 from dryport.control.config import DEFAULT_REGION, load
 from dryport.platform import credentials
 
@@ -23,7 +24,14 @@ PROCESSES = ("supervisor", "control", "host", "containerd", "agent")
 @options.state_dir
 @click.option("--region", default=DEFAULT_REGION, envvar="AWS_DEFAULT_REGION", show_default=True)
 def status(state_dir: Path, region: str) -> None:
-    """Show what runs of this Dryport, and the instances of a region. Exit status 1 if the endpoint does not answer."""
+    """Show what runs of this Dryport, and the instances and load balancers of a region.
+
+    Exit status 1 if the endpoint does not answer.
+
+    \b
+    dryport status
+    dryport status --region eu-west-1
+    """
     try:
         config = load(state_dir)
     except FileNotFoundError:
@@ -41,21 +49,35 @@ def status(state_dir: Path, region: str) -> None:
     console.print(f"state    {state_dir}")
     if not up:
         raise SystemExit(1)
-    _show_instances(console, config.endpoint, region, state_dir)
+    _show_region(console, config.endpoint, region, state_dir)
 
 
-def _show_instances(console: Console, endpoint: str, region: str, state_dir: Path) -> None:
+def _show_region(console: Console, endpoint: str, region: str, state_dir: Path) -> None:
     try:
         key = credentials.read(credentials.root_key_path(state_dir))
     except PermissionError as error:
         raise options.Failure(f"{error.filename} can be read by its owner only: run this as that user") from None
     try:
-        found = asyncio.run(instances.fetch(endpoint, region, Credentials(key.access_key_id, key.secret_access_key)))
+        made, balancers = asyncio.run(_fetch(endpoint, region, Credentials(key.access_key_id, key.secret_access_key)))
     except (ApiError, Unreachable) as error:
-        raise options.Failure(f"the instances in {region} cannot be listed: {error}") from None
-    if found:
+        raise options.Failure(f"what is in {region} cannot be listed: {error}") from None
+    if made:
         table = Table("instance", "type", "state", "cluster", "agent", "tasks", "address", box=None)
-        for row in found:
+        for row in made:
             table.add_row(*row)
         console.print(f"\ninstances in {region}")
         console.print(table)
+    if balancers:
+        table = Table("load balancer", "type", "scheme", "state", "name", box=None)
+        for balancer in balancers:
+            table.add_row(*balancer)
+        console.print(f"\nload balancers in {region}")
+        console.print(table)
+
+
+async def _fetch(
+    endpoint: str, region: str, credentials: Credentials
+) -> tuple[list[instances.Row], list[elb.Balancer]]:
+    made = await instances.fetch(endpoint, region, credentials)
+    async with aiohttp.ClientSession() as session:
+        return made, await elb.balancers(Client(session, endpoint, region), credentials)

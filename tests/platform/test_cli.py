@@ -65,6 +65,17 @@ def test_status_shows_instances(platform: Platform) -> None:
     paris.terminate_instances(InstanceIds=[made["InstanceId"]])
 
 
+def test_status_shows_load_balancers(platform: Platform) -> None:
+    assert "load balancers in eu-west-3" not in platform.dryport("status", "--region", "eu-west-3").stdout
+    paris = platform.client("elbv2", region="eu-west-3")
+    subnets = platform.client("ec2", region="eu-west-3").describe_subnets()["Subnets"]
+    made = paris.create_load_balancer(Name="shown", Subnets=[each["SubnetId"] for each in subnets])["LoadBalancers"][0]
+    shown = platform.dryport("status", "--region", "eu-west-3").stdout
+    (line,) = [line.split() for line in shown.splitlines() if made["DNSName"] in line]
+    assert line[:3] == ["shown", "application", "internet-facing"] and line[3] in ("provisioning", "active")
+    paris.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+
+
 def test_the_lines_of_instances() -> None:
     def registered(id: str | None, **more: object) -> dict[str, object]:
         arn = f"arn:aws:ecs:us-east-1:000000000000:container-instance/fleet/{id or 'abc'}"
