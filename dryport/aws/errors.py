@@ -18,6 +18,7 @@ class ServiceError(Exception):
         self.message = message
         self.status = status
         self.members = members
+        self.headers: tuple[tuple[str, str], ...] = ()  # further ones of S3's answers
 
 
 def not_implemented(service: str, operation: str) -> ServiceError:

@@ -82,11 +82,19 @@ def _logs(operation: str, violations: Sequence[Violation]) -> ServiceError:
     return ServiceError("InvalidParameterException", coral_message(violations), 400)
 
 
+def _s3(operation: str, violations: Sequence[Violation]) -> ServiceError:
+    if all("." in one.path for one in violations):  # in the body, which is XML
+        message = "The XML you provided was not well-formed or did not validate against our published schema"
+        return ServiceError("MalformedXML", message, 400)
+    return ServiceError("ValidationException", coral_message(violations), 400)
+
+
 _POLICIES: dict[str, Policy] = {
     "ec2": _ec2,
     "ecr": _ecr,
     "ecs": _ecs,
     "logs": _logs,
+    "s3": _s3,
 }
 
 

@@ -141,7 +141,9 @@ class RestXml:
                 f"{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
             )
         return Answer(
-            traits.status, [("content-type", self.content_type), *request_ids(self.model, request_id)], text.encode()
+            traits.status,
+            [("content-type", self.content_type), *request_ids(self.model, request_id), *error.headers],
+            text.encode(),
         )
 
 

@@ -14,6 +14,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account: str
     region: str
     created_at: float
+    versioning: str = ""  # Enabled, Suspended; empty where it never was
 
     @property
     def arn(self) -> str:
@@ -42,6 +43,9 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, str] = {}
     checksum: Checksum
     parts: list[int] = []  # their sizes, where it was uploaded in parts
+    version: str = ""  # empty for the null version
+    order: int = 0  # of the versions of a key, the one with the highest came last
+    marker: bool = False  # a delete marker: no object at all
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +79,11 @@ def object_key(bucket: str, key: str) -> str:
     return f"{bucket}/{key}"
 
 
+def version_key(bucket: str, key: str, version: str) -> str:
+    """The key of a version that is not current. No version's id holds a slash."""
+    return f"{bucket}/{version}/{key}"
+
+
 def part_key(upload: str, number: int) -> str:
     """The key of a part in the store."""
     return f"{upload}/{number:05}"
@@ -86,6 +95,16 @@ OBJECTS = Table(
     Object,
     key=lambda o: object_key(o.bucket, o.key),
     indexes={"bucket": lambda o: o.bucket, "file": lambda o: o.file},
+)
+VERSIONS = Table(
+    "s3.version",
+    Object,
+    key=lambda o: version_key(o.bucket, o.key, o.version),
+    indexes={
+        "bucket": lambda o: o.bucket,
+        "object": lambda o: object_key(o.bucket, o.key),
+        "file": lambda o: o.file or None,
+    },
 )
 UPLOADS = Table("s3.upload", Upload, key=lambda u: u.id, indexes={"bucket": lambda u: u.bucket})
 PARTS = Table(

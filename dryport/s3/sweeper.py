@@ -6,7 +6,7 @@ import asyncio
 
 from dryport.control.clock import Clock
 from dryport.s3.disk import Disk
-from dryport.s3.model import OBJECTS, PARTS
+from dryport.s3.model import OBJECTS, PARTS, VERSIONS
 from dryport.store import Store
 
 _INTERVAL = 60.0  # seconds; also the least time for which a file stays that an answer may still be reading
@@ -32,7 +32,13 @@ class Sweeper:
         files = await asyncio.to_thread(lambda: set(self._disk.files()))
         await self._store.settled()
         reader = self._store.reader
-        unused = {f for f in files if not reader.count(OBJECTS, "file", f) and not reader.count(PARTS, "file", f)}
+
+        def used(file: str) -> bool:
+            if reader.count(OBJECTS, "file", file) or reader.count(VERSIONS, "file", file):
+                return True
+            return reader.count(PARTS, "file", file) > 0
+
+        unused = {file for file in files if not used(file)}
         for file in unused & self._suspects:
             self._disk.delete(file)
         self._suspects = unused - self._suspects

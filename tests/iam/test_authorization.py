@@ -86,7 +86,7 @@ def test_few_operations_need_no_permission(served: list[Service]) -> None:
             "s3",
             "CopyObject",
             {"Bucket": "b", "Key": "x", "CopySource": "/c/a%20b?versionId=1"},
-            "s3:GetObject",
+            "s3:GetObjectVersion",
             [S3 + "c/a b"],
         ),
         ("s3", "ListBuckets", {}, "s3:ListAllMyBuckets", ["*"]),

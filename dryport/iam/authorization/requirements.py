@@ -62,7 +62,7 @@ def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) 
     named = [resource for one in row.on for resource in _resources(rows, one, given, scope)]
     if row.if_named and not named:
         return None
-    action = row.version if row.version and given.get("VersionId") is not None else row.action
+    action = row.version if row.version and _versioned(given) else row.action
     keys: dict[str, str | tuple[str, ...]] = {key.lower(): value for key, value in row.fixed.items()}
     for key, source in row.keys.items():
         value = _key(rows, source, given, scope)
@@ -70,6 +70,10 @@ def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) 
             keys[key.lower()] = value
     keys |= _tags(given.get(row.tags or ""), given.get(row.tag_keys or ""))
     return Requirement(action, tuple(dict.fromkeys(named)) or (Resource(ANY, True),), keys, row.others)
+
+
+def _versioned(given: Mapping[str, Any]) -> bool:
+    return given.get("VersionId") is not None or "?versionId=" in str(given.get("CopySource", ""))
 
 
 def _resources(rows: Table, one: str, given: Mapping[str, Any], scope: Scope) -> Iterator[Resource]:

@@ -7,7 +7,7 @@ import re
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, Output, Service
 from dryport.s3.api.common import GRANTS, Json, bucket_of, denied, forget_upload, owner
-from dryport.s3.model import BUCKETS, OBJECTS, UPLOADS, Bucket
+from dryport.s3.model import BUCKETS, OBJECTS, UPLOADS, VERSIONS, Bucket
 
 _NAME = re.compile(r"(?!xn--|sthree-)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)", re.ASCII)
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
@@ -74,8 +74,11 @@ def create(call: Call, request: Json) -> Output:
 
 def delete(call: Call, request: Json) -> Output:
     bucket = bucket_of(call.tx, call, request)
-    if call.tx.count(OBJECTS, "bucket", bucket.name):
-        raise ServiceError("BucketNotEmpty", "The bucket you tried to delete is not empty", 409, BucketName=bucket.name)
+    if call.tx.count(OBJECTS, "bucket", bucket.name) or call.tx.count(VERSIONS, "bucket", bucket.name):
+        message = "The bucket you tried to delete is not empty"
+        if bucket.versioning:
+            message += ". You must delete all versions in the bucket."
+        raise ServiceError("BucketNotEmpty", message, 409, BucketName=bucket.name)
     for upload in call.tx.find(UPLOADS, "bucket", bucket.name):
         forget_upload(call.tx, upload)
     call.tx.delete(BUCKETS, bucket.name)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call
+from dryport.s3 import versions
 from dryport.s3.checksums import UNSUPPORTED as OTHER_CHECKSUMS
 from dryport.s3.model import BUCKETS, OBJECTS, PARTS, UPLOADS, Bucket, Checksum, Object, Part, Upload, object_key
 from dryport.store import Reader, Transaction
 
 Json = dict[str, Any]
+_VERSION = re.compile(r"[A-Za-z0-9._]{32}", re.ASCII)
 HEADERS = (
     "CacheControl",
     "ContentDisposition",
@@ -37,7 +41,7 @@ WRITE_UNSUPPORTED = (
     "ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "ServerSideEncryption",
     *_CUSTOMER_KEYS, "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", "Tagging", *_LOCKS,
 )  # fmt: skip
-READ_UNSUPPORTED = ("VersionId", *_CUSTOMER_KEYS)
+READ_UNSUPPORTED = _CUSTOMER_KEYS
 BODY_UNSUPPORTED = (*_CUSTOMER_KEYS, *OTHER_CHECKSUMS)
 
 
@@ -63,12 +67,55 @@ def bucket_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Bucket:
     return found
 
 
-def object_of(reader: Reader, bucket: str, key: str) -> Object:
-    """The object of a key. Raises ServiceError where there is none."""
-    found = reader.get(OBJECTS, object_key(bucket, key))
+def object_of(reader: Reader, bucket: str, key: str, version: str | None = None, method: str = "GET") -> Object:
+    """The object of a key, or a version of it. Raises ServiceError where there is none."""
+    if version is None:
+        found = reader.get(OBJECTS, object_key(bucket, key))
+        if found is None:
+            refused = no_such_key(key)
+            if (marker := versions.latest_marker(reader, bucket, key)) is not None:
+                refused.headers = _marked(marker)
+            raise refused
+        return found
+    check_version(version)
+    found = versions.find(reader, bucket, key, version)
     if found is None:
-        raise no_such_key(key)
+        raise ServiceError("NoSuchVersion", "The specified version does not exist.", 404, Key=key, VersionId=version)
+    if found.marker:
+        refused = ServiceError(
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+            405,
+            Method=method,
+            ResourceType="DeleteMarker",
+        )
+        changed = formatdate(found.modified_at, usegmt=True)
+        refused.headers = (*_marked(found), ("Allow", "DELETE"), ("Last-Modified", changed))
+        raise refused
     return found
+
+
+def check_version(version: str) -> None:
+    """Raise ServiceError for what cannot be a version's id."""
+    if not version:
+        raise ServiceError("InvalidArgument", "Version id cannot be the empty string", 400)
+    if version != versions.NULL and not _VERSION.fullmatch(version):
+        raise ServiceError(
+            "InvalidArgument",
+            "Invalid version id specified",
+            400,
+            ArgumentName="versionId",
+            ArgumentValue=version,
+        )
+
+
+def _marked(marker: Object) -> tuple[tuple[str, str], ...]:
+    return ("x-amz-delete-marker", "true"), ("x-amz-version-id", versions.named(marker))
+
+
+def version_member(bucket: Bucket, item: Object) -> Json:
+    """The version that was written, where the bucket keeps versions."""
+    return {"VersionId": item.version} if item.version and bucket.versioning else {}
 
 
 def upload_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Upload:

@@ -8,7 +8,7 @@ import msgspec
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call, Output, Service
-from dryport.s3 import checksums, conditions
+from dryport.s3 import checksums, conditions, versions
 from dryport.s3.api.common import (
     WRITE_UNSUPPORTED,
     Json,
@@ -18,6 +18,7 @@ from dryport.s3.api.common import (
     described,
     object_of,
     quoted,
+    version_member,
 )
 from dryport.s3.api.objects import check_key
 from dryport.s3.model import OBJECTS, Object, object_key
@@ -38,27 +39,30 @@ def register(service: Service) -> None:
     )(copy)
 
 
-def source_of(call: Call, request: Json) -> Object:
-    """The object that ``CopySource`` names. Raises ServiceError where there is none or its conditions do not hold."""
-    text, _, version = request["CopySource"].partition("?versionId=")
-    if version:
-        raise unsupported_parameter("s3", call.operation, "CopySource with a versionId")
+def source_of(call: Call, request: Json) -> tuple[Object, Json]:
+    """The object, or version, that ``CopySource`` names, and how the answer names its version.
+
+    Raises ServiceError where there is none or its conditions do not hold.
+    """
+    text, mark, version = request["CopySource"].partition("?versionId=")
     name, _, key = unquote(text).removeprefix("/").partition("/")
     named: Json = {"Bucket": name}
     if "ExpectedSourceBucketOwner" in request:
         named["ExpectedBucketOwner"] = request["ExpectedSourceBucketOwner"]
     reader = call.store.reader
-    item = object_of(reader, bucket_of(reader, call, named).name, key)
+    bucket = bucket_of(reader, call, named)
+    item = object_of(reader, bucket.name, key, unquote(version) if mark else None)
     conditions.check_read(request, item, "CopySource")
-    return item
+    return item, {"CopySourceVersionId": versions.named(item)} if bucket.versioning else {}
 
 
 def copy(call: Call, request: Json) -> Output:
     bucket, key = bucket_of(call.tx, call, request), request["Key"]
     check_storage_class(call, request)
-    source = source_of(call, request)
+    source, copied = source_of(call, request)
+    older = "?versionId=" in request["CopySource"]
     replace = request.get("MetadataDirective", "COPY") == "REPLACE"
-    if not replace and (source.bucket, source.key) == (bucket.name, key):
+    if not replace and not older and (source.bucket, source.key) == (bucket.name, key):
         raise ServiceError(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -72,11 +76,13 @@ def copy(call: Call, request: Json) -> Output:
     about = described(request) if replace else {}
     item = msgspec.structs.replace(source, bucket=bucket.name, key=key, modified_at=call.now, **about)
     check_key(key, item.metadata)
-    call.tx.put(OBJECTS, item)
+    item = versions.put(call.tx, call.random, bucket, item)
     return {
+        **copied,
+        **version_member(bucket, item),
         "CopyObjectResult": {
             "ETag": quoted(item.etag),
             "LastModified": item.modified_at,
             **checksum_members(item.checksum),
-        }
+        },
     }

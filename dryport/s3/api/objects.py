@@ -9,7 +9,7 @@ from typing import Any
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, FilePayload, Output, Payload, Service
-from dryport.s3 import checksums, conditions
+from dryport.s3 import checksums, conditions, versions
 from dryport.s3.api.common import (
     BODY_UNSUPPORTED,
     HEADERS,
@@ -22,6 +22,7 @@ from dryport.s3.api.common import (
     described,
     object_of,
     quoted,
+    version_member,
 )
 from dryport.s3.disk import Disk, Written
 from dryport.s3.model import OBJECTS, Checksum, Object, object_key
@@ -154,14 +155,14 @@ class _Objects:
             **about,
         )
 
-        def store(tx: Transaction) -> None:
-            bucket_of(tx, call, request)  # it may be gone by now
+        def store(tx: Transaction) -> Json:
+            now = bucket_of(tx, call, request)  # it may be gone by now, or keep versions
             conditions.check_write(request, tx.get(OBJECTS, object_key(bucket.name, key)))
-            tx.put(OBJECTS, item)
+            return version_member(now, versions.put(tx, call.random, now, item))
 
         # A file whose object is refused here, or that a kill leaves alone, is the sweeper's.
-        await call.store.transact(store)
-        return {"ETag": quoted(item.etag), **checksum_members(checksum)}
+        version = await call.store.transact(store)
+        return {"ETag": quoted(item.etag), **checksum_members(checksum), **version}
 
     def get(self, call: Call, request: Json) -> Output:
         item, answer, (start, end) = _read(call, request)
@@ -176,7 +177,8 @@ def head(call: Call, request: Json) -> Output:
 def _read(call: Call, request: Json) -> tuple[Object, Json, tuple[int, int]]:
     """The object that is read, the members that describe it, and which of its bytes are wanted."""
     bucket = bucket_of(call.tx, call, request)
-    item = object_of(call.tx, bucket.name, request["Key"])
+    method = "HEAD" if call.operation == "HeadObject" else "GET"
+    item = object_of(call.tx, bucket.name, request["Key"], request.get("VersionId"), method)
     conditions.check_read(request, item)
     wanted = _part(request["PartNumber"], item) if "PartNumber" in request else None
     wanted = wanted or conditions.byte_range(request.get("Range"), item.size)
@@ -190,6 +192,8 @@ def _read(call: Call, request: Json) -> tuple[Object, Json, tuple[int, int]]:
         "Metadata": item.metadata,
         **item.headers,
     }
+    if bucket.versioning:
+        answer["VersionId"] = versions.named(item)
     if item.expires is not None:
         answer["Expires"] = item.expires
     if wanted is not None:

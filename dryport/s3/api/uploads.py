@@ -7,7 +7,7 @@ import re
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal
 from dryport.gateway.service import Call, Output, Service
-from dryport.s3 import assembly, checksums, conditions
+from dryport.s3 import assembly, checksums, conditions, versions
 from dryport.s3.api.common import (
     BODY_UNSUPPORTED,
     WRITE_UNSUPPORTED,
@@ -22,6 +22,7 @@ from dryport.s3.api.common import (
     quoted,
     upload_of,
     url_encoder,
+    version_member,
 )
 from dryport.s3.api.copying import source_of
 from dryport.s3.api.objects import check_key, reads_its_body, receive
@@ -95,7 +96,7 @@ class _Uploads:
 
     async def upload_copy(self, call: Call, request: Json) -> Output:
         upload = upload_of(call.store.reader, call, request)
-        number, source = _number(request), source_of(call, request)
+        number, (source, copied) = _number(request), source_of(call, request)
         start, end = 0, source.size
         if "CopySourceRange" in request:
             match = _RANGE.fullmatch(request["CopySourceRange"])
@@ -110,7 +111,7 @@ class _Uploads:
         part = _part(call, upload, number, written, checksum)
         await self._keep(call, request, part)
         result = {"ETag": quoted(part.etag), "LastModified": part.modified_at}
-        return {"CopyPartResult": {**result, f"Checksum{algorithm}": checksum.value}}
+        return {**copied, "CopyPartResult": {**result, f"Checksum{algorithm}": checksum.value}}
 
     async def _keep(self, call: Call, request: Json, part: Part) -> None:
         def store(tx: Transaction) -> None:
@@ -152,13 +153,15 @@ class _Uploads:
             parts=[part.size for part in parts],
         )
 
-        def store(tx: Transaction) -> None:
+        def store(tx: Transaction) -> Json:
             forget_upload(tx, upload_of(tx, call, request))
             conditions.check_write(request, tx.get(OBJECTS, object_key(item.bucket, item.key)))
-            tx.put(OBJECTS, item)
+            bucket = bucket_of(tx, call, request)
+            return version_member(bucket, versions.put(tx, call.random, bucket, item))
 
-        await call.store.transact(store)
+        version = await call.store.transact(store)
         return {
+            **version,
             "Location": f"http://{call.host}/{item.bucket}/{item.key}",
             "Bucket": item.bucket,
             "Key": item.key,
