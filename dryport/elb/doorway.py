@@ -52,14 +52,18 @@ class Doorway(Controller):
                 if DOOR in await self._host.balancers():
                     await self._host.delete_balancer(DOOR)
                 return None
-            return await self._open(wanted)
+            return await self.open(wanted)
         except HostUnavailable:
             return None  # told again once the driver is back
 
-    async def _open(self, wanted: list[Entry]) -> float | None:
+    async def open(self, wanted: list[Entry]) -> float | None:
+        """Answer where nobody else does; seconds after which to look again, where somebody does. Raises HostError."""
         taken: set[int] = set()
         while True:
             free = [each for each in wanted if each.port not in taken]
+            if not free:
+                await self._host.delete_balancer(DOOR)
+                break
             carrier = Carrier(id=DOOR, namespace="", config=door.render(free), ports=door.ports(free))
             try:
                 await self._host.ensure_balancer(carrier)

@@ -30,6 +30,13 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
     return prepare
 
 
+def write_pid(path: Path, pid: int) -> None:
+    """Note a process id, so that nobody ever reads half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(str(pid))
+    new.replace(path)
+
+
 @dataclass
 class Child:
     """A supervised process. ``grace`` is how many seconds it has to end after SIGTERM."""
@@ -60,7 +67,7 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),
             )
-        self.pid_path.write_text(str(process.pid))
+        write_pid(self.pid_path, process.pid)
         return process
 
     async def _keep(self) -> None:

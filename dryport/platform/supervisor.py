@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dryport.control.config import Config, save
 from dryport.platform import containerd, credentials, leftovers, slots
-from dryport.platform.child import Child
+from dryport.platform.child import Child, write_pid
 
 log = logging.getLogger("dryport.supervisor")
 
@@ -119,7 +119,7 @@ async def supervise(config: Config) -> None:
 def run(config: Config) -> None:
     """Supervise with the lock held and the process id noted."""
     pid_path = config.run_dir / "supervisor.pid"
-    pid_path.write_text(str(os.getpid()))
+    write_pid(pid_path, os.getpid())
     try:
         asyncio.run(supervise(config))
     finally:

@@ -102,12 +102,12 @@ async def test_a_container_that_ends_too_early_is_not_started_again(agent: Farga
 
 
 async def test_restarts_go_on_through_deaths_of_the_agent(agent: Fargate, control: Control) -> None:
-    script = "echo >> /runs; n=$(wc -l < /runs); echo run $n; sleep 1; test $n = 5 && exit 7; exit 1"
+    script = "echo >> /runs; n=$(wc -l < /runs); echo run $n; sleep 2; test $n = 5 && exit 7; exit 1"
     wanted = task(agent.container("main", script, restartPolicy={"enabled": True, "restartAttemptPeriod": 1}))
     wanted["containers"][0]["restartPolicy"]["ignoredExitCodes"] = [7]
     await control.payload(wanted)
     await control.status(wanted["arn"], "RUNNING")
-    for pause in (0.95, 1.05, 0.6):
+    for pause in (1.9, 2.1, 1.2):
         await asyncio.sleep(pause)
         await agent.kill()
         await agent.start()

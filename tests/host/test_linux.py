@@ -102,11 +102,12 @@ async def test_a_link_is_awaited_and_adopted(namespace: str) -> None:
         shown = subprocess.check_output(["ip", "-n", task, "-br", "address"], text=True)
         assert "10.9.0.7/24" in shown and "169.254.170.2/32" in shown and "eth0" in shown
         assert "default via 10.9.0.1 dev eth0" in subprocess.check_output(["ip", "-n", task, "route"], text=True)
-        listener = sockets.listen_in(task, links.TASK_ENDPOINT, 80)
+        listener = sockets.listen_in(task, links.TASK_ENDPOINT, 0)
+        port = listener.getsockname()[1]
         with pytest.raises(OSError):
-            sockets.listen_in(task, links.TASK_ENDPOINT, 80)
+            sockets.listen_in(task, links.TASK_ENDPOINT, port)
         with listener, pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 1).close()
+            socket.create_connection(("127.0.0.1", port), 1).close()
         with pytest.raises(LookupError):
             links.adopt("02:00:5e:00:53:02", task, address_cidr="10.9.0.8/24", gateway="10.9.0.1")
     finally:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,9 +73,18 @@ def joined(platform: Platform) -> Iterator[Joined]:
     shutil.rmtree(made.state_dir)
 
 
+def _connected(ecs: Any) -> list[str]:
+    """The container instances of the cluster whose agents are there."""
+    arns = ecs.list_container_instances(cluster="edge")["containerInstanceArns"]
+    if not arns:
+        return []
+    found = ecs.describe_container_instances(cluster="edge", containerInstances=arns)["containerInstances"]
+    return [each["containerInstanceArn"] for each in found if each["agentConnected"]]
+
+
 def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, joined: Joined, busybox: str) -> None:
     ecs = platform.client("ecs")
-    instances = eventually(lambda: ecs.list_container_instances(cluster="edge")["containerInstanceArns"])
+    instances = eventually(lambda: _connected(ecs))
     container = {
         "name": "web",
         "image": busybox,
