@@ -24,6 +24,7 @@ from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
 from dryport.gateway.service import Auditor, Call, Occurrence, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
+from dryport.iam.enforcement.resources import concerns
 from dryport.iam.last_use import Notes
 from dryport.store import GroupingStore, StoreUnavailable, Transaction
 
@@ -334,12 +335,16 @@ class Dispatcher:
 
     def _authorize(self, request: _Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""
-        claim = request.claim
-        if claim is None:
+        credential = request.claim.credential if request.claim is not None else None
+        buckets = request.route.service == "s3"  # they have policies of their own
+        if credential is None and not buckets:
             return
-        credential = claim.credential
-        if credential.identity is None and credential.session_token is None:
-            return  # the root user
+        if credential is not None and credential.identity is None and credential.session_token is None:
+            # The root user: only a bucket's policy can say no.
+            if not buckets:
+                return
+            if not concerns(self._store.reader, credential.account, request.given):
+                return
         if self._guard is None:
             from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users
 
@@ -347,7 +352,7 @@ class Dispatcher:
         request.call = self._call_of(request)  # refused or not, the store is read
         header, entry = request.exchange.header, request.entry
         about = About(
-            region=claim.signature.region,
+            region=request.signature.region if request.signature else DEFAULT_REGION,
             now=entry.time,
             source_ip=entry.ip,
             secure=request.exchange.scheme == "https",

@@ -32,6 +32,17 @@ def server_certificate(reader: Reader, sealer: Sealer, certificate_arn: str) -> 
     raise LookupError(certificate_arn)
 
 
+def resource_policy_problem(document: str) -> str | None:
+    """What AWS's message has against the document of a resource-based policy; ``None`` where it is well."""
+    from dryport.iam.policy import MalformedPolicy, Purpose, check  # with the engine: a megabyte
+
+    try:
+        check(document, Purpose.RESOURCE)
+    except MalformedPolicy as error:
+        return error.message
+    return None
+
+
 class HeldRole(NamedTuple):
     """An instance profile as it is stored: its ARN and id, the ARN and the name of its role (``None`` without one)."""
 

@@ -6,6 +6,8 @@ import msgspec
 
 from dryport.store import Table
 
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A bucket; its name is unique in all accounts and regions."""
@@ -15,6 +17,8 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: str
     created_at: float
     versioning: str = ""  # Enabled, Suspended; empty where it never was
+    policy: str = ""
+    public_access_block: dict[str, bool] | None = msgspec.field(default_factory=lambda: dict.fromkeys(BLOCKS, True))
 
     @property
     def arn(self) -> str:

@@ -216,7 +216,7 @@ def test_what_is_refused(served: Served, s3: Any, bucket: str) -> None:
     assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", StorageClass="GLACIER")[0] == "NotImplemented"
     assert refusal(s3.put_object, Bucket=bucket, Key="a" * 1025, Body=b"")[0] == "KeyTooLongError"
     assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", Metadata={"a": "b" * 2048})[0] == "MetadataTooLarge"
-    assert refusal(s3.get_bucket_policy, Bucket=bucket)[0] == "NotImplemented"
+    assert refusal(s3.get_bucket_website, Bucket=bucket)[0] == "NotImplemented"
     assert refusal(s3.list_objects_v2, Bucket=bucket, ExpectedBucketOwner="111111111111")[0] == "AccessDenied"
     with pytest.raises(urllib.error.HTTPError) as unsigned:
         urllib.request.urlopen(f"{served.endpoint}/{bucket}/a")

@@ -13,6 +13,7 @@ from dryport.iam.authorization.table import Row, Table, table
 
 _PLACE = re.compile(r"\{([^}]*)\}")
 ANY = "*"
+_PLAIN = ("bucket", "object", "copied")  # S3 takes whatever is given for a name or key, also what looks like an ARN
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,12 @@ def _resources(rows: Table, one: str, given: Mapping[str, Any], scope: Scope) ->
 
 def _resource(rows: Table, kind: str, value: str, given: Mapping[str, Any], scope: Scope) -> Resource:
     """The resource that a value names: by its ARN, or by a name or an id that its type's ARN is made of."""
-    if value.startswith("arn:"):
+    if value.startswith("arn:") and kind not in _PLAIN:
         return Resource(value, kind != "instance-profile")
     if kind == "any":
         kind = rows.ids.get(value.partition("-")[0]) or rows.ids.get("", "")
     if kind == "copied":
-        value = unquote(value.removeprefix("/").partition("?versionId=")[0])
+        value = unquote(value.partition("?versionId=")[0]).removeprefix("/")
     elif kind == "parameter":
         value = value.lstrip("/").partition(":")[0]
     pad = rows.pads.get(kind, "")

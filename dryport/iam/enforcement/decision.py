@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from dryport.aws import arn as arns
 from dryport.iam.authorization import Requirement, Resource
-from dryport.iam.enforcement import identified
+from dryport.iam.enforcement import identified, resources
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
-from dryport.iam.policy import Decision, Policies, Request, evaluate, refusal
-from dryport.iam.policy.cautious import stand_in
+from dryport.iam.policy import Attached, Caller, CallerKind, Decision, Policies, Request, evaluate, refusal
+from dryport.iam.policy.cautious import cautious, stand_in
 from dryport.store import Reader
+
+if TYPE_CHECKING:
+    from dryport.s3.published import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,15 @@ def authorize(
     """Why a request that needs all of this is refused; ``None`` where it may go on."""
     unique_id = identified.binding(reader, credential)
     if unique_id is None:
-        return None
+        return unbound(reader, credential, requirements, about)
     known = identified.of(reader, unique_id)
     unlimited = credential.limits is None
     keys: dict[str, str | tuple[str, ...]] = {}
     for requirement in requirements:
         action = requirement.action
         for resource in requirement.resources:
-            if unlimited and (action, resource) in known.settled:
+            # A bucket's policy can change whatever its callers' do.
+            if unlimited and not action.startswith("s3:") and (action, resource) in known.settled:
                 continue
             keys = keys or keys_of(credential, known, about)
             refused = _decide(reader, credential, known, requirement, resource, {**keys, **requirement.keys})
@@ -66,13 +71,57 @@ def _decide(
     policies = identified.policies_of(reader, credential, known, action, unknown, None if resource.exact else name)
     caller = identified.caller(credential, known)
     asked = name if resource.exact else stand_in(name)
-    request = Request(action, asked, caller, context, _owner(name, credential))
+    owned = resources.access(reader, action, name)
+    account = owned.account if owned is not None else _owner(name, credential)
+    if owned is not None:
+        context = {**context, "aws:resourceaccount": account, "s3:resourceaccount": account}
+        policies = replace(policies, resource=_own(owned, caller, unknown, None if resource.exact else name))
+    request = Request(action, asked, caller, context, account)
     decision = evaluate(request, policies)
     if not decision.allowed:
         message = refusal(decision, replace(request, resource=name))
         return Refused(message, action, name, decision, policies, context)
-    known.settle(action, resource, policies)
+    if owned is None:
+        known.settle(action, resource, policies)
     return None
+
+
+def unbound(
+    reader: Reader, credential: Credential | None, requirements: Iterable[Requirement], about: About
+) -> Refused | None:
+    """``authorize`` for whom no policies of his own bind: the root user, and nobody at all (``None``).
+
+    What is left are the policies of resources.
+    """
+    caller = Caller(CallerKind.ANONYMOUS)
+    keys: dict[str, str | tuple[str, ...]] = {**surroundings(about), "aws:principaltype": "Anonymous"}
+    if credential is not None:
+        caller = Caller(CallerKind.ROOT, credential.principal_arn, credential.account)
+        keys = keys_of(credential, Identified(Policies(), {"aws:principaltype": "Account"}), about)
+    for requirement in requirements:
+        for resource in requirement.resources:
+            action, name = requirement.action, resource.arn
+            owned = resources.access(reader, action, name)
+            if owned is None or (resources.always(action) and owned.account == caller.account):
+                continue
+            context = {**keys, **requirement.keys, "aws:resourceaccount": owned.account}
+            context["s3:resourceaccount"] = owned.account
+            unknown = tuple(one for one in _names(requirement.others) if one not in context)
+            wide = None if resource.exact else name
+            asked = Request(action, name if wide is None else stand_in(name), caller, context, owned.account)
+            policies = Policies(resource=_own(owned, caller, unknown, wide))
+            decision = evaluate(asked, policies)
+            if not decision.allowed:
+                message = refusal(decision, replace(asked, resource=name))
+                return Refused(message, action, name, decision, policies, context)
+    return None
+
+
+def _own(owned: Access, caller: Caller, unknown: tuple[str, ...], wide: str | None) -> Attached | None:
+    """A resource's policy as it speaks to a caller."""
+    if not owned.policy or (owned.restricted and caller.account != owned.account):
+        return None
+    return Attached("bucket policy", cautious(owned.policy, unknown, wide))
 
 
 def permitted(

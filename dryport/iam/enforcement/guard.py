@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.iam import sessions
-from dryport.iam.authorization import Scope
+from dryport.iam.authorization import Scope, required
 from dryport.iam.enforcement import refusals, resolution
 from dryport.iam.enforcement.about import About
-from dryport.iam.enforcement.decision import Refused, authorize
+from dryport.iam.enforcement.decision import Refused, authorize, unbound
 from dryport.iam.enforcement.details import details
 from dryport.iam.model import Credential
 from dryport.store import Reader
@@ -32,7 +33,7 @@ class Guard:
     def check(
         self,
         reader: Reader,
-        credential: Credential,
+        credential: Credential | None,
         operation: tuple[str, str],
         given: Mapping[str, Any],
         about: About,
@@ -40,9 +41,15 @@ class Guard:
     ) -> None:
         """Let a call of an operation (service and name) pass, or raise the ServiceError of its service's family.
 
-        ``family`` is how the service speaks of errors, and whether it is a REST service.
+        Without a credential nobody has signed. ``family`` is how the service speaks of errors, and whether it is a
+        REST service.
         """
         service, name = operation
+        if credential is None:
+            nowhere = required(service, name, given, Scope(about.region, ""))
+            if unbound(reader, None, nowhere, about) is not None:
+                raise ServiceError("AccessDenied", "Access Denied", 403)
+            return
         if (never := sessions.restricted(credential, service, name)) is not None:
             raise never
         asking = resolution.Asking(reader, credential, service, name, given, Scope(about.region, credential.account))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dryport.gateway.service import Service
-from dryport.s3.api import buckets, copying, deleting, listing, objects, uploads, versioning
+from dryport.s3.api import buckets, copying, deleting, listing, objects, policies, uploads, versioning
 from dryport.s3.disk import Disk
 
 
@@ -15,6 +15,7 @@ def service(disk: Disk) -> Service:
     copying.register(made)
     deleting.register(made)
     listing.register(made)
+    policies.register(made)
     versioning.register(made)
     uploads.register(made, disk)
     return made

@@ -106,7 +106,7 @@ def list_buckets(call: Call, request: Json) -> Output:
             {"Name": b.name, "CreationDate": b.created_at, "BucketArn": b.arn, **_region(b, request)}
             for b in found[:limit]
         ],
-        "Owner": owner(call),
+        "Owner": owner(call.account),
     }
     if "Prefix" in request:
         answer["Prefix"] = prefix

@@ -56,13 +56,15 @@ def no_such_key(key: str) -> ServiceError:
 
 
 def bucket_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Bucket:
-    """The bucket of a request. Raises ServiceError where there is none or it is another account's."""
-    if not call.principal.arn:
-        raise denied()  # unsigned: no bucket is public
+    """The bucket of a request. Raises ServiceError where there is none.
+
+    Who is of another account, or nobody, comes so far only if the bucket's policy lets him (``iam.enforcement``).
+    """
     found = reader.get(BUCKETS, request["Bucket"])
     if found is None:
         raise ServiceError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=request["Bucket"])
-    if found.account != call.account or request.get("ExpectedBucketOwner", found.account) != found.account:
+    foreign = not call.principal.arn or found.account != call.account
+    if (foreign and not found.policy) or request.get("ExpectedBucketOwner", found.account) != found.account:
         raise denied()
     return found
 
@@ -145,9 +147,9 @@ def forget_upload(tx: Transaction, upload: Upload) -> None:
     tx.delete(UPLOADS, upload.id)
 
 
-def owner(call: Call) -> Json:
-    """The account as S3 names it, by a canonical id of 64 hexadecimal digits."""
-    return {"ID": hashlib.sha256(call.account.encode()).hexdigest()}
+def owner(account: str) -> Json:
+    """An account as S3 names it, by a canonical id of 64 hexadecimal digits."""
+    return {"ID": hashlib.sha256(account.encode()).hexdigest()}
 
 
 def check_storage_class(call: Call, request: Mapping[str, Any]) -> None:

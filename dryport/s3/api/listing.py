@@ -95,5 +95,5 @@ def _content(call: Call, bucket: Bucket, key: str, spelled: str, owned: bool) ->
         "StorageClass": "STANDARD",
     }
     if owned:
-        content["Owner"] = owner(call)
+        content["Owner"] = owner(bucket.account)
     return content

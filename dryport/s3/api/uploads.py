@@ -195,7 +195,7 @@ def abort(call: Call, request: Json) -> Output:
 
 
 def list_parts(call: Call, request: Json) -> Output:
-    upload = upload_of(call.tx, call, request)
+    upload, account = upload_of(call.tx, call, request), bucket_of(call.tx, call, request).account
     after, limit = request.get("PartNumberMarker", 0), min(request.get("MaxParts", _PAGE), _PAGE)
     found = [part for part in parts_of(call.tx, upload) if part.number > after]
     kept = found[:limit]
@@ -216,8 +216,8 @@ def list_parts(call: Call, request: Json) -> Output:
             }
             for part in kept
         ],
-        "Owner": owner(call),
-        "Initiator": owner(call),
+        "Owner": owner(account),
+        "Initiator": owner(account),
         "StorageClass": "STANDARD",
     }
     if kept:
@@ -252,8 +252,8 @@ def list_uploads(call: Call, request: Json) -> Output:
                 "Key": spell(upload.key),
                 "Initiated": upload.initiated_at,
                 "StorageClass": "STANDARD",
-                "Owner": owner(call),
-                "Initiator": owner(call),
+                "Owner": owner(bucket.account),
+                "Initiator": owner(bucket.account),
             }
             for upload in kept
         ],

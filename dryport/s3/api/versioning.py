@@ -73,7 +73,7 @@ def list_versions(call: Call, request: Json) -> Output:
             last = (entry, "")
         else:
             item, latest = entry
-            found["DeleteMarkers" if item.marker else "Versions"].append(_entry(call, item, latest, spell(item.key)))
+            found["DeleteMarkers" if item.marker else "Versions"].append(_entry(bucket, item, latest, spell(item.key)))
             last = (item.key, versions.named(item))
     return answer | {name: entries for name, entries in found.items() if entries}
 
@@ -102,13 +102,13 @@ def _entries(call: Call, bucket: Bucket, request: Json) -> Iterator[str | tuple[
             yield entry
 
 
-def _entry(call: Call, item: Object, latest: bool, spelled: str) -> Json:
+def _entry(bucket: Bucket, item: Object, latest: bool, spelled: str) -> Json:
     shared: Json = {
         "Key": spelled,
         "VersionId": versions.named(item),
         "IsLatest": latest,
         "LastModified": item.modified_at,
-        "Owner": owner(call),
+        "Owner": owner(bucket.account),
     }
     if item.marker:
         return shared
