@@ -188,6 +188,13 @@ def balancing(operation: str, on: str, new: str = "") -> list[dict[str, Any]]:
 
 
 OBJECT = ("s3:PutObject", "object:Key")
+
+
+def tagged(action: str = "s3:PutObjectTagging") -> dict[str, Any]:
+    """The permission to give an object tags as it is written."""
+    return need(action, "object:Key") | {"when": "Tagging"}
+
+
 TASKS = "ecs-tasks.amazonaws.com"
 # What neither source knows: S3's operations that have another action's permission, and roles that are passed.
 RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
@@ -203,8 +210,13 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
             need("s3:DeleteObject", "object:Delete.Objects.Key"),
             need("s3:DeleteObjectVersion", "object:Delete.Objects.Key") | {"when": "Delete.Objects.VersionId"},
         ],
-        "CopyObject": [need("s3:GetObject", "copied:CopySource") | {"version": "s3:GetObjectVersion"}, need(*OBJECT)],
-        "CreateMultipartUpload": [need(*OBJECT)],
+        "CopyObject": [
+            need("s3:GetObject", "copied:CopySource") | {"version": "s3:GetObjectVersion"},
+            need(*OBJECT),
+            tagged(),
+        ],
+        "PutObject": [need(*OBJECT), tagged()],
+        "CreateMultipartUpload": [need(*OBJECT), tagged()],
         "UploadPart": [need(*OBJECT)],
         "UploadPartCopy": [
             need("s3:GetObject", "copied:CopySource") | {"version": "s3:GetObjectVersion"},
@@ -212,6 +224,15 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "CompleteMultipartUpload": [need(*OBJECT)],
         "ListObjectVersions": [need("s3:ListBucketVersions", "bucket:Bucket")],
+        "GetObjectAcl": [need("s3:GetObjectAcl", "object:Key") | {"version": "s3:GetObjectVersionAcl"}],
+        "PutObjectAcl": [need("s3:PutObjectAcl", "object:Key") | {"version": "s3:PutObjectVersionAcl"}],
+        "DeleteBucketTagging": [need("s3:PutBucketTagging", "bucket:Bucket")],
+        **{
+            f"{verb}ObjectTagging": [
+                need(f"s3:{verb}ObjectTagging", "object:Key") | {"version": f"s3:{verb}ObjectVersionTagging"}
+            ]
+            for verb in ("Get", "Put", "Delete")
+        },
         "GetPublicAccessBlock": [need("s3:GetBucketPublicAccessBlock", "bucket:Bucket")],
         "PutPublicAccessBlock": [need("s3:PutBucketPublicAccessBlock", "bucket:Bucket")],
         "DeletePublicAccessBlock": [need("s3:PutBucketPublicAccessBlock", "bucket:Bucket")],

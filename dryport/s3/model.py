@@ -18,6 +18,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float
     versioning: str = ""  # Enabled, Suspended; empty where it never was
     policy: str = ""
+    tags: dict[str, str] = {}
     public_access_block: dict[str, bool] | None = msgspec.field(default_factory=lambda: dict.fromkeys(BLOCKS, True))
 
     @property
@@ -47,6 +48,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, str] = {}
     checksum: Checksum
     parts: list[int] = []  # their sizes, where it was uploaded in parts
+    tags: dict[str, str] = {}
     version: str = ""  # empty for the null version
     order: int = 0  # of the versions of a key, the one with the highest came last
     marker: bool = False  # a delete marker: no object at all
@@ -59,6 +61,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bucket: str
     key: str
     initiated_at: float
+    tags: dict[str, str] = {}
     algorithm: str | None = None
     checksum_type: str | None = None
     headers: dict[str, str] = {}

@@ -67,6 +67,12 @@ def latest_marker(reader: Reader, bucket: str, key: str) -> Object | None:
     return _newest(reader, bucket, key)
 
 
+def change(tx: Transaction, item: Object) -> None:
+    """Replace a version by one that tells otherwise of itself (its tags), in its place."""
+    current = tx.get(OBJECTS, object_key(item.bucket, item.key))
+    tx.put(OBJECTS if current is not None and current.version == item.version else VERSIONS, item)
+
+
 def end(tx: Transaction, item: Object) -> None:
     """Delete one version for good; of those that are left the newest is current."""
     current = tx.get(OBJECTS, object_key(item.bucket, item.key))

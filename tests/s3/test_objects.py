@@ -212,7 +212,9 @@ def test_listings(s3: Any, bucket: str) -> None:
 
 
 def test_what_is_refused(served: Served, s3: Any, bucket: str) -> None:
-    assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", ACL="public-read")[0] == "NotImplemented"
+    assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", ACL="public-read")[0] == (
+        "AccessControlListNotSupported"
+    )
     assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", StorageClass="GLACIER")[0] == "NotImplemented"
     assert refusal(s3.put_object, Bucket=bucket, Key="a" * 1025, Body=b"")[0] == "KeyTooLongError"
     assert refusal(s3.put_object, Bucket=bucket, Key="a", Body=b"", Metadata={"a": "b" * 2048})[0] == "MetadataTooLarge"

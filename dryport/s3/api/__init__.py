@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dryport.gateway.service import Service
-from dryport.s3.api import buckets, copying, deleting, listing, objects, policies, uploads, versioning
+from dryport.s3.api import (
+    buckets,
+    copying,
+    deleting,
+    listing,
+    objects,
+    ownership,
+    policies,
+    tagging,
+    uploads,
+    versioning,
+)
 from dryport.s3.disk import Disk
 
 
@@ -16,6 +27,8 @@ def service(disk: Disk) -> Service:
     deleting.register(made)
     listing.register(made)
     policies.register(made)
+    ownership.register(made)
+    tagging.register(made)
     versioning.register(made)
     uploads.register(made, disk)
     return made

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from dryport.aws.errors import ServiceError
+from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call, Output, Service
-from dryport.s3.api.common import GRANTS, Json, bucket_of, denied, forget_upload, owner
+from dryport.s3 import tags
+from dryport.s3.api.common import ENFORCED, GRANTS, Json, bucket_of, denied, forget_upload, owner
 from dryport.s3.model import BUCKETS, OBJECTS, UPLOADS, VERSIONS, Bucket
 
 _NAME = re.compile(r"(?!xn--|sthree-)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)", re.ASCII)
@@ -20,13 +21,11 @@ def register(service: Service) -> None:
     service.operation(
         "CreateBucket",
         unsupported=(
-            *GRANTS,
+            *GRANTS[1:],
             "ObjectLockEnabledForBucket",
-            "ObjectOwnership",
             "BucketNamespace",
             "CreateBucketConfiguration.Location",
             "CreateBucketConfiguration.Bucket",
-            "CreateBucketConfiguration.Tags",
         ),
     )(create)
     service.operation("DeleteBucket")(delete)
@@ -41,6 +40,12 @@ def create(call: Call, request: Json) -> Output:
         raise denied()
     if not _NAME.fullmatch(name) or _ADDRESS.fullmatch(name):
         raise ServiceError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
+    if request.get("ACL", "private") != "private":
+        message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+        raise ServiceError("InvalidBucketAclWithObjectOwnership", message, 400)
+    if request.get("ObjectOwnership", ENFORCED) != ENFORCED:
+        raise unsupported_parameter("s3", call.operation, f"ObjectOwnership {request['ObjectOwnership']}")
+    tagged = tags.given((request.get("CreateBucketConfiguration") or {}).get("Tags") or (), tags.OF_BUCKET)
     constraint = (request.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     region = "eu-west-1" if constraint == "EU" else constraint or _HOME
     if call.region not in (_HOME, region):
@@ -67,7 +72,7 @@ def create(call: Call, request: Json) -> Output:
             BucketName=name,
         )
     if existing is None:
-        existing = Bucket(name=name, account=call.account, region=region, created_at=call.now)
+        existing = Bucket(name=name, account=call.account, region=region, created_at=call.now, tags=tagged)
         call.tx.put(BUCKETS, existing)
     return {"Location": f"/{name}", "BucketArn": existing.arn}
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call
-from dryport.s3 import versions
+from dryport.s3 import tags, versions
 from dryport.s3.checksums import UNSUPPORTED as OTHER_CHECKSUMS
 from dryport.s3.model import BUCKETS, OBJECTS, PARTS, UPLOADS, Bucket, Checksum, Object, Part, Upload, object_key
 from dryport.store import Reader, Transaction
@@ -36,13 +36,33 @@ _LOCKS = (
     "ObjectLockEventHoldDurationDays",
     "ObjectLockEventHoldDurationYears",
 )
-# What no operation acts on yet: encryption by keys, locks, tags, ACLs (the rest of S3 comes later).
+# What no operation acts on yet: encryption, locks.
 WRITE_UNSUPPORTED = (
-    "ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "ServerSideEncryption",
-    *_CUSTOMER_KEYS, "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", "Tagging", *_LOCKS,
+    "ServerSideEncryption",
+    *_CUSTOMER_KEYS, "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", *_LOCKS,
 )  # fmt: skip
 READ_UNSUPPORTED = _CUSTOMER_KEYS
 BODY_UNSUPPORTED = (*_CUSTOMER_KEYS, *OTHER_CHECKSUMS)
+
+
+ENFORCED = "BucketOwnerEnforced"  # what every bucket's objects are
+_ALLOWED_ACL = "bucket-owner-full-control"
+
+
+def no_acls() -> ServiceError:
+    """What a request that sets an ACL is told."""
+    return ServiceError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
+
+
+def check_acl(request: Mapping[str, Any]) -> None:
+    """Raise ServiceError for an ACL other than the one that all objects have."""
+    if request.get("ACL", _ALLOWED_ACL) != _ALLOWED_ACL or any(name in request for name in GRANTS[1:]):
+        raise no_acls()
+
+
+def version_of(request: Mapping[str, Any]) -> str | None:
+    """The version that a request names."""
+    return request.get("VersionId")
 
 
 def denied() -> ServiceError:
@@ -159,8 +179,10 @@ def check_storage_class(call: Call, request: Mapping[str, Any]) -> None:
 
 
 def described(request: Mapping[str, Any]) -> Json:
-    """What a request says of an object, as members of ``model.Object``."""
+    """What a request says of an object, as members of ``model.Object``. Raises ServiceError."""
+    check_acl(request)
     return {
+        "tags": tags.of_header(request.get("Tagging", "")),
         "headers": {name: request[name] for name in HEADERS if name in request},
         "expires": request.get("Expires"),
         "metadata": dict(request.get("Metadata", {})),

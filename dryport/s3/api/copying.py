@@ -33,7 +33,6 @@ def register(service: Service) -> None:
             "CopySourceSSECustomerAlgorithm",
             "CopySourceSSECustomerKey",
             "CopySourceSSECustomerKeyMD5",
-            "TaggingDirective",
             "AnnotationDirective",
         ),
     )(copy)
@@ -73,7 +72,11 @@ def copy(call: Call, request: Json) -> Output:
     if algorithm not in checksums.ALGORITHMS or algorithm != source.checksum.algorithm:
         raise unsupported_parameter("s3", call.operation, f"ChecksumAlgorithm {algorithm}, other than the source's")
     conditions.check_write(request, call.tx.get(OBJECTS, object_key(bucket.name, key)))
-    about = described(request) if replace else {}
+    about = described(request)
+    if request.get("TaggingDirective", "COPY") == "COPY":
+        about["tags"] = source.tags
+    if not replace:
+        about = {"tags": about["tags"]}
     item = msgspec.structs.replace(source, bucket=bucket.name, key=key, modified_at=call.now, **about)
     check_key(key, item.metadata)
     item = versions.put(call.tx, call.random, bucket, item)

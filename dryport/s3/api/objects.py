@@ -192,6 +192,8 @@ def _read(call: Call, request: Json) -> tuple[Object, Json, tuple[int, int]]:
         "Metadata": item.metadata,
         **item.headers,
     }
+    if item.tags:
+        answer["TagCount"] = len(item.tags)
     if bucket.versioning:
         answer["VersionId"] = versions.named(item)
     if item.expires is not None:

@@ -149,6 +149,7 @@ class _Uploads:
             headers=upload.headers,
             expires=upload.expires,
             metadata=upload.metadata,
+            tags=upload.tags,
             checksum=checksum,
             parts=[part.size for part in parts],
         )
