@@ -29,7 +29,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
-from roles import make_roles
 
 from dryport.aws import sigv4
 
@@ -164,12 +163,11 @@ def furnish_moto(server: Server) -> list[str]:
 def furnish_dryport(server: Server) -> list[str]:
     """A cluster and the tasks; returns the tasks' ARNs."""
     ec2, ecs = server.client("ec2"), server.client("ecs")
-    make_roles(server.client("iam"))
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     ecs.create_cluster(clusterName="bench")
     ecs.register_task_definition(
         family="web", containerDefinitions=[CONTAINER], requiresCompatibilities=["FARGATE"], networkMode="awsvpc",
-        cpu="256", memory="512", executionRoleArn="arn:aws:iam::000000000000:role/ecsTaskExecutionRole",
+        cpu="256", memory="512",
     )  # fmt: skip
     network = {"awsvpcConfiguration": {"subnets": [subnet]}}
     return [arn for _ in range(TASKS // 10) for arn in run(ecs, launchType="FARGATE", networkConfiguration=network)]

@@ -88,12 +88,12 @@ class Audit:
         entry, operation, auditor = request.entry, request.operation, self._auditor
         if not auditor.wants(entry.service, entry.operation) or not isinstance(operation, Compiled):
             return
-        inward, outward = operation.hidden()
         is_json = request.route.protocol.startswith("json-")
-        given = inward.hide(request.given, request.body if is_json and request.given else None)
+        given = operation.hidden_of_input().hide(request.given, request.body if is_json and request.given else None)
         output = None
         if request.output is not None and auditor.changes(entry.operation):
-            output = outward.hide(request.output, answer.body if is_json and answer.status == 200 else None)
+            text = answer.body if is_json and answer.status == 200 else None
+            output = operation.hidden_of_output().hide(request.output, text)
         credential = claim.credential
         session = credential.session_token is not None
         auditor.note(

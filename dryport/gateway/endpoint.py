@@ -34,7 +34,8 @@ class Compiled:
     waits: bool  # the handler is a coroutine
     anonymous: bool  # may be called without a signature
     unsigned_body: bool
-    hidden: Callable[[], tuple[Redaction, Redaction]]  # of the input and of the output; worked out when first asked for
+    hidden_of_input: Callable[[], Redaction]  # these are worked out when they are first asked for
+    hidden_of_output: Callable[[], Redaction]
 
 
 class Endpoint:
@@ -74,9 +75,6 @@ class Endpoint:
             known = self._compiled[protocol, operation] = self._compile(protocol, model, handler)
         return known
 
-    def _hidden(self, given: str | None, output: str | None) -> tuple[Redaction, Redaction]:
-        return Redaction.of(self.model, given), Redaction.of(self.model, output)
-
     def _compile(self, protocol: str, model: OperationModel, operation: Operation) -> Compiled:
         shape = model.input.shape if model.input else None
         return Compiled(
@@ -90,5 +88,6 @@ class Endpoint:
             waits=inspect.iscoroutinefunction(operation.handler),
             anonymous=model.authtype == "none" or "smithy.api#noAuth" in model.auth or self.model.name == "s3",
             unsigned_body=model.authtype == "v4-unsigned-body" or self.family == "s3",
-            hidden=cache(partial(self._hidden, shape, model.output.shape if model.output else None)),
+            hidden_of_input=cache(partial(Redaction.of, self.model, shape)),
+            hidden_of_output=cache(partial(Redaction.of, self.model, model.output.shape if model.output else None)),
         )
