@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from dryport.control.context import Context, Room
-from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
-from dryport.elb.doorway import Doorway
-from dryport.elb.driver import HaproxyPlane
+from dryport.elb import model
 from dryport.gateway.service import Service
-from dryport.host.client import HostClient
-from dryport.store.sealing import Sealer
 
 
 def _service() -> Service:
@@ -17,18 +15,25 @@ def _service() -> Service:
     return SERVICE
 
 
+class WhenNeeded:
+    """The loops, imported and begun once there is a load balancer: who has none does not pay for them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with self._context.store.watch(model.LOAD_BALANCERS) as watch:
+            if not any(self._context.store.reader.all(model.LOAD_BALANCERS)):
+                async for _ in watch:
+                    break
+        from dryport.elb.loops import loops
+
+        async with asyncio.TaskGroup() as group:
+            for loop in loops(self._context):
+                group.create_task(loop.run())
+
+
 def room(context: Context) -> Room:
     """The service, and its balancers on this machine's host driver."""
-    host = HostClient(context.config.run_dir / "host.sock")
-    plane = HaproxyPlane(host, context.config.id)
-    balancers = Balancers(context, plane, Sealer(context.config.state_dir / "sealing.key", context.random))
-    doorway = Doorway(context.store, context.clock, host)
-    loops = (
-        balancers,
-        Checks(context.store, context.clock, plane, balancers),
-        Drains(context.store, context.clock),
-        Terminations(context.store, context.clock),
-        doorway,
-        Convergence(context.store, context.clock, host, balancers, doorway),
-    )
-    return Room(services={"elbv2": _service}, loops=loops)
+    return Room(services={"elbv2": _service}, loops=(WhenNeeded(context),))
