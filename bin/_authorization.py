@@ -233,6 +233,9 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
             ]
             for verb in ("Get", "Put", "Delete")
         },
+        "GetBucketLifecycleConfiguration": [need("s3:GetLifecycleConfiguration", "bucket:Bucket")],
+        "PutBucketLifecycleConfiguration": [need("s3:PutLifecycleConfiguration", "bucket:Bucket")],
+        "DeleteBucketLifecycle": [need("s3:PutLifecycleConfiguration", "bucket:Bucket")],
         "GetPublicAccessBlock": [need("s3:GetBucketPublicAccessBlock", "bucket:Bucket")],
         "PutPublicAccessBlock": [need("s3:PutBucketPublicAccessBlock", "bucket:Bucket")],
         "DeletePublicAccessBlock": [need("s3:PutBucketPublicAccessBlock", "bucket:Bucket")],

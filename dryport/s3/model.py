@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dryport.store import Table
@@ -18,6 +20,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float
     versioning: str = ""  # Enabled, Suspended; empty where it never was
     policy: str = ""
+    lifecycle: list[dict[str, Any]] = []  # rules as the API has them, each with an ID
     tags: dict[str, str] = {}
     public_access_block: dict[str, bool] | None = msgspec.field(default_factory=lambda: dict.fromkeys(BLOCKS, True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dryport.control.context import Context, Room
 from dryport.gateway.service import Service
 from dryport.s3.disk import Disk
+from dryport.s3.expiry import Expirer
 from dryport.s3.sweeper import Sweeper
 
 
@@ -17,4 +18,7 @@ def room(context: Context) -> Room:
 
         return api.service(disk)
 
-    return Room(services={"s3": service}, loops=(Sweeper(context.store, disk, context.clock),))
+    return Room(
+        services={"s3": service},
+        loops=(Sweeper(context.store, disk, context.clock), Expirer(context.store, context.clock, context.random)),
+    )

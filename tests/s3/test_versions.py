@@ -180,7 +180,7 @@ def test_versions_survive_a_kill_and_the_sweeper(served: Served, s3: Any, bucket
     s3.delete_object(Bucket=bucket, Key="a")
     served.restart()
     s3 = served.client("s3", s3={"addressing_style": "path"})
-    (sweeper,) = served.rooms[0].loops
+    sweeper, _ = served.rooms[0].loops
     for _ in range(3):
         served.run(sweeper.sweep())
     assert [read(s3, "a", VersionId=version) for version in (one, two)] == [b"one", b"two"]

@@ -7,6 +7,7 @@ from dryport.s3.api import (
     buckets,
     copying,
     deleting,
+    lifecycles,
     listing,
     objects,
     ownership,
@@ -27,6 +28,7 @@ def service(disk: Disk) -> Service:
     deleting.register(made)
     listing.register(made)
     policies.register(made)
+    lifecycles.register(made)
     ownership.register(made)
     tagging.register(made)
     versioning.register(made)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, FilePayload, Output, Payload, Service
-from dryport.s3 import checksums, conditions, versions
+from dryport.s3 import checksums, conditions, lifecycle, versions
 from dryport.s3.api.common import (
     BODY_UNSUPPORTED,
     HEADERS,
@@ -192,6 +192,8 @@ def _read(call: Call, request: Json) -> tuple[Object, Json, tuple[int, int]]:
         "Metadata": item.metadata,
         **item.headers,
     }
+    if "VersionId" not in request:
+        answer |= lifecycle.header(bucket.lifecycle, item)
     if item.tags:
         answer["TagCount"] = len(item.tags)
     if bucket.versioning:
