@@ -223,3 +223,54 @@ def unsigned_by_address(served: Served, path: str) -> int:
             return status
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_a_presigned_url_stands_under_its_signers_policies(served: Served, s3: Any, bucket: str) -> None:
+    user = User(served, statement("Allow", "s3:*"))
+    mine = boto3.client(
+        "s3",
+        endpoint_url=served.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=user.key["AccessKeyId"],
+        aws_secret_access_key=user.key["SecretAccessKey"],
+        config=Config(
+            signature_version="s3v4", s3={"addressing_style": "path"}
+        ),  # of itself boto3 signs as in 2006 here
+    )
+    named = {"Bucket": bucket, "Key": "p"}
+    put_url = mine.generate_presigned_url("put_object", Params=named, ExpiresIn=60)
+    get_url = mine.generate_presigned_url("get_object", Params=named, ExpiresIn=60)
+    asked = urllib.request.Request(put_url, method="PUT", data=b"by url")
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.status == 200
+    with urllib.request.urlopen(get_url) as answer:
+        assert answer.read() == b"by url"
+    set_policy(s3, statement("Deny", "s3:GetObject", f"{BUCKET}/*", Principal={"AWS": user.arn}))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(get_url)
+    assert refused.value.code == 403
+
+
+def test_the_aws_cli_copies_and_syncs(
+    served: Served, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, back = tmp_path / "folder", tmp_path / "back"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("one", "deep/two"):
+        (folder / name).write_text(name)
+    for arguments in (
+        ("sync", str(folder), f"s3://{bucket}/x"),
+        ("sync", f"s3://{bucket}/x", str(back)),
+        ("cp", f"s3://{bucket}/x/one", f"s3://{bucket}/three"),
+        ("rm", f"s3://{bucket}/x/one"),
+    ):
+        done = served.cli("s3", *arguments)
+        assert done.returncode == 0, done.stderr
+    assert (back / "deep" / "two").read_text() == "deep/two"
+    listed = served.cli("s3", "ls", "--recursive", f"s3://{bucket}").stdout.split()
+    assert listed[3::4] == ["a", "three", "x/deep/two"]
+    (tmp_path / "config").write_text("[default]\ns3 =\n    signature_version = s3v4\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    url = served.cli("s3", "presign", f"s3://{bucket}/three").stdout.strip()
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"one"
