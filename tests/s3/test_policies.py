@@ -159,6 +159,14 @@ def test_a_key_that_looks_like_an_arn_is_a_key(served: Served, s3: Any, bucket: 
     assert refusal(user.client("s3").put_object, Bucket=bucket, Key=key, Body=b"")[0] == "AccessDenied"
 
 
+def test_no_other_partition_leads_around_a_denial(served: Served, s3: Any, bucket: str) -> None:
+    set_policy(s3, statement("Deny", "s3:GetObject", f"{BUCKET}/*", **EVERYBODY))
+    user = User(served, statement("Allow", "s3:*"))
+    for region in ("us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1"):
+        refused = refusal(user.client("s3", region).get_object, Bucket=bucket, Key="a")
+        assert refused[0] == "AccessDenied", region
+
+
 def test_nobody_comes_in_but_by_a_policy(served: Served, s3: Any, bucket: str) -> None:
     assert unsigned(served, "things/a")[0] == 403
     may_be_public(s3)

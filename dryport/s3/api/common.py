@@ -9,6 +9,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
+from dryport.aws import arn as arns
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call
 from dryport.s3 import tags, versions
@@ -83,6 +84,8 @@ def bucket_of(reader: Reader, call: Call, request: Mapping[str, Any]) -> Bucket:
     found = reader.get(BUCKETS, request["Bucket"])
     if found is None:
         raise ServiceError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=request["Bucket"])
+    if arns.partition_of(call.region) != arns.partition_of(found.region):
+        raise denied()  # signed for another partition, whose ARNs no policy of this bucket means
     foreign = not call.principal.arn or found.account != call.account
     if (foreign and not found.policy) or request.get("ExpectedBucketOwner", found.account) != found.account:
         raise denied()
