@@ -35,9 +35,11 @@ from dryport.agent.settings import Settings
 from dryport.agent.state import State
 from dryport.agent.tcs.session import Telemetry
 from dryport.client import Client
+from dryport.host import cgroups, processes
 
 log = logging.getLogger("dryport.agent")
 DOCKER_SOCKET = "/var/run/docker.sock"
+TASKS_CGROUP = "dryport"  # of all tasks on Fargate of this machine
 REFUSED = 5  # exit status: the control plane will not have this agent; starting it again is of no use
 
 
@@ -178,6 +180,13 @@ def _lock(state_dir: Path) -> int:
     return descriptor
 
 
+def _give_way() -> None:
+    """Have the tasks that serve get the processor before those that are started, and before this process."""
+    processes.set_precedence(os.getpid(), processes.LAST)
+    with contextlib.suppress(OSError):
+        cgroups.create(TASKS_CGROUP, cpu_shares=1024 * (os.cpu_count() or 1))
+
+
 def main() -> int:
     """Run the agent; the process's exit status."""
     settings = agent_settings.load(sys.argv[1:], os.environ)
@@ -192,6 +201,8 @@ def main() -> int:
     except BlockingIOError:
         print(f"another agent uses {settings.state_dir}", file=sys.stderr)
         return 1
+    if settings.runtime != "docker":
+        _give_way()
     status = 0
     try:
         uvloop.run(_until_signal(settings))

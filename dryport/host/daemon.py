@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from dryport.control import config as settings
-from dryport.host import messages, namespaces
+from dryport.host import messages, namespaces, processes
 from dryport.host.balancers.driver import BalancerDriver
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
@@ -272,6 +272,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     if os.geteuid() != 0:
         sys.exit("dryport's host driver makes network namespaces and firewall rules: run it as root")
+    processes.set_precedence(os.getpid(), processes.LAST)
     asyncio.run(serve(settings.load(arguments.state_dir)))
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 _STEP = 0.01  # seconds
+FIRST, LAST = -10, 5  # of what carries users' requests, and of what starts and stops things
 
 
 def started(pid: int) -> int:
@@ -23,6 +24,17 @@ def started(pid: int) -> int:
 def alive(pid: int, start: int) -> bool:
     """Whether the process that started then still runs."""
     return start != 0 and started(pid) == start
+
+
+def set_precedence(leader: int, nice: int) -> None:
+    """Have a session's processes get the processor before others (negative) or after them, by its leader's id.
+
+    Linux weighs sessions, not processes, against each other (autogroup, sched(7)); containers are in cgroups of their
+    own. Nothing where the process leads no session, or Linux does not group them.
+    """
+    with contextlib.suppress(OSError):
+        if os.getsid(leader) == leader:
+            Path(f"/proc/{leader}/autogroup").write_text(str(nice))
 
 
 def kill_group(pid: int, start: int) -> None:

@@ -57,7 +57,7 @@ def test_all_targets_can_be_replaced_without_a_reload(count: int) -> None:
     old, new = ([Target(address=f"10.0.{part}.{n}", port=80) for n in range(count)] for part in (1, 2))
     slots = assign((), old)
     assert len(assign(slots, old + new)) == len(slots)
-    assert len(slots) <= max(32, min(8 * count, 512))
+    assert len(slots) <= max(64, min(8 * count, 512))
 
 
 def test_another_size_takes_a_reload() -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from dryport.elb.driver import balancer_id
+from dryport.host import cgroups
+from dryport.host.balancers.process import Run
 from tests.conftest import Platform, free_port
 from tests.load import Load
 from tests.platform.fleet import Fleet
@@ -135,6 +140,21 @@ def _addresses(kept: Kept) -> dict[str, str]:
         details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
         found[details["privateIPv4Address"]] = arn
     return found
+
+
+def test_what_serves_gets_the_processor_before_what_starts_tasks(platform: Platform, front: Front) -> None:
+    """By the weights of sessions (where Linux groups them), and of the cgroup of all tasks."""
+    shares = cgroups.directories("dryport")[0] / ("cpu.weight" if cgroups.version() == 2 else "cpu.shares")
+    assert int(shares.read_text()) >= (1024 * (os.cpu_count() or 1) if cgroups.version() == 1 else 1)
+    if not Path("/proc/self/autogroup").exists():
+        return
+    balancers = platform.config.balancer_dir
+    master = msgspec.json.decode((balancers / balancer_id(front.arn) / "run.json").read_bytes(), type=Run).pid
+    assert _nice(master) < _nice(platform.pid("control")) < _nice(platform.pid("agent")) == _nice(platform.pid("host"))
+
+
+def _nice(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/autogroup").read_text().rpartition("nice ")[2])
 
 
 def test_fargate_tasks_take_traffic_over_a_deployment_and_a_death(front: Front, tasks: Tasks) -> None:

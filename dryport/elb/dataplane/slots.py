@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dryport.elb.dataplane.plan import Target
 
 Slots = tuple[Target | None, ...]
-_FEWEST = 32
+_FEWEST = 64  # of some 7 KB each
 _ROOMY = 512  # slots; up to so many, three of four are free where they are made
 _NOWHERE = "0.0.0.0"  # the address of an empty slot
 _FORCED_MAINTENANCE = 1  # SRV_ADMF_FMAINT

@@ -133,6 +133,7 @@ class Process:
             await asyncio.to_thread(_prepare, carrier.namespace)
         child = await asyncio.to_thread(namespaces.run_in, carrier.namespace, self._spawn)
         self._child = child
+        processes.set_precedence(child.pid, processes.FIRST)
         run = Run(pid=child.pid, started=processes.started(child.pid))
         _write_private(self.directory / "run.json", msgspec.json.encode(run))
         async with asyncio.timeout(_READY):
