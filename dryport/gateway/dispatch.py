@@ -35,6 +35,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 _DRAINED_BYTES = 1024 * 1024  # of a refused request's body
 _DRAIN_SECONDS = 5.0
 _TURN = 16  # requests; with more, what their answers are made of takes megabytes
+_KEPT_BODY = 512  # bytes; decisions on requests with longer ones are not kept
 _NO_INPUT: dict[str, Any] = {}
 log = logging.getLogger("dryport.gateway")
 
@@ -349,6 +350,13 @@ class Dispatcher:
             from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users
 
             self._guard = Made(self._context)
+        body = request.body if request.route.protocol.startswith("json") else None
+        if body is not None and len(body) > _KEPT_BODY:
+            body = None
+        if body is not None and credential is not None and request.signature is not None:
+            asked = request.route.service, request.route.operation, request.signature.region, body
+            if self._guard.lets_pass(self._store.reader, credential, asked):
+                return
         request.call = self._call_of(request)  # refused or not, the store is read
         header, entry = request.exchange.header, request.entry
         about = About(
@@ -367,6 +375,7 @@ class Dispatcher:
             request.given,
             about,
             (endpoint.family, "rest-json" in endpoint.model.protocols),
+            body,
         )
 
     @staticmethod

@@ -13,7 +13,7 @@ from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.iam import sessions
 from dryport.iam.authorization import Scope, required
-from dryport.iam.enforcement import refusals, resolution
+from dryport.iam.enforcement import identified, refusals, resolution
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.decision import Refused, authorize, unbound
 from dryport.iam.enforcement.details import details
@@ -30,6 +30,23 @@ class Guard:
     def __init__(self, context: Context) -> None:
         self._sealer = Sealer(context.config.state_dir / "sealing.key", context.random)
 
+    @staticmethod
+    def lets_pass(reader: Reader, credential: Credential, request: tuple[str, str, str, bytes]) -> bool:
+        """Whether a request (service, operation, region, body) is allowed by what is known of its caller alone.
+
+        It was allowed before and nothing can have changed that, or the caller may do this to whatever the account has.
+        """
+        if credential.identity is None or credential.limits is not None:
+            return False
+        known = identified.of(reader, credential.identity)
+        if request in known.passed:
+            return True
+        operation, body = request[:2], request[3]
+        if operation not in known.free:
+            known.free[operation] = resolution.deciding(*operation, known.wholly)
+        deciding = known.free[operation]
+        return deciding is not None and not any(text in body for text in deciding)
+
     def check(
         self,
         reader: Reader,
@@ -38,11 +55,12 @@ class Guard:
         given: Mapping[str, Any],
         about: About,
         family: tuple[str, bool],
+        body: bytes | None = None,
     ) -> None:
         """Let a call of an operation (service and name) pass, or raise the ServiceError of its service's family.
 
         Without a credential nobody has signed. ``family`` is how the service speaks of errors, and whether it is a
-        REST service.
+        REST service. ``body`` is what the input was read from, where it was read from nothing else.
         """
         service, name = operation
         if credential is None:
@@ -53,8 +71,14 @@ class Guard:
         if (never := sessions.restricted(credential, service, name)) is not None:
             raise never
         asking = resolution.Asking(reader, credential, service, name, given, Scope(about.region, credential.account))
-        refused = authorize(reader, credential, resolution.requirements(asking), about)
-        if refused is not None:
+        requirements = resolution.requirements(asking)
+        refused = authorize(reader, credential, requirements, about)
+        if refused is None:
+            if body is not None and credential.limits is None and resolution.lasting(service, name, requirements):
+                known = identified.of(reader, credential.identity or "")
+                if all((row.action, one) in known.settled for row in requirements for one in row.resources):
+                    known.passing((service, name, about.region, body))
+        else:
             raise refusals.error(refused, family[0], rest=family[1], encode=partial(self._encode, credential))
 
     def _encode(self, credential: Credential, refused: Refused) -> str:

@@ -33,6 +33,27 @@ class Identified:
 
     # Actions on resources that are allowed whatever else a request brings: no condition and no variable is asked about.
     settled: set[tuple[str, Resource]] = field(default_factory=set)
+    # Whole requests of that kind, whose resources are what they are whatever the store holds: service, operation,
+    # region, body.
+    passed: set[tuple[str, str, str, bytes]] = field(default_factory=set)
+
+    # Of operations (service and name), in whose bodies nothing of this may stand so that they are allowed whatever else
+    # does; ``None`` where what stands there decides.
+    free: dict[tuple[str, str], tuple[bytes, ...] | None] = field(default_factory=dict)
+
+    def wholly(self, action: str) -> bool:
+        """Whether an action is allowed on every resource of the account: nothing denies or bounds it anywhere."""
+        name = action.lower()
+        spoken = [compiled(one.document).of(name) for one in self.policies.identity]
+        if self.policies.boundary is not None or any(denies for denies, _ in spoken):
+            return False
+        return any(statement.is_blanket for _, allows in spoken for statement in allows)
+
+    def passing(self, request: tuple[str, str, str, bytes]) -> None:
+        """Note a request that is allowed whatever else is so."""
+        if len(self.passed) >= _SETTLED:
+            self.passed.clear()
+        self.passed.add(request)
 
     def settle(self, action: str, resource: Resource, policies: Policies) -> None:
         """Note that an action on a resource is allowed, where that hangs on nothing else."""

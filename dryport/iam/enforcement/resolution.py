@@ -5,7 +5,7 @@ What cannot be known stays a wildcard, and is decided with caution.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 from dryport.aws import arn as arns
 from dryport.aws.arn import Arn
 from dryport.iam import credentials
-from dryport.iam.authorization import Requirement, Resource, Scope, required
+from dryport.iam.authorization import Requirement, Resource, Scope, required, table
 from dryport.iam.model import (
     IDENTITIES,
     POLICIES,
@@ -34,6 +34,8 @@ _REMEMBERED: dict[tuple[str, str, Scope, bytes], tuple[Requirement, ...]] = {}
 _REVISION_TAIL = ":*"
 _SUFFIX_TAIL = "-*"
 _OF_IDENTITIES = ("iam:PermissionsBoundary", "iam:ResourceTag/${TagKey}")
+_PASS = "iam:PassRole"
+_LASTING = ("ecs", "logs", "ssm")  # services whose resources have no policies of their own
 _ECS_STARTS = ("RunTask", "StartTask", "CreateService", "UpdateService")
 
 
@@ -57,6 +59,37 @@ def requirements(asking: Asking) -> tuple[Requirement, ...]:
     found = [_resolved(asking, row) for row in rows]
     found += _roles_of_definition(asking)
     return tuple(found)
+
+
+def deciding(service: str, operation: str, wholly: Callable[[str], bool]) -> tuple[bytes, ...] | None:
+    """What of a JSON body decides, where a caller may do the rest to everything (``wholly``); ``None`` where all does.
+
+    An ARN may be another account's; a role that is named has to be passed.
+    """
+    rows = table(service).operations.get(operation, ()) if service in _LASTING else ()
+    if not rows or (operation in _ECS_STARTS and not wholly(_PASS)):
+        return None
+    found = [b"arn:", b"\\u"]  # and what is written so that it cannot be seen
+    for row in rows:
+        if wholly(row.action):
+            continue
+        if not row.if_named:
+            return None
+        found += [path.rpartition(".")[2].encode() for one in row.on for path in _paths(one)]
+    return tuple(found)
+
+
+def _paths(on: str) -> list[str]:
+    return on.partition(":")[2].removesuffix("?").split("|")
+
+
+def lasting(service: str, operation: str, requirements: Iterable[Requirement]) -> bool:
+    """Whether requirements are those of the same request at any time: nothing was looked up in the store."""
+    if service not in _LASTING or operation in _ECS_STARTS:
+        return False
+    found = (one.arn for row in requirements for one in row.resources)
+    looked_up = operation != "RegisterTaskDefinition" and any(":task-definition/" in arn for arn in found)
+    return not looked_up and not any(row.action == _PASS for row in requirements)
 
 
 def _required(asking: Asking) -> tuple[Requirement, ...]:

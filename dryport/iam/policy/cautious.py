@@ -38,6 +38,10 @@ def stand_in(resource: str) -> str:
 
 def may_meet(left: str, right: str) -> bool:
     """Whether some text matches both patterns (``*``: any text, ``?``: any character)."""
+    ahead, behind = _literal(left), _literal(right)
+    shorter = min(len(ahead), len(behind))
+    if ahead[:shorter] != behind[:shorter]:
+        return False  # the usual case, without the table of both
     row = [True] + [False] * len(right)
     for j, char in enumerate(right):
         row[j + 1] = row[j] and char == "*"
@@ -52,6 +56,11 @@ def may_meet(left: str, right: str) -> bool:
     return row[-1]
 
 
+def _literal(pattern: str) -> str:
+    """What a pattern begins with."""
+    return pattern.partition("*")[0].partition("?")[0]
+
+
 @lru_cache(maxsize=1024)
 def _matters(document: str) -> bool:
     """Whether a document has a statement that reads otherwise where a part of the resource is not known."""
@@ -64,15 +73,25 @@ def _asks(document: str, unknown: tuple[str, ...]) -> bool:
     return any(_unknown(_keys(body), unknown) for body in _bodies(json.loads(document)))
 
 
+@lru_cache(maxsize=256)
+def _parsed(document: str) -> dict[str, Any]:
+    """A document, which nobody may change."""
+    found: dict[str, Any] = json.loads(document)
+    return found
+
+
 @lru_cache(maxsize=512)
 def _rewritten(document: str, unknown: tuple[str, ...], resource: str | None) -> str:
-    top = json.loads(document)
-    return json.dumps(top | {"Statement": [_read(body, unknown, resource) for body in _bodies(top)]})
+    top = _parsed(document)
+    bodies = _bodies(top)
+    read = [_read(body, unknown, resource) for body in bodies]
+    return document if read == bodies else json.dumps(top | {"Statement": read})
 
 
 def _read(body: dict[str, Any], unknown: tuple[str, ...], resource: str | None) -> dict[str, Any]:
-    body = dict(body)
     deny = body["Effect"] == "Deny"
+    decides = deny or "NotResource" in body  # otherwise it allows what it names
+    body = dict(body)
     if _unknown(_keys(body), unknown):
         if not deny:
             return _SILENT
@@ -80,7 +99,7 @@ def _read(body: dict[str, Any], unknown: tuple[str, ...], resource: str | None) 
         if _unknown(_variables(_resources(body)), unknown):
             body.pop("NotResource", None)
             body["Resource"] = "*"
-    if resource is not None and any(may_meet(_open(pattern), resource) for pattern in _resources(body)):
+    if resource is not None and decides and any(may_meet(_open(pattern), resource) for pattern in _resources(body)):
         if deny and "Resource" in body:
             body["Resource"] = "*"
         if not deny and "NotResource" in body:

@@ -54,6 +54,12 @@ class Statement:
             return not _one_of(self._body["NotAction"], action)
         return _one_of(listed, action)
 
+    @property
+    def is_blanket(self) -> bool:
+        """Whether it speaks of every resource, on no condition."""
+        body = self._body
+        return not self.inverted and "*" in texts(body.get("Resource", "*")) and not body.get("Condition")
+
     def named(self, caller: Caller) -> Named:
         """How it names a caller; a statement of an identity's policy speaks of that identity."""
         negated = "NotPrincipal" in self._body
