@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -60,7 +60,9 @@ def required(service: str, operation: str, given: Mapping[str, Any], scope: Scop
 def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) -> Requirement | None:
     if row.when is not None and not any(True for _ in _values(given, row.when)):
         return None
-    named = [resource for one in row.on for resource in _resources(rows, one, given, scope)]
+    named: list[Resource] = []
+    for one in row.on:
+        named += _resources(rows, one, given, scope)
     if row.if_named and not named:
         return None
     action = row.version if row.version and _versioned(given) else row.action
@@ -69,7 +71,9 @@ def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) 
         value = _key(rows, source, given, scope)
         if value is not None:
             keys[key.lower()] = value
-    keys |= _tags(given.get(row.tags or ""), given.get(row.tag_keys or ""))
+    tags, tag_keys = given.get(row.tags or ""), given.get(row.tag_keys or "")
+    if tags or tag_keys:
+        keys |= _tags(tags, tag_keys)
     return Requirement(action, tuple(dict.fromkeys(named)) or (Resource(ANY, True),), keys, row.others)
 
 
@@ -77,12 +81,14 @@ def _versioned(given: Mapping[str, Any]) -> bool:
     return given.get("VersionId") is not None or "?versionId=" in str(given.get("CopySource", ""))
 
 
-def _resources(rows: Table, one: str, given: Mapping[str, Any], scope: Scope) -> Iterator[Resource]:
+def _resources(rows: Table, one: str, given: Mapping[str, Any], scope: Scope) -> list[Resource]:
     kind, _, members = one.partition(":")
-    values = [value for path in members.removesuffix("?").split("|") if path for value in _values(given, path)]
-    yield from (_resource(rows, kind, value, given, scope) for value in values)
+    values: list[str] = []
+    for path in members.removesuffix("?").split("|"):
+        values += _values(given, path)
     if not values and not members.endswith("?"):
-        yield _filled(rows.arns.get(kind, ANY), ANY, given, scope)
+        return [_filled(rows.arns.get(kind, ANY), ANY, given, scope)]
+    return [_resource(rows, kind, value, given, scope) for value in values]
 
 
 def _resource(rows: Table, kind: str, value: str, given: Mapping[str, Any], scope: Scope) -> Resource:
@@ -111,22 +117,32 @@ def _filled(template: str, value: str, given: Mapping[str, Any], scope: Scope, *
             return standing[place[1]]
         member, _, rest = place[1].partition("=")
         default, _, words = rest.partition("/")
-        found = next(_values(given, member), default or ANY).rpartition("/")[2]
+        found = next(iter(_values(given, member)), default or ANY).rpartition("/")[2]
         return dict(pair.split(":") for pair in words.split(",")).get(found, ANY) if words else found
 
     arn = _PLACE.sub(fill, template)
     return Resource(arn, exact and not value.endswith("*") and "*" not in template)
 
 
-def _values(given: Any, path: str) -> Iterator[str]:
+def _values(given: Mapping[str, Any], path: str) -> Iterable[str]:
     """The texts at a path of members; lists are gone through."""
+    name, _, rest = path.partition(".")
+    value = given.get(name)
+    if value is None:
+        return ()
+    if not rest and isinstance(value, str):
+        return (value,)
+    return _walk(value, rest)
+
+
+def _walk(given: Any, path: str) -> Iterator[str]:
     if isinstance(given, list | tuple):
         for item in given:
-            yield from _values(item, path)
+            yield from _walk(item, path)
     elif path:
         name, _, rest = path.partition(".")
         if isinstance(given, Mapping) and given.get(name) is not None:
-            yield from _values(given[name], rest)
+            yield from _walk(given[name], rest)
     elif isinstance(given, bool):
         yield "true" if given else "false"
     elif isinstance(given, str | int | float):

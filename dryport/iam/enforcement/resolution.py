@@ -133,7 +133,7 @@ def _resolved(asking: Asking, row: Requirement) -> Requirement:
     if asking.service == "iam":
         keys = _of_identity(asking, resources) | keys
         others = [name for name in others if not name.startswith("aws:ResourceTag/")]
-    return replace(row, resources=resources, keys=keys, others=tuple(others))
+    return Requirement(row.action, resources, keys, tuple(others))
 
 
 def _of_identity(asking: Asking, resources: tuple[Resource, ...]) -> dict[str, str | tuple[str, ...]]:
