@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dryport.acm import model
 from dryport.acm.model import Certificate
+from dryport.aws.arn import Arn
 from dryport.aws.errors import ServiceError
 from dryport.store import Reader
 from dryport.store.sealing import Sealer
@@ -66,3 +67,9 @@ def pem(reader: Reader, sealer: Sealer, certificate_arn: str) -> bytes:
         raise LookupError(certificate_arn)
     parts = [found.body.encode(), found.chain.encode(), sealer.open(found.key, found.arn)]
     return b"\n".join(part.strip() for part in parts if part) + b"\n"
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    found = reader.get(model.CERTIFICATES, str(parts))
+    return found.tags if found is not None else {}

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from dryport.aws.arn import Arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import resource_id
 from dryport.ec2 import (
@@ -481,3 +482,17 @@ def release_task_volume(tx: Transaction, task_arn: str) -> None:
         tx.put(model.VOLUMES, replace(volume, attachment=replace(volume.attachment, state="detaching")))
     elif volume.state in ("creating", "error"):  # it has never been the task's
         tx.put(model.VOLUMES, replace(volumes.released(volume), state="deleting"))
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    from dryport.ec2.api.service import KINDS
+
+    kind, _, name = parts.resource.partition("/")
+    table = next((one.table for one in KINDS.values() if one.resource_type == kind), None)
+    if table is None:
+        return None
+    found = reader.get(table, name)
+    if found is None and kind in ("key-pair", "launch-template"):
+        found = next(iter(reader.find(table, "name", f"{model.scope(parts.account, parts.region)}/{name}")), None)
+    return found.tags if found is not None else {}

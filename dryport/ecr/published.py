@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from dryport.aws.arn import Arn
 from dryport.ecr import names, tokens
 from dryport.ecr.model import IMAGES, REPOSITORIES, TAGS, TOKEN_KEYS, TokenKey, member
 from dryport.gateway.service import Principal
@@ -89,3 +90,9 @@ def resolve_image(reader: Reader, image: str) -> ResolvedImage | None:
         digest=digest,
         media_type=stored.media_type,
     )
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    found = reader.get(REPOSITORIES, str(parts))
+    return {tag["Key"]: tag["Value"] for tag in found.tags} if found is not None else {}

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dryport.aws.arn import Arn
 from dryport.ecs.lifecycle import STATUSES, STOPPED, USER_INITIATED, request_stop
-from dryport.ecs.model import ACCOUNT_SETTINGS, CLUSTERS, TASK_DEFINITIONS, TASKS, Cluster, Task, TaskDefinition, scope
+from dryport.ecs.model import (
+    ACCOUNT_SETTINGS,
+    CLUSTERS,
+    CONTAINER_INSTANCES,
+    TASK_DEFINITIONS,
+    TASKS,
+    Cluster,
+    Task,
+    TaskDefinition,
+    scope,
+)
+from dryport.ecs.services.model import SERVICES
 from dryport.ecs.settings import SETTINGS, holder
-from dryport.store import Reader, Transaction
+from dryport.store import Reader, Table, Transaction
 
 
 def cluster(reader: Reader, cluster_arn: str) -> Cluster | None:
@@ -66,3 +80,19 @@ def stop_tasks_of_this_machine(tx: Transaction, now: float) -> None:
     """Want all of them stopped: the platform is going down."""
     for each in tasks_of_this_machine(tx):
         tx.put(TASKS, request_stop(each, USER_INITIATED, "Dryport was shut down", now))
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    kind = parts.resource.partition("/")[0]
+    tables: dict[str, Table[Any]] = {
+        "cluster": CLUSTERS,
+        "container-instance": CONTAINER_INSTANCES,
+        "service": SERVICES,
+        "task": TASKS,
+        "task-definition": TASK_DEFINITIONS,
+    }
+    if kind not in tables:
+        return None
+    found = reader.get(tables[kind], str(parts))
+    return {tag["key"]: tag.get("value", "") for tag in found.tags} if found is not None else {}

@@ -5,11 +5,14 @@ Watch TARGETS for what becomes of a target's health, LISTENERS and RULES for wha
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
+from dryport.aws.arn import Arn
 from dryport.elb import model, names, targets
 from dryport.elb.model import Target, TargetGroup
-from dryport.store import Reader, Transaction
+from dryport.store import Reader, Table, Transaction
 
 
 def target_group(reader: Reader, account: str, region: str, group_arn: str) -> TargetGroup | None:
@@ -98,3 +101,16 @@ def shift(tx: Transaction, rule_or_listener_arn: str, weights: dict[str, int]) -
     if listener is None:
         raise LookupError(rule_or_listener_arn)
     tx.put(model.LISTENERS, replace(listener, actions=[action]))
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    tables: dict[str, Table[Any]] = {
+        "loadbalancer": model.LOAD_BALANCERS,
+        "targetgroup": model.TARGET_GROUPS,
+        "listener": model.LISTENERS,
+        "listener-rule": model.RULES,
+    }
+    table = tables.get(parts.resource.partition("/")[0])
+    found = reader.get(table, str(parts)) if table is not None else None
+    return found.tags if found is not None else {}

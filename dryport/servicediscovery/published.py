@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from random import Random
 
 from dryport.aws import arn
+from dryport.aws.arn import Arn
 from dryport.servicediscovery import model, registering
 from dryport.servicediscovery.model import Service
 from dryport.store import Reader, Transaction
@@ -46,3 +47,13 @@ def set_health(tx: Transaction, service_id: str, instance_id: str, *, healthy: b
     known = tx.get(model.SERVICES, service_id)
     if found is not None and known is not None and known.custom_health:
         registering.set_health(tx, found, model.HEALTHY if healthy else model.UNHEALTHY)
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    kind, _, name = parts.resource.partition("/")
+    if kind == "namespace":
+        namespace = reader.get(model.NAMESPACES, name)
+        return namespace.tags if namespace is not None else {}
+    found = reader.get(model.SERVICES, name)
+    return found.tags if found is not None else {}

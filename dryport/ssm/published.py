@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from dryport.aws.arn import Arn
 from dryport.ssm import machines, model
 from dryport.ssm.machines import ManagedInstance
 from dryport.ssm.names import Reference, reference
@@ -81,3 +82,16 @@ def public_under(reader: Reader, region: str, path: str) -> list[PublicParameter
 def managed_instance(reader: Reader, account: str, region: str, instance_id: str) -> ManagedInstance | None:
     """A machine that joined this account and region by an activation, and has not left."""
     return machines.of(reader, account, region, instance_id)
+
+
+def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
+    """The tags of the resource of an ARN, none of one that does not exist; ``None`` where its kind has none."""
+    kind, _, name = parts.resource.partition("/")
+    if kind == "managed-instance":
+        machine = managed_instance(reader, parts.account, parts.region, name)
+        return machine.tags if machine is not None else {}
+    if kind != "parameter":
+        return None
+    both = (reader.get(model.PARAMETERS, model.key(parts.account, parts.region, one)) for one in (f"/{name}", name))
+    found = next((one for one in both if one is not None), None)
+    return found.tags if found is not None else {}

@@ -165,16 +165,16 @@ def test_a_secret_is_one_however_it_is_called(served: Served, named: str) -> Non
 
 
 def test_what_nobody_knows_is_decided_with_caution(served: Served) -> None:
-    """Tags that are not looked up: a condition about them allows nothing and denies everything."""
-    arn = ECS_ARN + "cluster/prod"
-    tagged = {"Condition": {"StringEquals": {"aws:ResourceTag/stage": "prod"}}}
-    user = User(served, statement("Allow", "ecs:DescribeClusters", **tagged))
-    ask = user.client("ecs").describe_clusters
-    assert refusal(ask, clusters=["prod"])[1] == user.not_allowed("ecs:DescribeClusters", arn)
-    user.may(statement("Allow", "*"), statement("Deny", "ecs:DescribeClusters", **tagged))
-    assert refusal(ask, clusters=["prod"])[1] == user.denied("ecs:DescribeClusters", arn)
-    user.may(statement("Allow", "*"), statement("Deny", "ecs:DeleteCluster", **tagged))
-    assert ask(clusters=["prod"])["clusters"][0]["clusterName"] == "prod"
+    """A key that is not looked up: a condition about it allows nothing and denies everything."""
+    arn = ECS_ARN + "cluster/new"
+    given = {"Condition": {"StringEquals": {"ecs:capacity-provider": "mine"}}}
+    user = User(served, statement("Allow", "ecs:CreateCluster", **given))
+    ask = user.client("ecs").create_cluster
+    assert refusal(ask, clusterName="new")[1] == user.not_allowed("ecs:CreateCluster", arn)
+    user.may(statement("Allow", "*"), statement("Deny", "ecs:CreateCluster", **given))
+    assert refusal(ask, clusterName="new")[1] == user.denied("ecs:CreateCluster", arn)
+    user.may(statement("Allow", "*"), statement("Deny", "ecs:DeleteCluster", **given))
+    assert ask(clusterName="new")["cluster"]["clusterName"] == "new"
 
 
 def test_groups_managed_policies_and_boundaries(served: Served) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dryport.aws import arn as arns
 from dryport.iam.authorization import Requirement, Resource
-from dryport.iam.enforcement import identified, resources
+from dryport.iam.enforcement import identified, resources, tagged
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
@@ -67,11 +67,14 @@ def _decide(
 ) -> Refused | None:
     """One permission on one resource."""
     action, name = requirement.action, resource.arn
-    unknown = tuple(one for one in _names(requirement.others) if one not in context)
+    owned = resources.access(reader, action, name)
+    if owned is not None or credential.limits is not None or known.asks_tags:
+        context, unknown = _with_tags(reader, requirement, resource, context)
+    else:
+        unknown = _unknown(requirement, context)
     policies = identified.policies_of(reader, credential, known, action, unknown, None if resource.exact else name)
     caller = identified.caller(credential, known)
     asked = name if resource.exact else stand_in(name)
-    owned = resources.access(reader, action, name)
     account = owned.account if owned is not None else _owner(name, credential)
     if owned is not None:
         context = {**context, "aws:resourceaccount": account, "s3:resourceaccount": account}
@@ -84,6 +87,23 @@ def _decide(
     if owned is None:
         known.settle(action, resource, policies)
     return None
+
+
+def _unknown(requirement: Requirement, context: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
+    """Keys that AWS would know for a requirement, and nobody here does."""
+    return tuple(one for one in _names(requirement.others) if one not in context)
+
+
+def _with_tags(
+    reader: Reader, requirement: Requirement, resource: Resource, context: Mapping[str, str | tuple[str, ...]]
+) -> tuple[Mapping[str, str | tuple[str, ...]], tuple[str, ...]]:
+    """A request's keys with those of its resource's tags, and the names of the keys that are still unknown."""
+    unknown = _unknown(requirement, context)
+    found = tagged.keys(reader, resource)
+    if found is None:
+        more = () if any("resourcetag/" in name for name in context) else tagged.unknown(resource)
+        return context, tuple(dict.fromkeys((*unknown, *more)))
+    return {**context, **found}, tagged.without(unknown)
 
 
 def unbound(
@@ -104,9 +124,13 @@ def unbound(
             owned = resources.access(reader, action, name)
             if owned is None or (resources.always(action) and owned.account == caller.account):
                 continue
-            context = {**keys, **requirement.keys, "aws:resourceaccount": owned.account}
-            context["s3:resourceaccount"] = owned.account
-            unknown = tuple(one for one in _names(requirement.others) if one not in context)
+            context: Mapping[str, str | tuple[str, ...]] = {
+                **keys,
+                **requirement.keys,
+                "aws:resourceaccount": owned.account,
+                "s3:resourceaccount": owned.account,
+            }
+            context, unknown = _with_tags(reader, requirement, resource, context)
             wide = None if resource.exact else name
             asked = Request(action, name if wide is None else stand_in(name), caller, context, owned.account)
             policies = Policies(resource=_own(owned, caller, unknown, wide))

@@ -9,6 +9,7 @@ from typing import Any
 from dryport.aws import arn as arns
 from dryport.iam import managed
 from dryport.iam.authorization import Resource
+from dryport.iam.enforcement.tagged import asked
 from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies, sources
 from dryport.iam.policy.cautious import cautious
@@ -29,6 +30,7 @@ class Identified:
     policies: Policies
     keys: dict[str, str | tuple[str, ...]]
     role_arn: str | None = None
+    asks_tags: bool = False  # whether the policies ask for the tags of resources
     read: dict[tuple[str, tuple[str, ...], str | None], Policies] = field(default_factory=dict)
 
     # Actions on resources that are allowed whatever else a request brings: no condition and no variable is asked about.
@@ -200,5 +202,7 @@ def _look(reader: Reader, unique_id: str) -> Identified:
     policies = Policies(tuple(attached(reader, one)), boundary=boundary)
     if one.kind == "role":
         keys |= {"aws:principalarn": one.arn, "aws:principaltype": "AssumedRole"}
-        return Identified(policies, keys, one.arn)
-    return Identified(policies, keys | {"aws:username": one.name, "aws:principaltype": "User"})
+        return Identified(policies, keys, one.arn, asked(policies))
+    return Identified(
+        policies, keys | {"aws:username": one.name, "aws:principaltype": "User"}, asks_tags=asked(policies)
+    )
