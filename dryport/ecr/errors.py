@@ -21,6 +21,13 @@ def repository_not_found(name: str, account: str) -> ServiceError:
     )
 
 
+def repository_policy_not_found(name: str, account: str) -> ServiceError:
+    return ServiceError(
+        "RepositoryPolicyNotFoundException",
+        f"Repository policy does not exist for the repository with name '{name}' in the registry with id '{account}'",
+    )
+
+
 def repository_exists(name: str, account: str) -> ServiceError:
     return ServiceError(
         "RepositoryAlreadyExistsException",

@@ -26,6 +26,7 @@ class Repository(Record, frozen=True, kw_only=True):
     tag_mutability: str = "MUTABLE"  # MUTABLE, IMMUTABLE, MUTABLE_WITH_EXCLUSION, IMMUTABLE_WITH_EXCLUSION
     tag_exclusions: list[str] = []  # wildcards of tags that the above does not hold for
     tags: list[Json] = []
+    policy: str = ""  # as it was set, empty where there is none
 
 
 class Descriptor(Record, frozen=True, kw_only=True):

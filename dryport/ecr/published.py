@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +15,14 @@ from dryport.iam import credentials as iam
 from dryport.store import Reader, Transaction
 
 _KEY = "1"
+
+
+class Access(NamedTuple):
+    """Whose a repository is, and its policy, empty where it has none. ``restricted`` is S3's."""
+
+    account: str
+    policy: str
+    restricted: bool = False
 
 
 class ResolvedImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +43,12 @@ def signing_secret(tx: Transaction, random: Random) -> bytes:
         key = TokenKey(id=_KEY, secret=random.randbytes(32))
         tx.put(TOKEN_KEYS, key)
     return key.secret
+
+
+def access(reader: Reader, parts: Arn) -> Access:
+    """Who decides about the repository of an ARN besides the caller's account: its own, also where there is none."""
+    found = reader.get(REPOSITORIES, str(parts))
+    return Access(parts.account, found.policy if found is not None else "")
 
 
 def known_secret(reader: Reader) -> bytes | None:

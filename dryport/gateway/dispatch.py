@@ -24,6 +24,7 @@ from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
 from dryport.gateway.service import Auditor, Call, Occurrence, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
+from dryport.iam.enforcement.resources import SERVICES as GOVERNED
 from dryport.iam.enforcement.resources import concerns
 from dryport.iam.last_use import Notes
 from dryport.store import GroupingStore, StoreUnavailable, Transaction
@@ -337,14 +338,16 @@ class Dispatcher:
     def _authorize(self, request: _Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""
         credential = request.claim.credential if request.claim is not None else None
-        buckets = request.route.service == "s3"  # they have policies of their own
-        if credential is None and not buckets:
+        service = request.route.service
+        governed = service in GOVERNED  # its resources have policies of their own
+        if credential is None and not governed:
             return
         if credential is not None and credential.identity is None and credential.session_token is None:
-            # The root user: only a bucket's policy can say no.
-            if not buckets:
+            # The root user: only a resource's policy can say no.
+            if not governed:
                 return
-            if not concerns(self._store.reader, credential.account, request.given):
+            region = request.signature.region if request.signature else DEFAULT_REGION
+            if not concerns(self._store.reader, service, credential.account, region, request.given):
                 return
         if self._guard is None:
             from dryport.iam.enforcement.guard import Guard as Made  # with the engine: a megabyte, once there are users

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dryport.aws import arn as arns
-from dryport.iam import linked
+from dryport.iam import credentials, linked
 from dryport.iam.model import CREDENTIALS, IDENTITIES, PROFILES, SERVER_CERTIFICATES, Credential, identity_key
 from dryport.store import Reader
 
@@ -41,6 +41,25 @@ def resource_policy_problem(document: str) -> str | None:
     except MalformedPolicy as error:
         return error.message
     return None
+
+
+def denies(call: Call, document: str, action: str, resource: str) -> bool:
+    """Whether a resource's policy would deny its caller an action, whatever else allows it."""
+    from dryport.iam.enforcement.about import About
+    from dryport.iam.enforcement.decision import denied_by  # with the engine: a megabyte
+
+    caller = call.principal
+    credential = credentials.find(call.tx, caller.access_key_id)
+    if credential is None:  # a root user's that is not stored
+        credential = Credential(
+            access_key_id=caller.access_key_id,
+            secret_access_key="",
+            account=caller.account,
+            principal_arn=caller.arn,
+            user_id=caller.user_id,
+        )
+    about = About(call.region, call.now, call.source_ip)
+    return denied_by(call.tx, credential, document, action, resource, about)
 
 
 class HeldRole(NamedTuple):

@@ -165,8 +165,6 @@ def test_registry_and_policies(registry: Registry, repository: str) -> None:
     )
     assert refusal(ecr.get_repository_policy, repositoryName=repository) == none
     assert refusal(ecr.delete_repository_policy, repositoryName=repository) == none
-    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
-    assert refusal(ecr.set_repository_policy, repositoryName=repository, policyText=policy)[0] == "NotImplemented"
 
 
 def test_images(registry: Registry, repository: str) -> None:

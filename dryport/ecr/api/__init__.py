@@ -1,8 +1,8 @@
 """ECR's operations: a module a resource, a handler an operation."""
 
-from dryport.ecr.api import images, layers, registries, repositories, tags
+from dryport.ecr.api import images, layers, policies, registries, repositories, tags
 from dryport.ecr.api.operations import OPERATIONS
 
-__all__ = ["images", "layers", "registries", "repositories", "service", "tags"]
+__all__ = ["images", "layers", "policies", "registries", "repositories", "service", "tags"]
 
 service = OPERATIONS.service

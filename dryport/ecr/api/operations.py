@@ -48,9 +48,14 @@ operation = OPERATIONS.operation
 
 
 def registry_id(call: Call, request: Request) -> str:
-    """The registry that a request is for: the caller's own unless it names one. Raises AccessDeniedException."""
+    """The registry that a request is for: the caller's own unless it names one.
+
+    Repositories of another account's let in whom their policies do, which was asked before. Raises
+    AccessDeniedException for what no policy can allow: a request about no repository of theirs.
+    """
     account: str = request.get("registryId", call.account)
-    if account != call.account:
+    named = request.get("repositoryName") or request.get("repositoryNames")
+    if account != call.account and (not named or call.operation == "CreateRepository"):
         resource = repository_arn(account, call.region, request.get("repositoryName", "*"))
         raise errors.not_authorized(call.principal.arn, f"ecr:{call.operation}", resource)
     return account

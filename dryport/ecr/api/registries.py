@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from dryport.aws.errors import ServiceError
 from dryport.ecr import published, tokens
-from dryport.ecr.api.operations import Request, operation, repository_of
+from dryport.ecr.api.operations import Request, operation
 from dryport.ecr.contents import Contents
 from dryport.ecr.names import registry_host
 from dryport.gateway.service import Call, Output
@@ -32,23 +31,3 @@ def get_authorization_token(contents: Contents, call: Call, request: Request) ->
 @operation("DescribeRegistry")
 def describe_registry(contents: Contents, call: Call, request: Request) -> Output:
     return {"registryId": call.account, "replicationConfiguration": {"rules": []}}
-
-
-def _no_policy(call: Call, request: Request) -> ServiceError:
-    repository = repository_of(call, request)
-    return ServiceError(
-        "RepositoryPolicyNotFoundException",
-        f"Repository policy does not exist for the repository with name '{repository.name}' "
-        f"in the registry with id '{repository.account}'",
-    )
-
-
-# SetRepositoryPolicy is not there: a policy that nothing enforces would be a promise. So no repository has one.
-@operation("GetRepositoryPolicy")
-def get_repository_policy(contents: Contents, call: Call, request: Request) -> Output:
-    raise _no_policy(call, request)
-
-
-@operation("DeleteRepositoryPolicy")
-def delete_repository_policy(contents: Contents, call: Call, request: Request) -> Output:
-    raise _no_policy(call, request)

@@ -12,6 +12,7 @@ from dryport.ecr.registry.routes import Route
 from dryport.gateway.http import Exchange
 from dryport.iam import credentials as iam
 from dryport.iam.enforcement.about import About
+from dryport.iam.enforcement.resources import concerns
 from dryport.iam.model import Credential
 from dryport.store import Reader
 
@@ -64,8 +65,8 @@ def admit(contents: Contents, exchange: Exchange, route: Route) -> names.Registr
     claims = _claims(contents, exchange)
     if address is None:
         address = names.RegistryAddress(claims.account, claims.region)
-    elif address.account != claims.account:
-        resource = names.repository_arn(address.account, address.region, route.name or "*")
+    elif address.account != claims.account and not route.name and route.kind != "base":
+        resource = names.repository_arn(address.account, address.region, "*")
         raise translate(errors.not_authorized(claims.principal_arn, _action(exchange, route), resource))
     _authorize(contents, exchange, route, address, claims)
     return address
@@ -81,8 +82,13 @@ def _authorize(
     """Hold a request against the policies of whom its token was made for, as they are now. Raises RegistryError."""
     reader = contents.store.reader
     credential = _credential(reader, claims)
-    if (credential.identity is None and credential.role_arn is None) or route.kind == "base":
+    if route.kind == "base":
         return
+    if credential.identity is None and credential.role_arn is None:
+        # The root user: only a repository's policy can say no.
+        about_whom = {"registryId": address.account, **({"repositoryName": route.name} if route.name else {})}
+        if not concerns(reader, "ecr", claims.account, address.region, about_whom):
+            return
     from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
 
     headers = exchange.headers

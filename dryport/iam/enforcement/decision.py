@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from dryport.aws import arn as arns
 from dryport.iam.authorization import Requirement, Resource
@@ -14,12 +13,9 @@ from dryport.iam.enforcement import identified, resources, tagged
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.identified import Identified
 from dryport.iam.model import Credential
-from dryport.iam.policy import Attached, Caller, CallerKind, Decision, Policies, Request, evaluate, refusal
+from dryport.iam.policy import Attached, Caller, CallerKind, Decision, Policies, PolicyType, Request, evaluate, refusal
 from dryport.iam.policy.cautious import cautious, stand_in
 from dryport.store import Reader
-
-if TYPE_CHECKING:
-    from dryport.s3.published import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,8 @@ def authorize(
     for requirement in requirements:
         action = requirement.action
         for resource in requirement.resources:
-            # A bucket's policy can change whatever its callers' do.
-            if unlimited and not action.startswith("s3:") and (action, resource) in known.settled:
+            # A resource's policy can change whatever its callers' do.
+            if unlimited and not resources.governed(action) and (action, resource) in known.settled:
                 continue
             keys = keys or keys_of(credential, known, about)
             refused = _decide(reader, credential, known, requirement, resource, {**keys, **requirement.keys})
@@ -77,7 +73,9 @@ def _decide(
     asked = name if resource.exact else stand_in(name)
     account = owned.account if owned is not None else _owner(name, credential)
     if owned is not None:
-        context = {**context, "aws:resourceaccount": account, "s3:resourceaccount": account}
+        context = {**context, "aws:resourceaccount": account}
+        if action.startswith("s3:"):
+            context["s3:resourceaccount"] = account
         policies = replace(policies, resource=_own(owned, caller, unknown, None if resource.exact else name))
     request = Request(action, asked, caller, context, account)
     decision = evaluate(request, policies)
@@ -128,7 +126,7 @@ def unbound(
                 **keys,
                 **requirement.keys,
                 "aws:resourceaccount": owned.account,
-                "s3:resourceaccount": owned.account,
+                **({"s3:resourceaccount": owned.account} if action.startswith("s3:") else {}),
             }
             context, unknown = _with_tags(reader, requirement, resource, context)
             wide = None if resource.exact else name
@@ -141,11 +139,23 @@ def unbound(
     return None
 
 
-def _own(owned: Access, caller: Caller, unknown: tuple[str, ...], wide: str | None) -> Attached | None:
+def denied_by(reader: Reader, credential: Credential, document: str, action: str, resource: str, about: About) -> bool:
+    """Whether a resource's policy, were it stored, would deny a caller an action on it, whatever else allows that."""
+    unique_id = identified.binding(reader, credential)
+    known = identified.of(reader, unique_id) if unique_id is not None else Identified(Policies(), {})
+    policies = replace(known.policies, resource=Attached("resource policy", document))
+    request = Request(
+        action, resource, identified.caller(credential, known), keys_of(credential, known, about), credential.account
+    )
+    decision = evaluate(request, policies)
+    return decision.explicit and decision.by is PolicyType.RESOURCE
+
+
+def _own(owned: resources.Access, caller: Caller, unknown: tuple[str, ...], wide: str | None) -> Attached | None:
     """A resource's policy as it speaks to a caller."""
     if not owned.policy or (owned.restricted and caller.account != owned.account):
         return None
-    return Attached("bucket policy", cautious(owned.policy, unknown, wide))
+    return Attached("resource policy", cautious(owned.policy, unknown, wide))
 
 
 def permitted(

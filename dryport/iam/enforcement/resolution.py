@@ -227,8 +227,16 @@ def _role_in(asking: Asking, parts: Arn, profile: InstanceProfile | None) -> str
     return role.arn if role is not None else str(parts._replace(resource=f"role/{name}"))
 
 
+def _ecr(asking: Asking, parts: Arn, one: Resource) -> str | None:
+    """A repository of the registry that a request names."""
+    registry = asking.given.get("registryId")
+    if not one.exact or not registry or registry == parts.account or asking.operation == "CreateRepository":
+        return None
+    return str(parts._replace(account=registry))
+
+
 _LISTS = ("ListUsers", "ListGroups", "GetAccountAuthorizationDetails")
-_LOOKS = {"ecs": _ecs, "secretsmanager": _secret, "iam": _iam}
+_LOOKS = {"ecr": _ecr, "ecs": _ecs, "secretsmanager": _secret, "iam": _iam}
 
 
 def _roles_of_definition(asking: Asking) -> Iterator[Requirement]:
