@@ -35,7 +35,7 @@ class Signature(msgspec.Struct, frozen=True):
     """A signature as a request states it, not yet checked.
 
     ``time`` is the signing time as written (``20150830T123600Z``). ``expires`` is the life in seconds of a presigned
-    URL, ``None`` for a signature in the header.
+    URL, ``None`` for a signature in the header. ``version`` 2 is what ``sigv2`` reads.
     """
 
     access_key_id: str
@@ -47,6 +47,7 @@ class Signature(msgspec.Struct, frozen=True):
     time: str
     token: str | None
     expires: int | None = None
+    version: int = 4
 
     @property
     def scope(self) -> str:

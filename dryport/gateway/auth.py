@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from dryport.aws import sigv4
+from dryport.aws import sigv2, sigv4
 from dryport.aws.errors import ServiceError
-from dryport.control.config import Config
+from dryport.control.config import DEFAULT_REGION, Config
+from dryport.gateway.rest_paths import virtual_bucket
 from dryport.gateway.service import Principal
 from dryport.iam import credentials
 from dryport.iam.model import Credential
@@ -84,6 +85,7 @@ class Signed(msgspec.Struct, frozen=True):
     query: str
     header: Callable[[str], str | None]
     source_ip: str
+    headers: Mapping[str, str]
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -118,9 +120,13 @@ def stated_signature(signed: Signed) -> sigv4.Signature | None:
     try:
         if authorization is not None:
             date = signed.header("x-amz-date") or signed.header("date")
+            if authorization.startswith(sigv2.PREFIX):
+                return sigv2.from_header(authorization, date, signed.header("x-amz-security-token"), DEFAULT_REGION)
             return sigv4.from_header(authorization, date, signed.header("x-amz-security-token"))
         if "X-Amz-Signature=" in signed.query or "X-Amz-Credential=" in signed.query:
             return sigv4.from_query(dict(parse_qsl(signed.query, keep_blank_values=True)))
+        if sigv2.is_presigned(signed.query):
+            return sigv2.from_query(dict(parse_qsl(signed.query, keep_blank_values=True)), DEFAULT_REGION)
     except sigv4.IncompleteSignature as error:
         raise Problem("incomplete", str(error)) from None
     return None
@@ -168,17 +174,21 @@ class Authenticator:
             raise Problem("mismatch", f"Credential should be scoped to correct service: '{service}'. ")
         if not _REGION.match(signature.region):
             raise Problem("mismatch", "Credential should be scoped to a valid region. ")
-        calculated = sigv4.calculate(
-            signature,
-            claim.credential.secret_access_key,
-            signed.method,
-            signed.path,
-            signed.query,
-            signed.header,
-            payload_hash,
-        )
+        secret = claim.credential.secret_access_key
+        if signature.version == 2:
+            calculated = _calculate_v2(signature, secret, signed)
+        else:
+            calculated = sigv4.calculate(
+                signature, secret, signed.method, signed.path, signed.query, signed.header, payload_hash
+            )
         if not sigv4.matches(calculated, signature.signature):
             raise Problem("mismatch", _MISMATCH)
+
+
+def _calculate_v2(signature: sigv4.Signature, secret: str, signed: Signed) -> str:
+    named = {name: value for name, value in signed.headers.items() if name.startswith("x-amz-")}
+    bucket = virtual_bucket(signed.header("host") or "")
+    return sigv2.calculate(signature, secret, signed.method, signed.path, signed.query, signed.header, named, bucket)
 
 
 def _same(expected: str | None, given: str | None) -> bool:
@@ -202,6 +212,10 @@ def _check_time(signature: sigv4.Signature, now: float) -> None:
     except sigv4.IncompleteSignature as error:
         raise Problem("incomplete", str(error)) from None
     stamp = sigv4.format_time
+    if signature.version == 2 and signature.expires is not None:
+        if seconds < now:
+            raise Problem("presigned")
+        return
     if seconds > now + SKEW_SECONDS:
         raise Problem(
             "skewed",

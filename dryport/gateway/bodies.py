@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from dryport.aws import sigv4
+from dryport.aws import sigv2, sigv4
 from dryport.aws.errors import ServiceError
 from dryport.gateway import payload as payloads
 from dryport.gateway.auth import Signed
@@ -35,7 +35,8 @@ def content(signed: Signed, body: bytes | None, *, unsigned: bool) -> Content:
         return Content(hashlib.sha256(body).hexdigest() if body else sigv4.EMPTY_SHA256, None)
     stated = signed.header("x-amz-content-sha256")
     if stated is None:
-        if signed.header("authorization") is not None:
+        authorization = signed.header("authorization")
+        if authorization is not None and not authorization.startswith(sigv2.PREFIX):
             raise ServiceError("InvalidRequest", "Missing required header for this request: x-amz-content-sha256", 400)
         return Content(sigv4.UNSIGNED_PAYLOAD, None)
     if stated != sigv4.UNSIGNED_PAYLOAD and stated not in payloads.CHUNKED and not _HASH.match(stated):

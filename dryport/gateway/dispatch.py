@@ -506,4 +506,4 @@ def _read_input(compiled: Compiled, message: Message) -> dict[str, Any]:
 
 
 def _signed(exchange: HttpExchange) -> Signed:
-    return Signed(exchange.method, exchange.path, exchange.query, exchange.header, exchange.source_ip)
+    return Signed(exchange.method, exchange.path, exchange.query, exchange.header, exchange.source_ip, exchange.headers)

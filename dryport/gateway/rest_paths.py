@@ -16,6 +16,12 @@ _S3_HOST = re.compile(
 )
 
 
+def virtual_bucket(host: str) -> str:
+    """The bucket that a host names, empty where it names none."""
+    match = _S3_HOST.match(host)
+    return match["bucket"] if match else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The operation that a path means, with the parts that its template names, decoded."""
@@ -98,9 +104,9 @@ class PathTable:
     def find(self, method: str, path: str, query: str, host: str, header: Callable[[str], str | None]) -> Found | None:
         """The operation of a percent-encoded path, or ``None``."""
         if self._s3:
-            match = _S3_HOST.match(host)
-            if match:
-                path = f"/{match['bucket']}{path}"
+            bucket = virtual_bucket(host)
+            if bucket:
+                path = f"/{bucket}{path}"
         given = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
         best: tuple[tuple[int, ...], _Template, tuple[str, ...]] | None = None
         for template in self._templates.get(method, ()):

@@ -241,9 +241,7 @@ def test_a_presigned_url_stands_under_its_signers_policies(served: Served, s3: A
         region_name="us-east-1",
         aws_access_key_id=user.key["AccessKeyId"],
         aws_secret_access_key=user.key["SecretAccessKey"],
-        config=Config(
-            signature_version="s3v4", s3={"addressing_style": "path"}
-        ),  # of itself boto3 signs as in 2006 here
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
     named = {"Bucket": bucket, "Key": "p"}
     put_url = mine.generate_presigned_url("put_object", Params=named, ExpiresIn=60)
@@ -277,8 +275,6 @@ def test_the_aws_cli_copies_and_syncs(
     assert (back / "deep" / "two").read_text() == "deep/two"
     listed = served.cli("s3", "ls", "--recursive", f"s3://{bucket}").stdout.split()
     assert listed[3::4] == ["a", "three", "x/deep/two"]
-    (tmp_path / "config").write_text("[default]\ns3 =\n    signature_version = s3v4\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     url = served.cli("s3", "presign", f"s3://{bucket}/three").stdout.strip()
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"one"
