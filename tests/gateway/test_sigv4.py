@@ -119,7 +119,7 @@ def checked(headers: dict[str, str], *, now: float, credential: Credential = CRE
             source_ip: str = "127.0.0.1", dev: bool = False, service: str = "ecs") -> str | None:  # fmt: skip
     """The kind of problem that a request with these headers has, ``None`` for none."""
     authenticator = Authenticator(Config(state_dir=Path("/nowhere"), dev_credentials=dev))
-    signed = Signed("POST", "/", query, headers.get, source_ip)
+    signed = Signed("POST", "/", query, headers.get, source_ip, headers)
     try:
         stated = stated_signature(signed)
         if stated is None:
