@@ -61,6 +61,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sts": {},
     "acm": {"certificate": ("CertificateArn",)},
+    "cloudwatch": {"alarm": ("AlarmName", "AlarmNames")},
     "ec2": {
         "elastic-ip": ("AllocationId",),
         "image": ("ImageId", "ImageIds", "SourceImageId"),
@@ -151,6 +152,7 @@ KEYS: dict[str, dict[str, str]] = {
         "elasticloadbalancing:SecurityPolicy": "SslPolicy",
         "elasticloadbalancing:Subnet": "Subnets",
     },
+    "cloudwatch": {"cloudwatch:namespace": "Namespace"},
     "ecr": {},
     "iam": {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"},
     "logs": {},
@@ -267,6 +269,10 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "ecs": {
         name: [need(f"ecs:{name}", "any:resourceArn")]
+        for name in ("TagResource", "UntagResource", "ListTagsForResource")
+    },
+    "cloudwatch": {
+        name: [need(f"cloudwatch:{name}", "any:ResourceARN")]
         for name in ("TagResource", "UntagResource", "ListTagsForResource")
     },
     "efs": {

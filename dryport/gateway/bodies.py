@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -15,6 +16,7 @@ from dryport.gateway.auth import Signed
 from dryport.gateway.http1.exchange import HttpExchange
 from dryport.gateway.payload import BodyPayload, ChunkedPayload
 
+_MOST_UNPACKED = 8 * 1024 * 1024  # bytes; a small body may claim any size
 _HASH = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
@@ -47,6 +49,22 @@ def content(signed: Signed, body: bytes | None, *, unsigned: bool) -> Content:
             400,
         )
     return Content(stated, stated)
+
+
+def unpacked(body: bytes, encoding: str | None) -> bytes:
+    """A body as it was before the client compressed it ("Smithy request compression"). Raises ServiceError."""
+    if encoding is None or encoding.strip().lower() != "gzip" or not body:
+        return body
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        found = reader.decompress(body, _MOST_UNPACKED)
+    except zlib.error:
+        raise ServiceError("SerializationException", "The request body is not valid gzip.", 400) from None
+    if reader.unconsumed_tail:
+        raise ServiceError("RequestEntityTooLargeException", "Request size exceeded the limit.", 413)
+    if not reader.eof:
+        raise ServiceError("SerializationException", "The request body is not valid gzip.", 400)
+    return found
 
 
 def payload(

@@ -286,7 +286,7 @@ class Dispatcher:
         form: dict[str, str] = {}
         if target is None and header("smithy-protocol") is None and is_form(exchange.method, content_type):
             body = await exchange.bounded_body(MAX_BODY_BYTES)
-            form = parse_form(body)
+            form = parse_form(bodies.unpacked(body, header("content-encoding")))
         route = self._router.route(
             Outline(
                 exchange.method,
@@ -334,6 +334,8 @@ class Dispatcher:
             self._uses.note(claim.credential, name, claim.signature.region, entry.time)
         if not request.compiled.anonymous and claim is None:
             raise Problem("missing")
+        if request.body and request.route.service != "s3":  # whose objects have an encoding of their own
+            request.body = bodies.unpacked(request.body, request.exchange.header("content-encoding"))
 
     def _authorize(self, request: _Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""

@@ -220,6 +220,7 @@ def _build_service(connection: sqlite3.Connection, service: str, source: Path) -
 SERVICES = (
     "acm",
     "cloudtrail",
+    "cloudwatch",
     "dryport",
     "ec2",
     "ecr",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dryport.acm.room import room as acm
 from dryport.cloudtrail.room import room as cloudtrail
+from dryport.cloudwatch.room import room as cloudwatch
 from dryport.control.context import Context, Room, RoomMaker
 from dryport.ec2.room import room as ec2
 from dryport.ecr.room import room as ecr
@@ -21,6 +22,7 @@ from dryport.sts.room import room as sts
 ROOMS: tuple[RoomMaker, ...] = (
     acm,
     cloudtrail,
+    cloudwatch,
     ec2,
     ecr,
     ecs,

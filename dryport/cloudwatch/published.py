@@ -1,0 +1,57 @@
+"""What other services may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dryport.cloudwatch.model import ALARM, ALARMS, INLET, Alarm, Handed, Inlet, alarm_arn, scope
+from dryport.cloudwatch.storage import MINUTE, Datum, metric
+from dryport.cloudwatch.summaries import of_set
+from dryport.store import Reader, Transaction
+
+__all__ = ["ALARMS", "Alarm", "Handed", "alarming", "bake_seconds", "put", "sample"]
+
+
+def put(tx: Transaction, account: str, region: str, namespace: str, data: Sequence[Handed]) -> None:
+    """Hand in data of a namespace (``AWS/ECS``): they are written soon, each once, whoever is killed in between."""
+    if data:
+        number = tx.next("cloudwatch.inlet")
+        tx.put(INLET, Inlet(number=number, scope=scope(account, region), namespace=namespace, data=list(data)))
+
+
+def sample(name: str, dimensions: Iterable[tuple[str, str]], at: float, value: float, unit: str) -> Handed:
+    """One value of a metric at a time, in a unit of CloudWatch's (``Percent``, ``Count``)."""
+    return Handed(name=name, dimensions=list(dimensions), at=at, unit=unit, total=value, low=value, high=value)
+
+
+def data_of(inlet: Inlet) -> list[Datum]:
+    """What was handed in, as it is put in the file."""
+    return [
+        Datum(
+            metric(inlet.namespace, each.name, each.dimensions),
+            MINUTE,
+            int(each.at) - int(each.at) % MINUTE,
+            each.unit,
+            of_set(each.count, each.total, each.low, each.high),
+        )
+        for each in inlet.data
+    ]
+
+
+def alarming(reader: Reader, account: str, region: str, names: Iterable[str]) -> list[str]:
+    """Those of the alarms of these names that are in the state ALARM. Watch ALARMS."""
+    return [each.name for each in _known(reader, account, region, names).values() if each.state == ALARM]
+
+
+def bake_seconds(reader: Reader, account: str, region: str, names: Iterable[str]) -> float:
+    """For how long alarms have to be watched until all that they see began after now: the longest time that one of
+    them evaluates."""
+    from dryport.cloudwatch import alarms
+
+    known = _known(reader, account, region, names).values()
+    return max((float(each.evaluation_periods * alarms.period(each)) for each in known if not each.rule), default=0.0)
+
+
+def _known(reader: Reader, account: str, region: str, names: Iterable[str]) -> Mapping[str, Alarm]:
+    found = ((name, reader.get(ALARMS, alarm_arn(account, region, name))) for name in dict.fromkeys(names))
+    return {name: each for name, each in found if each is not None}
