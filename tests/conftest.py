@@ -66,8 +66,8 @@ class Platform:
             texts.append("\n".join([f"--- {path.name}", *tail]))
         return "\n".join(texts)
 
-    def up(self) -> None:
-        self.dryport("up", "--detach", "--port", str(self.port))
+    def up(self, *options: str) -> None:
+        self.dryport("up", "--detach", "--port", str(self.port), *options)
 
     def down(self, *arguments: str) -> None:
         self.dryport("down", *arguments)

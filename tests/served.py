@@ -38,8 +38,10 @@ def free_port() -> int:
 class Served:
     """Rooms that serve. ``stop`` leaves the state directory as a killed process would: nothing is closed in order."""
 
-    def __init__(self, state_dir: Path, makers: Sequence[RoomMaker]) -> None:
+    def __init__(self, state_dir: Path, makers: Sequence[RoomMaker], **settings: Any) -> None:
+        """``settings`` are further ones of the configuration."""
         self.state_dir = state_dir
+        self._settings = settings
         self._makers = makers
         self.start()
 
@@ -66,7 +68,7 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _start(self) -> None:
-        config = Config(state_dir=self.state_dir, port=self.port)
+        config = Config(state_dir=self.state_dir, port=self.port, **self._settings)
         config.log_dir.mkdir(exist_ok=True)
         store = SqliteStore.open(self.state_dir / "control.db")
         self.context = Context(store, SystemClock(), random.SystemRandom(), config)

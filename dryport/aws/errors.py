@@ -30,6 +30,16 @@ def not_implemented(service: str, operation: str) -> ServiceError:
     )
 
 
+def not_served(service: str, operation: str) -> ServiceError:
+    """What a service that Dryport does not have answers."""
+    return ServiceError(
+        "NotImplemented",
+        f"Dryport does not implement {service}:{operation}, and no upstream is configured for it: "
+        f"`dryport up --forward SERVICE=URL` has others answer a service. docs/coverage.md lists what is implemented.",
+        status=501,
+    )
+
+
 def unsupported_parameter(service: str, operation: str, parameter: str) -> ServiceError:
     """What a parameter that Dryport does not act on answers: refused by name, never ignored (HTTP 501)."""
     return ServiceError(

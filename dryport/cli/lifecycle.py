@@ -17,17 +17,41 @@ import click
 from dryport.cli import doctor, options
 from dryport.cli.processes import alive, answers, supervisor_pid
 from dryport.control.config import DEFAULT_PORT, DEFAULT_STATE_DIR, Config, load
+from dryport.forwarding import keys, targets
 
 START_SECONDS = 30.0
 DOWN_SECONDS = 90.0
 
 
-def _command(state_dir: Path, port: int, listen: Sequence[str], dev_credentials: bool) -> list[str]:
+def _command(
+    state_dir: Path, port: int, listen: Sequence[str], forward: Sequence[str], keys: Path | None, dev_credentials: bool
+) -> list[str]:
     command = [sys.executable, "-m", "dryport.platform.supervisor"]
     command += ["--state-dir", str(state_dir), "--port", str(port)]
     for address in listen:
         command += ["--listen", address]
+    for one in forward:
+        command += ["--forward", one]
+    if keys is not None:
+        command += ["--forward-credentials", str(keys.resolve())]
     return [*command, "--dev-credentials"] if dev_credentials else command
+
+
+def _forwards(_: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> Sequence[str]:
+    try:
+        targets.read(texts)
+    except targets.Wrong as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    return texts
+
+
+def _keys(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            keys.read(path)
+        except keys.Unusable as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+    return path
 
 
 def _own_address(_: click.Context, parameter: click.Parameter, addresses: Sequence[str]) -> Sequence[str]:
@@ -56,14 +80,38 @@ def _own_address(_: click.Context, parameter: click.Parameter, addresses: Sequen
     help="Also answer at this address of the machine, for others that join. May be given several times.",
 )
 @click.option("--detach", is_flag=True, help="Return once the endpoint answers; the platform goes on.")
+@click.option(
+    "--forward",
+    multiple=True,
+    metavar="SERVICE=URL",
+    callback=_forwards,
+    help="Have a service that Dryport does not serve answered elsewhere, once its policies allow it: at a URL, by AWS "
+    "(SERVICE=aws), or by moto on this machine (SERVICE=moto). May be given several times.",
+)
+@click.option(
+    "--forward-credentials",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_keys,
+    help="The keys to sign forwarded requests with: a file of mode 0600 in the format of AWS's credentials file, with "
+    "a profile a service, or default.",
+)
 @click.option("--dev-credentials", is_flag=True, help="Also accept the keys test/test, from loopback only.")
-def up(state_dir: Path, port: int, listen: Sequence[str], detach: bool, dev_credentials: bool) -> None:
+def up(
+    state_dir: Path,
+    port: int,
+    listen: Sequence[str],
+    forward: Sequence[str],
+    forward_credentials: Path | None,
+    detach: bool,
+    dev_credentials: bool,
+) -> None:
     """Start the platform, or pick up where this state was: tasks that still run go on.
 
     \b
     dryport up --detach
     dryport up --state-dir /srv/dryport --port 4600
     dryport up --detach --listen 192.168.1.10      # plain HTTP: where the wire is yours
+    dryport up --detach --forward sqs=moto --forward dynamodb=http://localhost:8000
     """
     doctor.require()
     if supervisor_pid(state_dir) is not None:
@@ -75,7 +123,7 @@ def up(state_dir: Path, port: int, listen: Sequence[str], detach: bool, dev_cred
             raise options.Failure(
                 f"port {port} of {address} is taken by another program: choose another one with --port"
             )
-    command = _command(state_dir.resolve(), port, listen, dev_credentials)
+    command = _command(state_dir.resolve(), port, listen, forward, forward_credentials, dev_credentials)
     if not detach:
         click.echo(f"Dryport starts at http://localhost:{port} (Ctrl-C stops it and its tasks)")
         os.execv(command[0], command)

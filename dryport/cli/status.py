@@ -17,7 +17,7 @@ from dryport.control.config import DEFAULT_REGION, load
 from dryport.platform import credentials
 
 _WIDE = 200
-PROCESSES = ("supervisor", "control", "host", "containerd", "agent")
+PROCESSES = ("supervisor", "control", "host", "containerd", "agent", "moto")
 
 
 @click.command()
@@ -39,6 +39,8 @@ def status(state_dir: Path, region: str) -> None:
     table = Table("process", "pid", "memory", box=None)
     for name in PROCESSES:
         pid = pid_of(state_dir, name)
+        if name == "moto" and not any(one.to == "moto" for one in config.forwards):
+            continue
         table.add_row(name, str(pid) if pid else "not running", f"{memory(pid) / 1e6:.0f} MB" if pid else "")
     console = Console()
     if not console.is_terminal:
@@ -47,6 +49,8 @@ def status(state_dir: Path, region: str) -> None:
     up = answers(config.port)
     console.print(f"\nendpoint {config.endpoint}: " + ("answers" if up else "[bold]does not answer[/bold]"))
     console.print(f"state    {state_dir}")
+    for forward in config.forwards:
+        console.print(f"forward  {forward.service} to {forward.to}")
     if not up:
         raise SystemExit(1)
     _show_region(console, config.endpoint, region, state_dir)

@@ -17,10 +17,19 @@ DEFAULT_STATE_DIR = Path("/var/lib/dryport")
 ENDPOINT_IN_VPC = "169.254.171.1"
 
 
+class Forward(msgspec.Struct, frozen=True, kw_only=True):
+    """A service of botocore's that is handed on: ``to`` is a URL, ``aws`` or ``moto``; ``port`` is moto's."""
+
+    service: str
+    to: str
+    port: int = 0
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one Dryport. Every process of it gets the same ones, as JSON in the state directory.
 
     ``listen`` are addresses besides loopback that the endpoint is served at, for other machines.
+    ``forwards`` are services that others serve.
     ``slot`` (0 to 127) sets apart the Dryports that run on one machine: public addresses, names of namespaces.
     """
 
@@ -30,6 +39,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     slot: int = 0
     dev_credentials: bool = False
     account: str = DEFAULT_ACCOUNT
+    forwards: tuple[Forward, ...] = ()
+    forward_credentials: str = ""  # the file with the upstreams' keys, empty where there is none
 
     @property
     def id(self) -> str:

@@ -15,13 +15,15 @@ from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.control.config import DEFAULT_REGION
 from dryport.control.context import Context, MakeService
 from dryport.gateway import bodies, fallback
+from dryport.gateway.audit import Audit
 from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
 from dryport.gateway.endpoint import Compiled, Endpoint
 from dryport.gateway.http1.exchange import BodyTooLarge, Disconnected, HttpExchange
+from dryport.gateway.http1.streams import AnswerStream
 from dryport.gateway.models import Models
 from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
-from dryport.gateway.service import Auditor, Call, Occurrence, Payload, Principal
+from dryport.gateway.service import Auditor, Call, Forwarder, Payload, Principal
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.resources import SERVICES as GOVERNED
@@ -41,7 +43,7 @@ _NO_INPUT: dict[str, Any] = {}
 log = logging.getLogger("dryport.gateway")
 
 
-class _Request(msgspec.Struct):
+class Request(msgspec.Struct):
     """A request that was routed, and what is known of it so far."""
 
     exchange: HttpExchange
@@ -79,45 +81,6 @@ class _Request(msgspec.Struct):
         )
 
 
-class Audit:
-    """Tells an auditor of requests, without what must not be written down."""
-
-    def __init__(self, auditor: Auditor) -> None:
-        self._auditor = auditor
-
-    def note(self, request: _Request, exchange: HttpExchange, claim: Claim, answer: Answer) -> None:
-        """Tell of a request that was answered."""
-        entry, operation, auditor = request.entry, request.operation, self._auditor
-        if not auditor.wants(entry.service, entry.operation) or not isinstance(operation, Compiled):
-            return
-        is_json = request.route.protocol.startswith("json-")
-        given = operation.hidden_of_input().hide(request.given, request.body if is_json and request.given else None)
-        output = None
-        if request.output is not None and auditor.changes(entry.operation):
-            text = answer.body if is_json and answer.status == 200 else None
-            output = operation.hidden_of_output().hide(request.output, text)
-        credential = claim.credential
-        session = credential.session_token is not None
-        auditor.note(
-            Occurrence(
-                time=entry.time,
-                request_id=entry.id,
-                source=request.endpoint.signing_name,
-                operation=entry.operation,
-                principal=principal_of(credential),
-                role_arn=credential.role_arn if session else None,
-                issued=credential.created if session else None,
-                region=entry.region,
-                source_ip=entry.ip,
-                user_agent=exchange.header("user-agent") or "",
-                error=entry.error,
-                message=request.refusal,
-                given=given,
-                output=output,
-            )
-        )
-
-
 class Dispatcher:
     """Answers every request that is not a raw route."""
 
@@ -141,7 +104,7 @@ class Dispatcher:
         self._nobody = Principal(context.config.account, "", "", "")
         self._guard: Guard | None = None
         self._uses = Notes(context.store)
-        self._turn: list[_Request] = []
+        self._turn: list[Request] = []
 
     def handle(self, exchange: HttpExchange) -> Awaitable[None] | None:
         """Answer one request: what is returned has to be awaited; without it the request will be answered by a call.
@@ -174,7 +137,7 @@ class Dispatcher:
         del self._turn[:_TURN]
         if self._turn:
             asyncio.get_running_loop().call_soon(self._serve_turn, store)
-        stages: tuple[Callable[[_Request], None], ...] = (
+        stages: tuple[Callable[[Request], None], ...] = (
             self._claim,
             self._authenticate,
             self._accept,
@@ -194,14 +157,14 @@ class Dispatcher:
             else:  # a refusal tells of what was read, too
                 store.once_settled(partial(self._settled, request))
 
-    def _accept(self, request: _Request) -> None:
+    def _accept(self, request: Request) -> None:
         request.given = self._given(request, request.body or b"", None)
 
-    def _apply(self, store: GroupingStore, request: _Request) -> None:
+    def _apply(self, store: GroupingStore, request: Request) -> None:
         request.call = call = request.call or self._call_of(request)
         request.output = store.apply(_work(request.compiled, call, request.given))
 
-    def _settled(self, request: _Request, error: StoreUnavailable | None) -> None:
+    def _settled(self, request: Request, error: StoreUnavailable | None) -> None:
         answer = request.answer
         try:
             if error is not None:
@@ -214,7 +177,7 @@ class Dispatcher:
 
     # With waiting
 
-    async def _wait(self, exchange: HttpExchange, entry: Entry, request: _Request | None) -> None:
+    async def _wait(self, exchange: HttpExchange, entry: Entry, request: Request | None) -> None:
         try:
             request = request or await self._read(exchange, entry)
             answer = await self._run(request)
@@ -224,10 +187,11 @@ class Dispatcher:
             await exchange.drain(_DRAINED_BYTES, _DRAIN_SECONDS)
         self._finish(exchange, entry, answer, request)
 
-    async def _run(self, request: _Request) -> Answer:
+    async def _run(self, request: Request) -> Answer:
         self._claim(request)
         exchange = request.exchange
-        streams = isinstance(request.operation, Compiled) and request.operation.codec.streams_input
+        operation = request.operation
+        streams = isinstance(operation, Compiled) and operation.codec.streams_input and operation.forwarder is None
         if request.body is None and not streams:
             request.body = exchange.body_at_hand(MAX_BODY_BYTES)
             if request.body is None:
@@ -244,8 +208,25 @@ class Dispatcher:
         except ServiceError:
             await self._store.settled()  # the policies that were read may not be durable yet
             raise
+        if request.compiled.forwarder is not None:
+            return await self._forward(request, request.compiled.forwarder)
         output = request.output = await self._call(request.compiled, self._call_of(request), given)
         return _written(request.compiled, output, request.entry)
+
+    async def _forward(self, request: Request, forwarder: Forwarder) -> Answer:
+        """Have a request answered elsewhere: the answer is on its way then."""
+        if request.signature is not None and request.signature.expires is not None:
+            raise ServiceError("NotImplemented", "Dryport does not forward presigned URLs.", 501)
+        stream = AnswerStream(request.exchange)
+        try:
+            await forwarder.forward(self._call_of(request), stream, request.body or b"")
+        except ConnectionError:  # the client has gone
+            if not stream.begun:
+                raise Disconnected from None
+        except ServiceError:
+            await self._store.settled()
+            raise
+        return Answer(request.exchange.status, [])
 
     async def _call(self, compiled: Compiled, call: Call, given: dict[str, Any]) -> Mapping[str, Any] | None:
         output: Mapping[str, Any] | None
@@ -268,14 +249,14 @@ class Dispatcher:
 
     # Routing
 
-    def _targeted(self, exchange: HttpExchange, entry: Entry) -> _Request | None:
+    def _targeted(self, exchange: HttpExchange, entry: Entry) -> Request | None:
         """A request that names its operation in a header; ``None`` for another one."""
         header = exchange.header
         target = header("x-amz-target")
         route = self._router.target(target, header("content-type") or "") if target is not None else None
         return None if route is None else self._request(exchange, entry, route, _signed(exchange), None)
 
-    async def _read(self, exchange: HttpExchange, entry: Entry) -> _Request:
+    async def _read(self, exchange: HttpExchange, entry: Entry) -> Request:
         """Route a request, a form's body read. Raises ServiceError, Problem, BodyTooLarge."""
         header = exchange.header
         content_type = header("content-type") or ""
@@ -304,15 +285,15 @@ class Dispatcher:
 
     def _request(
         self, exchange: HttpExchange, entry: Entry, route: Route, signed: Signed, body: bytes | None
-    ) -> _Request:
+    ) -> Request:
         entry.service, entry.operation = route.service, route.operation
         endpoint = self._endpoints[route.service]
         operation = endpoint.compiled(route.protocol, route.operation)
-        return _Request(exchange, entry, route, endpoint, operation, signed, body)
+        return Request(exchange, entry, route, endpoint, operation, signed, body)
 
     # Stages
 
-    def _claim(self, request: _Request) -> None:
+    def _claim(self, request: Request) -> None:
         """Find the credential that a request says it is signed with. Raises Problem."""
         entry = request.entry
         signature = request.signature = stated_signature(request.signed)
@@ -322,7 +303,7 @@ class Dispatcher:
             entry.principal = claim.credential.principal_arn
             request.claim = claim
 
-    def _authenticate(self, request: _Request) -> None:
+    def _authenticate(self, request: Request) -> None:
         """Check the signature, and that there is what is asked for. Raises Problem, ServiceError."""
         operation, claim, entry = request.operation, request.claim, request.entry
         entry.received = len(request.body or b"")
@@ -337,7 +318,7 @@ class Dispatcher:
         if request.body and request.route.service != "s3":  # whose objects have an encoding of their own
             request.body = bodies.unpacked(request.body, request.exchange.header("content-encoding"))
 
-    def _authorize(self, request: _Request) -> None:
+    def _authorize(self, request: Request) -> None:
         """Ask the policies that bind the caller, where any do. Raises ServiceError."""
         credential = request.claim.credential if request.claim is not None else None
         service = request.route.service
@@ -372,19 +353,18 @@ class Dispatcher:
             user_agent=header("user-agent"),
             referer=header("referer"),
         )
-        endpoint = request.endpoint
-        self._guard.check(
-            self._store.reader,
-            credential,
-            (request.route.service, request.route.operation),
-            request.given,
-            about,
-            (endpoint.family, "rest-json" in endpoint.model.protocols),
-            body,
-        )
+        endpoint, reader, forwarder = request.endpoint, self._store.reader, request.compiled.forwarder
+        operation = request.route.service, request.route.operation
+        family = endpoint.family, "rest-json" in endpoint.model.protocols
+        if forwarder is not None and credential is not None:
+            exchange = request.exchange
+            needed = forwarder.requirements(request.call, request.given, exchange.method, exchange.path)
+            self._guard.check_forwarded(reader, credential, operation, needed, about, family)
+            return
+        self._guard.check(reader, credential, operation, request.given, about, family, body)
 
     @staticmethod
-    def _given(request: _Request, body: bytes, payload: Payload | None) -> dict[str, Any]:
+    def _given(request: Request, body: bytes, payload: Payload | None) -> dict[str, Any]:
         """The input, validated, with nothing in it that Dryport does not act on. Raises ServiceError."""
         compiled = request.compiled
         given = compiled.quick(body) if compiled.quick is not None else None
@@ -406,7 +386,7 @@ class Dispatcher:
             raise unsupported_parameter(compiled.service, compiled.operation.name, refused)
         return given
 
-    def _call_of(self, request: _Request) -> Call:
+    def _call_of(self, request: Request) -> Call:
         exchange, entry = request.exchange, request.entry
         return Call(
             service=request.route.service,
@@ -423,10 +403,12 @@ class Dispatcher:
             headers=exchange.headers,
         )
 
-    def _finish(self, exchange: HttpExchange, entry: Entry, answer: Answer, request: _Request | None) -> None:
+    def _finish(self, exchange: HttpExchange, entry: Entry, answer: Answer, request: Request | None) -> None:
         """Send an answer, and note it."""
         entry.status = answer.status
-        if answer.file is not None:
+        if exchange.status:
+            pass  # it has been streamed
+        elif answer.file is not None:
             exchange.respond_file(answer.status, answer.headers, answer.file, answer.start, answer.end)
         else:
             exchange.respond(answer.status, answer.headers, answer.body)
@@ -438,7 +420,7 @@ class Dispatcher:
 
     # Refusals
 
-    def _failure(self, error: Exception, request: _Request | None, exchange: HttpExchange, entry: Entry) -> Answer:
+    def _failure(self, error: Exception, request: Request | None, exchange: HttpExchange, entry: Entry) -> Answer:
         """The answer that tells of an exception."""
         endpoint = request.endpoint if request else None
         protocol = request.route.protocol if request else fallback.guess(exchange.header)

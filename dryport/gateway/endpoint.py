@@ -15,7 +15,7 @@ from dryport.gateway.constraints import Constraints
 from dryport.gateway.json_types import quick_reader
 from dryport.gateway.models import OperationModel, ServiceModel
 from dryport.gateway.redaction import Redaction
-from dryport.gateway.service import Operation, Service
+from dryport.gateway.service import Call, Forwarder, Operation, Output, Service
 from dryport.gateway.unsupported import Unsupported
 from dryport.gateway.wire import Codec, WireProtocol
 
@@ -36,6 +36,7 @@ class Compiled:
     unsigned_body: bool
     hidden_of_input: Callable[[], Redaction]  # these are worked out when they are first asked for
     hidden_of_output: Callable[[], Redaction]
+    forwarder: Forwarder | None
 
 
 class Endpoint:
@@ -70,6 +71,9 @@ class Endpoint:
             if model is None:
                 return protocols.unknown_operation(self.model, protocol, operation)
             handler = self.service.operations.get(operation)
+            forwarder = self.service.forwarder
+            if handler is None and forwarder is not None:
+                handler = Operation(operation, _unhandled, ())
             if handler is None:
                 return not_implemented(self.model.name, operation)
             known = self._compiled[protocol, operation] = self._compile(protocol, model, handler)
@@ -77,17 +81,31 @@ class Endpoint:
 
     def _compile(self, protocol: str, model: OperationModel, operation: Operation) -> Compiled:
         shape = model.input.shape if model.input else None
+        forwarder = self.service.forwarder
         return Compiled(
             service=self.model.name,
             operation=operation,
             codec=self.protocol(protocol).codec(model),
-            quick=quick_reader(self.model, shape) if shape is not None and protocol.startswith("json-") else None,
-            check=self._constraints.checker(model.name, shape),
+            quick=quick_reader(self.model, shape)
+            if shape is not None and protocol.startswith("json-") and forwarder is None
+            else None,
+            # What a forwarded service's input must be is for the upstream to say.
+            check=self._constraints.checker(model.name, shape) if forwarder is None else _nothing,
             refused=Unsupported(operation.unsupported).find,
             check_answer=answers.checker(self.model, model) if answers.WANTED else None,
             waits=inspect.iscoroutinefunction(operation.handler),
-            anonymous=model.authtype == "none" or "smithy.api#noAuth" in model.auth or self.model.name == "s3",
+            anonymous=forwarder is None
+            and (model.authtype == "none" or "smithy.api#noAuth" in model.auth or self.model.name == "s3"),
             unsigned_body=model.authtype == "v4-unsigned-body" or self.family == "s3",
             hidden_of_input=cache(partial(Redaction.of, self.model, shape)),
             hidden_of_output=cache(partial(Redaction.of, self.model, model.output.shape if model.output else None)),
+            forwarder=forwarder,
         )
+
+
+async def _unhandled(call: Call, request: Any) -> Output:
+    raise AssertionError("a forwarded operation has no handler")
+
+
+def _nothing(given: dict[str, Any]) -> None:
+    pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from dryport.aws.errors import ServiceError
 from dryport.gateway.wire import Answer
 from dryport.gateway.xml_tree import escape
+
+# Services whose signature has no hash in a header, and that answer in XML.
+_XML = re.compile(r"Credential=[^/,]+/[0-9]+/[^/,]+/(?:route53|cloudfront)/")
 
 
 def guess(header: Callable[[str], str | None]) -> str:
@@ -18,7 +22,9 @@ def guess(header: Callable[[str], str | None]) -> str:
         return "json"
     if "x-www-form-urlencoded" in content_type:
         return "query"
-    return "rest-xml" if header("x-amz-content-sha256") else "json"
+    if header("x-amz-content-sha256") or _XML.search(header("authorization") or ""):
+        return "rest-xml"
+    return "json"
 
 
 def family(protocol: str) -> str:

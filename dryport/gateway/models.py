@@ -159,7 +159,8 @@ def _roots() -> list[Path]:
     return [Path(spec.submodule_search_locations[0]) / "data", OWN_MODELS]
 
 
-def _source(service: str) -> Path | None:
+def source(service: str) -> Path | None:
+    """The model of a service by botocore's name, ``None`` where there is no such one."""
     if not service.replace("-", "").isalnum():
         return None
     for root in _roots():
@@ -187,9 +188,9 @@ def build(path: Path, services: Iterable[str]) -> None:
         connection = sqlite3.connect(scratch, isolation_level=None)
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA + "BEGIN;")
         for service in services:
-            source = _source(service)
-            if source is not None:
-                _build_service(connection, service, source)
+            found = source(service)
+            if found is not None:
+                _build_service(connection, service, found)
         connection.execute("COMMIT")
         connection.close()
         os.replace(scratch, path)
@@ -316,12 +317,12 @@ class Models:
         except sqlite3.Error:
             known = {}
         # What others have use for stays in the file when it is written anew.
-        self._names = sorted({*self._names, *(name for name in known if _source(name))})
+        self._names = sorted({*self._names, *(name for name in known if source(name))})
         for name in self._names:
-            source = _source(name)
-            if source is None:
+            found = source(name)
+            if found is None:
                 raise LookupError(f"botocore has no service {name}")
-            if known.get(name) != _fingerprint(source):
+            if known.get(name) != _fingerprint(found):
                 connection.close()
                 return None
         return connection

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from dryport.aws.errors import ServiceError, not_implemented
+from dryport.aws.errors import ServiceError, not_served
 from dryport.gateway.models import ServiceModel
 from dryport.gateway.rest_paths import PathTable
 
@@ -92,7 +92,7 @@ class Router:
             if route is not None:
                 return route
             prefix, _, operation = request.target.rpartition(".")
-            raise not_implemented(request.scope or prefix, operation)
+            raise not_served(request.scope or prefix, operation)
         if request.smithy_protocol == "rpc-v2-cbor":
             return self._cbor(request)
         candidates = self._by_scope.get(request.scope, []) if request.scope is not None else self._all
@@ -110,7 +110,7 @@ class Router:
         prefix = match[1].rpartition(".")[2]
         model = self._targets.get(prefix)
         if model is None or "smithy-rpc-v2-cbor" not in model.protocols:
-            raise not_implemented(request.scope or prefix, match[2])
+            raise not_served(request.scope or prefix, match[2])
         return Route(model.name, "smithy-rpc-v2-cbor", match[2])
 
     @staticmethod
@@ -125,7 +125,7 @@ class Router:
                 return Route(model.name, protocol, action, form=parameters)
         if speaking and scope is not None:
             raise ServiceError("InvalidAction", f"Could not find operation {action} for version {version}", 400)
-        raise not_implemented(scope or "unknown", action)
+        raise not_served(scope or "unknown", action)
 
     def _rest(self, candidates: list[ServiceModel], request: Outline) -> Route:
         known = False
@@ -143,6 +143,6 @@ class Router:
             if found is not None:
                 return Route(model.name, protocol, found.operation, found.labels)
         if request.scope is not None and not candidates:
-            raise not_implemented(request.scope, f"{request.method} {request.path}"[:200])
+            raise not_served(request.scope, f"{request.method} {request.path}"[:200])
         status = 404 if known else 403
         raise ServiceError("UnknownOperationException", "", status)

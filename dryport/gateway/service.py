@@ -12,6 +12,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from dryport.control.clock import Clock
+    from dryport.iam.authorization import Requirement
     from dryport.store import Store, Transaction
 
 Output = Mapping[str, Any] | None
@@ -131,6 +132,45 @@ class FilePayload:
     end: int | None = None
 
 
+class Stream(Protocol):
+    """The answer to a forwarded request, written as it comes; and the request's own line, as it came."""
+
+    method: str
+    path: str  # percent-encoded
+    query: str
+    begun: bool
+
+    def begin(self, status: int, headers: list[tuple[str, str]], length: int | None) -> None:
+        """Write the head; ``length`` is the body's in bytes, ``None`` where nobody knows it."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write a part of the body, at the client's pace. Raises ConnectionError where it is gone."""
+        ...
+
+    def end(self) -> None:
+        """The body is whole."""
+        ...
+
+    def cut(self) -> None:
+        """End the connection in the middle of the answer."""
+        ...
+
+
+class Forwarder(Protocol):
+    """Has a service's requests answered elsewhere."""
+
+    def requirements(
+        self, call: Call, given: Mapping[str, Any], method: str, path: str
+    ) -> tuple[Requirement, ...] | None:
+        """What a request needs; ``None`` where nobody but a root user may send it. Raises ServiceError."""
+        ...
+
+    async def forward(self, call: Call, stream: Stream, body: bytes) -> None:
+        """Have an authorized request answered. Raises ServiceError where nothing was begun."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A handler and what it declines: members of the input, as dotted paths, that Dryport does not act on."""
@@ -159,8 +199,10 @@ class Service:
     without an index) that Dryport does not act on: the gateway refuses a request that holds one, by name.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, forwarder: Forwarder | None = None) -> None:
+        """``forwarder`` takes every operation that has no handler."""
         self.name = name
+        self.forwarder = forwarder
         self.operations: dict[str, Operation] = {}
 
     def operation(self, name: str, *, unsupported: tuple[str, ...] = ()) -> Callable[[H], H]:

@@ -11,6 +11,7 @@ from dryport.ecr.room import room as ecr
 from dryport.ecs.room import room as ecs
 from dryport.efs.room import room as efs
 from dryport.elb.room import room as elb
+from dryport.forwarding.room import room as forwarding
 from dryport.iam.room import room as iam
 from dryport.logs.room import room as logs
 from dryport.s3.room import room as s3
@@ -28,6 +29,7 @@ ROOMS: tuple[RoomMaker, ...] = (
     ecs,
     efs,
     elb,
+    forwarding,
     iam,
     logs,
     s3,

@@ -12,11 +12,15 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-from dryport.control.config import Config, save
+import msgspec
+
+from dryport.control.config import Config, Forward, save
+from dryport.forwarding import targets
 from dryport.platform import containerd, credentials, leftovers, slots
 from dryport.platform.child import Child, write_pid
 
@@ -46,12 +50,33 @@ def lock(state_dir: Path) -> int:
     return descriptor
 
 
-def write_config(state_dir: Path, port: int, listen: Sequence[str], dev_credentials: bool) -> Config:
-    """Settle the settings of this run where every process reads them."""
-    slot = slots.take(state_dir)
-    config = Config(state_dir=state_dir, port=port, listen=tuple(listen), dev_credentials=dev_credentials, slot=slot)
+def write_config(arguments: argparse.Namespace, state_dir: Path) -> Config:
+    """Settle the settings of this run where every process reads them. Raises ``forwarding.targets.Wrong``."""
+    config = Config(
+        state_dir=state_dir,
+        port=arguments.port,
+        listen=tuple(arguments.listen),
+        dev_credentials=arguments.dev_credentials,
+        forwards=tuple(_with_port(one) for one in targets.read(arguments.forward)),
+        forward_credentials=arguments.forward_credentials,
+        slot=slots.take(state_dir),
+    )
     save(config)
     return config
+
+
+def _with_port(forward: Forward) -> Forward:
+    """A forward to moto knows the port of the moto server, which all share."""
+    if forward.to != targets.MOTO:
+        return forward
+    return msgspec.structs.replace(forward, port=_moto_port())
+
+
+@cache
+def _moto_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _children(config: Config) -> dict[str, Child]:
@@ -66,7 +91,10 @@ def _children(config: Config) -> dict[str, Child]:
         )
 
     state = str(config.state_dir)
+    moto = next((one.port for one in config.forwards if one.to == targets.MOTO), None)
+    command = [sys.executable, "-m", "dryport.forwarding.moto", "--state-dir", state, "--port", str(moto)]
     return {
+        **({"moto": child("moto", command)} if moto is not None else {}),
         "host": child("host", [sys.executable, "-m", "dryport.host.daemon", "--state-dir", state]),
         "control": child("control", [sys.executable, "-m", "dryport.platform.control_plane", "--state-dir", state]),
         "containerd": child("containerd", containerd.argv(config.state_dir)),
@@ -100,9 +128,12 @@ async def supervise(config: Config) -> None:
         loop.add_signal_handler(number, ask, keep)
 
     # The control plane first: everything else waits for it.
-    for name in ("control", "host", "containerd", "agent"):
-        children[name].start()
+    for name in ("control", "host", "containerd", "agent", "moto"):
+        if name in children:
+            children[name].start()
     keep_tasks = await asked
+    if "moto" in children:
+        await children["moto"].stop()
     if keep_tasks:
         for name in ("agent", "control", "containerd", "host"):
             await children[name].stop()
@@ -133,6 +164,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--listen", action="append", default=[])
     parser.add_argument("--dev-credentials", action="store_true")
+    parser.add_argument("--forward", action="append", default=[])
+    parser.add_argument("--forward-credentials", default="")
     arguments = parser.parse_args()
     os.umask(0o022)
     state_dir = arguments.state_dir.resolve()
@@ -144,7 +177,7 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(3) from None
     try:
-        run(write_config(state_dir, arguments.port, arguments.listen, arguments.dev_credentials))
+        run(write_config(arguments, state_dir))
     finally:
         os.close(held)
 

@@ -341,7 +341,7 @@ class Connection(asyncio.Protocol):
     def answer(self, exchange: HttpExchange, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Write an answer."""
         content = b"" if exchange.method == "HEAD" or not heads.has_body(status) else body
-        data = heads.head(status, headers, len(body), self._keeps(exchange)) + content
+        data = heads.head(status, headers, len(body), self.keeps(exchange)) + content
         if not self._transport.is_closing():
             self._transport.write(data)
         if self._direct is exchange:
@@ -353,13 +353,31 @@ class Connection(asyncio.Protocol):
         self, exchange: HttpExchange, status: int, headers: list[tuple[str, str]], file: int, start: int, count: int
     ) -> None:
         """Write the head of an answer; ``_answered_by`` sends what of the file belongs to it. Takes the descriptor."""
-        self._transport.write(heads.head(status, headers, count, self._keeps(exchange)))
+        self._transport.write(heads.head(status, headers, count, self.keeps(exchange)))
         if exchange.method == "HEAD" or not count:
             os.close(file)
         else:
             self._file = _File(file, start, count)
 
-    def _keeps(self, exchange: HttpExchange) -> bool:
+    # Streamed answers
+
+    def write(self, data: bytes) -> None:
+        """Write a part of an answer. Raises ConnectionError where the client is gone."""
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait while the client reads more slowly than it is written to."""
+        if self._write_paused:
+            await self._until_writable()
+
+    def abort(self) -> None:
+        """Cut it off."""
+        self._transport.abort()
+
+    def keeps(self, exchange: HttpExchange) -> bool:
+        """Whether the connection goes on after an answer."""
         if self._closing and not self._queue:
             exchange.keep_alive = False
         # A body that is not all there can only be waited for; a client that waits for 100 Continue may never send it.
@@ -426,10 +444,6 @@ class Connection(asyncio.Protocol):
             self._socket.begin_close(1001)
         elif not self.busy:
             self._transport.close()
-
-    def abort(self) -> None:
-        """Cut it off."""
-        self._transport.abort()
 
     @property
     def under_way(self) -> bool:

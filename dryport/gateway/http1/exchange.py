@@ -46,6 +46,10 @@ class HttpExchange:
         self.status = 0  # of the answer, once there is one
         self.sent = 0
 
+    def line(self) -> Connection:
+        """The connection that the answer goes out on."""
+        return self._connection
+
     async def body(self) -> bytes:
         return await self.content.read()
 

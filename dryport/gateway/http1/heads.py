@@ -66,8 +66,8 @@ def has_body(status: int) -> bool:
     return status >= 200 and status not in (204, 304)
 
 
-def head(status: int, headers: Iterable[tuple[str, str]], length: int, keep_alive: bool) -> bytes:
-    """The head of an answer; ``length`` is the content's, where ``headers`` have none."""
+def head(status: int, headers: Iterable[tuple[str, str]], length: int | None, keep_alive: bool) -> bytes:
+    """The head of an answer; ``length`` is the content's, where ``headers`` have none; ``None`` for a chunked one."""
     text = _LINES.get(status) or f"HTTP/1.1 {status} \r\n"
     stated = False
     for name, value in headers:
@@ -76,7 +76,7 @@ def head(status: int, headers: Iterable[tuple[str, str]], length: int, keep_aliv
         if "\r" in value or "\n" in value or "\0" in value:
             value = value.translate(_UNSAFE)  # a value from outside must not become a header of its own
         text += f"{name}: {value}\r\n"
-    if not stated and has_body(status):
+    if not stated and length is not None and has_body(status):
         text += f"content-length: {length}\r\n"
     text += _date()
     text += "\r\n" if keep_alive else "connection: close\r\n\r\n"

@@ -42,13 +42,15 @@ class Requirement:
     """One permission that a request needs on each of its resources.
 
     ``keys`` is what the request brings, by names in lower case, lists as tuples; ``others`` are the names of further
-    keys that AWS has for the action, which depend on what is stored.
+    keys that AWS has for the action, which depend on what is stored. ``account`` is whose the resources are, where that
+    is not what their ARNs say.
     """
 
     action: str
     resources: tuple[Resource, ...]
     keys: Mapping[str, str | tuple[str, ...]]
     others: tuple[str, ...]
+    account: str | None = None
 
 
 def required(service: str, operation: str, given: Mapping[str, Any], scope: Scope) -> tuple[Requirement, ...]:
@@ -160,6 +162,11 @@ def _key(rows: Table, source: str, given: Mapping[str, Any], scope: Scope) -> st
         return None
     many = "." in member or isinstance(given.get(member), list | tuple)
     return tuple(values) if many else values[0]
+
+
+def tags_of(tags: Any) -> dict[str, str | tuple[str, ...]]:
+    """``aws:RequestTag/…`` and ``aws:TagKeys`` of tags, in whatever shape their service gives them."""
+    return _tags(tags, None)
 
 
 def _tags(tags: Any, keys: Any) -> dict[str, str | tuple[str, ...]]:

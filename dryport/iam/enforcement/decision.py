@@ -71,7 +71,7 @@ def _decide(
     policies = identified.policies_of(reader, credential, known, action, unknown, None if resource.exact else name)
     caller = identified.caller(credential, known)
     asked = name if resource.exact else stand_in(name)
-    account = owned.account if owned is not None else _owner(name, credential)
+    account = owned.account if owned is not None else requirement.account or _owner(name, credential)
     if owned is not None:
         context = {**context, "aws:resourceaccount": account}
         if action.startswith("s3:"):

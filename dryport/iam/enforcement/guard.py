@@ -12,7 +12,7 @@ import msgspec
 from dryport.aws.errors import ServiceError
 from dryport.control.context import Context
 from dryport.iam import sessions
-from dryport.iam.authorization import Scope, required
+from dryport.iam.authorization import Requirement, Scope, required
 from dryport.iam.enforcement import identified, refusals, resolution
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.decision import Refused, authorize, unbound
@@ -79,6 +79,30 @@ class Guard:
                 if all((row.action, one) in known.settled for row in requirements for one in row.resources):
                     known.passing((service, name, about.region, body))
         else:
+            raise refusals.error(refused, family[0], rest=family[1], encode=partial(self._encode, credential))
+
+    def check_forwarded(
+        self,
+        reader: Reader,
+        credential: Credential,
+        operation: tuple[str, str],
+        needed: tuple[Requirement, ...] | None,
+        about: About,
+        family: tuple[str, bool],
+    ) -> None:
+        """As ``check``, of a forwarded call; ``needed`` is ``None`` where it is no action that a policy could name."""
+        service, name = operation
+        if (never := sessions.restricted(credential, service, name)) is not None:
+            raise never
+        if needed is None:
+            message = (
+                f"User: {credential.principal_arn} is not authorized to perform: {service}:{name} "
+                "because no action of IAM's is known for it: only the root user may"
+            )
+            refused: Refused | None = Refused(message, f"{service}:{name}", "*")
+        else:
+            refused = authorize(reader, credential, needed, about)
+        if refused is not None:
             raise refusals.error(refused, family[0], rest=family[1], encode=partial(self._encode, credential))
 
     def _encode(self, credential: Credential, refused: Refused) -> str:
