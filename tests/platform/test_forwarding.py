@@ -39,7 +39,7 @@ def test_moto_answers_behind_dryport(platform: Platform) -> None:
     assert url == f"{platform.endpoint}/000000000000/by-hand"  # through Dryport again, also for clients that follow it
     sqs.send_message(QueueUrl=url, MessageBody="hello")
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "hello"
-    assert json.loads(platform.cli("sqs", "list-queues"))["QueueUrls"] == [url]
+    assert platform.cli("sqs", "list-queues", "--endpoint-url", platform.endpoint)["QueueUrls"] == [url]
     assert dynamodb.list_tables()["TableNames"] == []
     shown = platform.dryport("status").stdout
     assert "forward  sqs to moto" in shown
