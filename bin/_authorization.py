@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "dryport" / "iam" / "authorization" / "data"
 PREFIX = {
     "efs": "elasticfilesystem",
+    "elb": "elasticloadbalancing",
     "elbv2": "elasticloadbalancing",
 }  # where IAM's name of a service is another than botocore's
 
@@ -153,6 +154,12 @@ KEYS: dict[str, dict[str, str]] = {
         "elasticloadbalancing:Subnet": "Subnets",
     },
     "cloudwatch": {"cloudwatch:namespace": "Namespace"},
+    "elb": {
+        "elasticloadbalancing:ListenerProtocol": "Listeners.Protocol",
+        "elasticloadbalancing:Scheme": "Scheme=internet-facing",
+        "elasticloadbalancing:SecurityGroup": "SecurityGroups",
+        "elasticloadbalancing:Subnet": "Subnets",
+    },
     "ecr": {},
     "iam": {"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary"},
     "logs": {},
@@ -279,6 +286,22 @@ RULES: dict[str, dict[str, list[dict[str, Any]]]] = {
         name: [need(f"elasticfilesystem:{name}", "any:ResourceId")]
         for name in ("TagResource", "UntagResource", "ListTagsForResource")
     },
+    # The reference has both APIs' operations of a name under one name; a classic balancer's ARN ends with its name.
+    "elb": {
+        name: balancing(name, "classic:LoadBalancerNames" if name in ("AddTags", "RemoveTags") else on)
+        for on in ("classic:LoadBalancerName",)
+        for name in (
+            *("AddTags", "ApplySecurityGroupsToLoadBalancer", "AttachLoadBalancerToSubnets", "ConfigureHealthCheck"),
+            *("CreateAppCookieStickinessPolicy", "CreateLBCookieStickinessPolicy", "CreateLoadBalancerListeners"),
+            *("CreateLoadBalancerPolicy", "DeleteLoadBalancer", "DeleteLoadBalancerListeners", "RemoveTags"),
+            *("DeleteLoadBalancerPolicy", "DeregisterInstancesFromLoadBalancer", "DetachLoadBalancerFromSubnets"),
+            *("DisableAvailabilityZonesForLoadBalancer", "EnableAvailabilityZonesForLoadBalancer"),
+            *("ModifyLoadBalancerAttributes", "RegisterInstancesWithLoadBalancer"),
+            *("SetLoadBalancerListenerSSLCertificate", "SetLoadBalancerPoliciesForBackendServer"),
+            "SetLoadBalancerPoliciesOfListener",
+        )
+    }
+    | {"CreateLoadBalancer": balancing("CreateLoadBalancer", "classic:LoadBalancerName", "classic:LoadBalancerName")},
     "elbv2": {
         name: balancing(name, f"any:{member}")
         for member, operations in {
@@ -372,6 +395,7 @@ OWN_ARNS = {
     **{
         kind: f"arn:{{partition}}:elasticloadbalancing:{{region}}:{{account}}:{resource}"
         for kind, resource in {
+            "classic": "loadbalancer/{}",
             "new-balancer": "loadbalancer/{Type=application/application:app,network:net}/{}/*",
             "new-group": "targetgroup/{}/*",
             "new-listener": "listener/*",

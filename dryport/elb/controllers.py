@@ -22,6 +22,7 @@ from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ec2 import model as ec2_model
 from dryport.elb import certificates, interfaces, model, plans, published
+from dryport.elb.classic import plans as classic
 from dryport.elb.dataplane import plan
 from dryport.elb.dataplane.plan import DataPlane, Health
 from dryport.elb.doorway import DOOR, Doorway
@@ -195,16 +196,26 @@ class Checks:
 
 
 def _known(reader: Reader, balancer: plan.Balancer) -> dict[str, dict[str, tuple[Target, Health]]]:
-    """The targets of a balancer that do not drain, with their health, by group and ``plan.Target.key``."""
+    """The targets of a balancer that do not drain, with their health, by group and ``plan.Target.key``; of a classic
+    one by its own ARN and their address."""
     found: dict[str, dict[str, tuple[Target, Health]]] = {}
+    stored = reader.get(model.LOAD_BALANCERS, balancer.arn)
+    if stored is not None and stored.classic is not None:
+        for each in reader.find(model.TARGETS, "group", stored.arn):
+            for place, _ in classic.places(reader, stored, each) if each.state != model.DRAINING else ():
+                found.setdefault(stored.arn, {})[place] = (each, _health(each))
+        return found
     for carried in balancer.groups:
         group = reader.get(model.TARGET_GROUPS, carried.arn)
         for each in reader.find(model.TARGETS, "group", carried.arn) if group is not None else ():
             address = plans.address(reader, group, each) if group is not None else None
             if address is not None and each.state != model.DRAINING:
-                health = Health(state=each.state, reason=each.reason, description=each.description)
-                found.setdefault(carried.arn, {})[f"{address}:{each.port}"] = (each, health)
+                found.setdefault(carried.arn, {})[f"{address}:{each.port}"] = (each, _health(each))
     return found
+
+
+def _health(target: Target) -> Health:
+    return Health(state=target.state, reason=target.reason, description=target.description)
 
 
 def _note(tx: Transaction, changed: Mapping[str, Health]) -> None:

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dryport.elb.dataplane import haproxy, health, slots
-from dryport.elb.dataplane.plan import Balancer, Health
+from dryport.elb.dataplane import configuration, haproxy, health, slots
+from dryport.elb.dataplane.plan import Balancer, Health, Kind
 from dryport.elb.dataplane.slots import Slots
 from dryport.host.client import HostError
 from dryport.host.messages import Carrier
@@ -46,11 +46,11 @@ class HaproxyPlane:
         number = balancer_id(balancer.arn)
         running = number in await self._host.balancers()
         present = await self._slots(number) if running else {}
-        wanted = {name: slots.assign(present.get(name, ()), each) for name, each in haproxy.targets(balancer).items()}
+        wanted = configuration.assign(balancer, present)
         carrier = Carrier(
             id=number,
             namespace=namespace(self._platform_id, balancer.arn),
-            config=haproxy.render(balancer, wanted),
+            config=configuration.render(balancer, wanted),
             files={f"{name}.pem": content for name, content in files.items()},
         )
         await self._host.ensure_balancer(carrier)
@@ -74,7 +74,8 @@ class HaproxyPlane:
         self, balancer: Balancer, before: Mapping[str, Mapping[str, Health]]
     ) -> dict[str, dict[str, Health]]:
         """By target group's ARN and ``Target.key``; nothing of targets that it has not been told of, nor while it does
-        not run. ``before`` is what was known. One that passes its first check is served at once. Raises HostError."""
+        not run. ``before`` is what was known. One that passes its first check is served at once. Of a classic balancer
+        by its own ARN and by address: an instance is as well as the worst of what is led to it. Raises HostError."""
         number = balancer_id(balancer.arn)
         try:
             servers, stat = await self._host.ask_balancer(number, [_SERVERS, "show stat"])
@@ -82,6 +83,12 @@ class HaproxyPlane:
             if number in await self._host.balancers():
                 raise
             return {}
+        if balancer.kind is Kind.CLASSIC:
+            known_by_address, places = before.get(balancer.arn, {}), slots.read(servers)
+            adoptions = list(health.adoptions(stat, places, known_by_address))
+            if adoptions:
+                await self._host.ask_balancer(number, adoptions)
+            return {balancer.arn: health.together(stat, places, known_by_address)}
         names = haproxy.backends(balancer)
         known = {names[arn]: each for arn, each in before.items() if arn in names}
         known |= {each.name: before.get(each.group.arn, {}) for each in haproxy.zonal(balancer)}
@@ -90,5 +97,5 @@ class HaproxyPlane:
         if promotions:
             await self._host.ask_balancer(number, promotions)
             stat = (await self._host.ask_balancer(number, ["show stat"]))[0]
-        found = health.report(stat, present, known)
-        return {arn: found[name] for arn, name in names.items() if name in found}
+        reported = health.report(stat, present, known)
+        return {arn: reported[name] for arn, name in names.items() if name in reported}

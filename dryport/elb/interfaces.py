@@ -67,7 +67,7 @@ def _make(
         subnet_id=zone.subnet_id,
         group_ids=balancer.groups,
         open_to_all=not balancer.groups,
-        description=f"ELB {balancer.arn.rpartition('loadbalancer/')[2]}",
+        description=f"ELB {balancer.name if balancer.classic else balancer.arn.rpartition('loadbalancer/')[2]}",
         assign_public_ip=balancer.scheme == "internet-facing",
         owner=balancer.arn,
         private_ip=zone.address or None,

@@ -13,7 +13,7 @@ import msgspec
 from dryport.store import Table
 
 Json = dict[str, Any]
-APPLICATION, NETWORK = "application", "network"
+APPLICATION, NETWORK, CLASSIC = "application", "network", "classic"
 PROVISIONING, ACTIVE, FAILED, DELETING = "provisioning", "active", "failed", "deleting"
 DRAINING = "draining"
 
@@ -37,11 +37,43 @@ class Zone(Record, frozen=True, kw_only=True):
     allocation_id: str = ""
 
 
+class HealthCheck(Record, frozen=True, kw_only=True):
+    """A target group's or a classic load balancer's, with its defaults filled in. Times are whole seconds."""
+
+    protocol: str
+    port: str = "traffic-port"
+    path: str = ""  # none for TCP
+    enabled: bool = True
+    interval: int = 30
+    timeout: int = 5
+    healthy: int = 5
+    unhealthy: int = 2
+    codes: str = ""  # none for TCP
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """A policy of a classic load balancer: its type's name, and its attributes in order (a name may be there twice)."""
+
+    name: str
+    type: str
+    attributes: list[tuple[str, str]] = []
+
+
+class Classic(Record, frozen=True, kw_only=True):
+    """What only classic load balancers have. ``backends`` are the names of policies by instances' port."""
+
+    health_check: HealthCheck
+    policies: list[Policy] = []
+    backends: dict[int, list[str]] = {}
+
+
 class LoadBalancer(Record, frozen=True, kw_only=True):
     """``state`` is ``provisioning`` until its data plane answers, ``active``, ``failed`` with a ``reason``, or
     ``deleting`` until its process and interfaces are gone (the API shows it no more).
 
-    ``attributes`` are those that somebody set, without the defaults. ``groups`` are security groups' ids.
+    ``attributes`` are those that somebody set, without the defaults. ``groups`` are security groups' ids. A classic one
+    (``classic``) is known by its name alone: its row's ARN, which nobody sees, is one that no other has had; its
+    listeners are rows with an instance's port and no actions, its instances are targets of it, of the port 0.
     """
 
     arn: str
@@ -60,20 +92,7 @@ class LoadBalancer(Record, frozen=True, kw_only=True):
     reason: str = ""
     attributes: dict[str, str] = {}
     tags: dict[str, str] = {}
-
-
-class HealthCheck(Record, frozen=True, kw_only=True):
-    """A target group's, with its defaults filled in. Times are whole seconds."""
-
-    protocol: str
-    port: str = "traffic-port"
-    path: str = ""  # none for TCP
-    enabled: bool = True
-    interval: int = 30
-    timeout: int = 5
-    healthy: int = 5
-    unhealthy: int = 2
-    codes: str = ""  # none for TCP
+    classic: Classic | None = None
 
 
 class TargetGroup(Record, frozen=True, kw_only=True):
@@ -108,6 +127,9 @@ class Listener(Record, frozen=True, kw_only=True):
     alpn: list[str] = []
     attributes: dict[str, str] = {}
     tags: dict[str, str] = {}
+    instance_protocol: str = ""  # this and what follows: of classic load balancers
+    instance_port: int = 0
+    policies: list[str] = []  # their names
 
 
 class Rule(Record, frozen=True, kw_only=True):
@@ -128,7 +150,7 @@ class Target(Record, frozen=True, kw_only=True):
     ``draining``. A draining one is deleted at ``gone_at``.
     """
 
-    group: str  # the target group's ARN
+    group: str  # the target group's ARN, or a classic load balancer's
     id: str
     port: int
     zone: str = ""  # as it was given: a zone's name or "all"
@@ -161,13 +183,20 @@ def forwarded(actions: list[Json]) -> set[str]:
     return found
 
 
+def _is_there(balancer: LoadBalancer, *, classic: bool) -> bool:
+    """Whether the API of classic load balancers, or the other one, shows it."""
+    return balancer.state != DELETING and (balancer.type == CLASSIC) is classic
+
+
 LOAD_BALANCERS = Table(
     "elb.load_balancer",
     LoadBalancer,
     key=lambda b: b.arn,
     indexes={
-        "scope": lambda b: scope(b.account, b.region) if b.state != DELETING else None,
-        "name": lambda b: scope(b.account, b.region, b.name) if b.state != DELETING else None,
+        "scope": lambda b: scope(b.account, b.region) if _is_there(b, classic=False) else None,
+        "name": lambda b: scope(b.account, b.region, b.name) if _is_there(b, classic=False) else None,
+        "classic": lambda b: scope(b.account, b.region) if _is_there(b, classic=True) else None,
+        "classic_name": lambda b: scope(b.account, b.region, b.name) if _is_there(b, classic=True) else None,
     },
 )
 TARGET_GROUPS = Table(

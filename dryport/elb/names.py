@@ -13,14 +13,14 @@ from random import Random
 from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.aws.identifiers import hexadecimal
-from dryport.elb.model import APPLICATION
+from dryport.elb.model import NETWORK
 
 SERVICE = "elasticloadbalancing"
 DOMAIN = "elb.localhost"
 _LONGEST = 32
 _PLAIN = re.compile(r"[A-Za-z0-9-]+")
-_KINDS = {"application": "app", "network": "net"}
-# "Elastic Load Balancing endpoints and quotas": Route 53's hosted zones of application and network load balancers.
+_KINDS = {"application": "app", "network": "net", "classic": "classic"}
+# "Elastic Load Balancing endpoints and quotas": hosted zones of application (also classic) and network ones.
 _ZONES = {
     "af-south-1": ("Z268VQBMOI5EKX", "Z203XCE67M25HM"),
     "ap-east-1": ("Z3DQVH9N71FHZ0", "Z12Y7K3UBGUAD1"),
@@ -70,6 +70,11 @@ def load_balancer_arn(region: str, account: str, kind: str, name: str, unique: s
     return arn.make(SERVICE, region, account, f"loadbalancer/{_KINDS[kind]}/{name}/{unique}")
 
 
+def classic_arn(region: str, account: str, name: str) -> str:
+    """What policies call a classic load balancer: ``loadbalancer/<name>``."""
+    return arn.make(SERVICE, region, account, f"loadbalancer/{name}")
+
+
 def target_group_arn(region: str, account: str, name: str, unique: str) -> str:
     """``targetgroup/<name>/<unique>``."""
     return arn.make(SERVICE, region, account, f"targetgroup/{name}/{unique}")
@@ -99,7 +104,7 @@ def listener_of_default_rule(text: str) -> str | None:
 
 def dns_name(random: Random, region: str, kind: str, scheme: str, name: str, unique: str) -> str:
     """The name that clients use. ``unique`` is the one of the ARN, which AWS uses for network load balancers."""
-    if kind != APPLICATION:
+    if kind == NETWORK:
         return f"{name}-{unique}.{region}.{DOMAIN}"
     inside = "internal-" if scheme == "internal" else ""
     return f"{inside}{name}-{random.randrange(10**8, 2 * 10**9)}.{region}.{DOMAIN}"
@@ -107,7 +112,7 @@ def dns_name(random: Random, region: str, kind: str, scheme: str, name: str, uni
 
 def hosted_zone(region: str, kind: str) -> str:
     """Route 53's hosted zone of the DNS names. A region that AWS's table does not have gets us-east-1's."""
-    return _ZONES.get(region, _ZONES["us-east-1"])[kind != APPLICATION]
+    return _ZONES.get(region, _ZONES["us-east-1"])[kind == NETWORK]
 
 
 def check_load_balancer_name(name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dryport.ec2 import published as ec2
 from dryport.elb import attributes as defaults
 from dryport.elb import certificates, model
+from dryport.elb.classic import plans as classic
 from dryport.elb.dataplane import plan
 from dryport.elb.model import APPLICATION, HealthCheck, Json, Listener, LoadBalancer, Target, TargetGroup
 from dryport.store import Reader
@@ -17,6 +18,8 @@ def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
 
     Those of network load balancers have no attributes of HTTP's.
     """
+    if stored.classic is not None:
+        return classic.of(reader, stored, stored.classic)
     listeners = sorted(reader.find(model.LISTENERS, "load_balancer", stored.arn), key=lambda each: each.port)
     made = [_listener(each, reader.find(model.RULES, "listener", each.arn)) for each in listeners]
     attributes = defaults.of_load_balancer(stored)

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from dryport.aws.arn import Arn
 from dryport.elb import model, names, targets
-from dryport.elb.model import Target, TargetGroup
+from dryport.elb.classic import health
+from dryport.elb.classic.attributes import draining_seconds
+from dryport.elb.model import LoadBalancer, Target, TargetGroup
 from dryport.store import Reader, Table, Transaction
 
 
@@ -27,7 +29,9 @@ def find(reader: Reader, group_arn: str) -> TargetGroup | None:
 
 
 def load_balancers(reader: Reader, group_arn: str) -> list[str]:
-    """The ARNs of the load balancers whose listeners or rules forward to a target group."""
+    """The ARNs of the load balancers whose listeners or rules forward to a target group; of a classic one its own."""
+    if _classic(reader, group_arn) is not None:
+        return [group_arn]
     listeners = reader.find(model.LISTENERS, "group", group_arn)
     for rule in reader.find(model.RULES, "group", group_arn):
         found = reader.get(model.LISTENERS, rule.listener)
@@ -46,14 +50,62 @@ def groups(reader: Reader, load_balancer_arn: str) -> set[str]:
 
 
 def users_of_certificate(reader: Reader, certificate_arn: str) -> list[str]:
-    """The ARNs of the load balancers whose listeners show a certificate."""
+    """The ARNs of the load balancers' rows whose listeners show a certificate (``shown_arn`` is what users see)."""
     return sorted({each.load_balancer for each in reader.find(model.LISTENERS, "certificate", certificate_arn)})
+
+
+def shown_arn(reader: Reader, load_balancer_arn: str) -> str:
+    """The ARN by which users know a load balancer."""
+    found = reader.get(model.LOAD_BALANCERS, load_balancer_arn)
+    if found is None or found.classic is None:
+        return load_balancer_arn
+    return names.classic_arn(found.region, found.account, found.name)
+
+
+def _classic(reader: Reader, arn: str) -> LoadBalancer | None:
+    found = reader.get(model.LOAD_BALANCERS, arn)
+    return found if found is not None and found.state != model.DELETING else None
+
+
+def exists(reader: Reader, group_arn: str) -> bool:
+    """Whether a target group, or a classic load balancer, is there."""
+    return find(reader, group_arn) is not None or _classic(reader, group_arn) is not None
+
+
+def classic(reader: Reader, account: str, region: str, name: str) -> LoadBalancer | None:
+    """A classic load balancer by its name. Its ``arn`` is what ``register`` and the others take for a target group's,
+    with the port 0: what has a port are its listeners."""
+    return next(iter(reader.find(model.LOAD_BALANCERS, "classic_name", model.scope(account, region, name))), None)
+
+
+def load_balancer(reader: Reader, arn: str) -> LoadBalancer | None:
+    """A classic load balancer by its row's ARN."""
+    found = _classic(reader, arn)
+    return found if found is not None and found.classic is not None else None
+
+
+def description(reader: Reader, target: Target) -> str:
+    """What is wrong with a target that is not healthy, in the words of its group's API."""
+    if load_balancer(reader, target.group) is None:
+        return target.description
+    return health.state(target, in_zone=True, instance_state="running").description
+
+
+def classic_name(reader: Reader, arn: str) -> str:
+    """The name of a classic load balancer, "" where it is a target group."""
+    found = reader.get(model.LOAD_BALANCERS, arn)
+    return found.name if found is not None else ""
+
+
+def instance_ports(reader: Reader, classic_arn: str) -> set[int]:
+    """The instances' ports that a classic load balancer's listeners lead to."""
+    return {each.instance_port for each in reader.find(model.LISTENERS, "load_balancer", classic_arn)}
 
 
 def register(tx: Transaction, group_arn: str, target_id: str, port: int, zone: str = "") -> None:
     """Have a target (an instance's id, or an address) get traffic at a port, if its group is there. One that is
     draining is taken back."""
-    if tx.get(model.TARGET_GROUPS, group_arn) is None:
+    if not exists(tx, group_arn):
         return
     found = tx.get(model.TARGETS, model.target_key(group_arn, target_id, port))
     if found is None or found.state == model.DRAINING:
@@ -62,15 +114,23 @@ def register(tx: Transaction, group_arn: str, target_id: str, port: int, zone: s
 
 def deregister(tx: Transaction, now: float, group_arn: str, target_id: str, port: int) -> None:
     """Have a target get no new requests; it drains for its group's deregistration delay, then it is gone
-    (``target`` gives ``None``). At once where no load balancer uses it."""
+    (``target`` gives ``None``). At once where no load balancer uses it, or a classic one drains nothing."""
     found = tx.get(model.TARGETS, model.target_key(group_arn, target_id, port))
-    group = tx.get(model.TARGET_GROUPS, group_arn)
     if found is None or found.state == model.DRAINING:
         return
-    if group is None or not load_balancers(tx, group_arn):
+    delay = _delay(tx, group_arn)
+    if delay is None or not load_balancers(tx, group_arn):
         tx.delete(model.TARGETS, found.key)
         return
-    tx.put(model.TARGETS, targets.draining(found, now + targets.deregistration_delay(group)))
+    tx.put(model.TARGETS, targets.draining(found, now + delay))
+
+
+def _delay(reader: Reader, group_arn: str) -> int | None:
+    """For how many seconds what is deregistered drains; ``None`` where nothing does."""
+    balancer, group = _classic(reader, group_arn), find(reader, group_arn)
+    if balancer is not None:
+        return draining_seconds(balancer) or None
+    return targets.deregistration_delay(group) if group is not None else None
 
 
 def target(reader: Reader, group_arn: str, target_id: str, port: int) -> Target | None:
@@ -111,6 +171,10 @@ def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
         "listener": model.LISTENERS,
         "listener-rule": model.RULES,
     }
-    table = tables.get(parts.resource.partition("/")[0])
+    kind, _, rest = parts.resource.partition("/")
+    if kind == "loadbalancer" and "/" not in rest:
+        balancer = classic(reader, parts.account, parts.region, rest)
+        return balancer.tags if balancer is not None else {}
+    table = tables.get(kind)
     found = reader.get(table, str(parts)) if table is not None else None
     return found.tags if found is not None else {}

@@ -15,6 +15,12 @@ def _service() -> Service:
     return SERVICE
 
 
+def _classic() -> Service:
+    from dryport.elb.classic.api import SERVICE
+
+    return SERVICE
+
+
 class WhenNeeded:
     """The loops, imported and begun once there is a load balancer: who has none does not pay for them."""
 
@@ -36,4 +42,4 @@ class WhenNeeded:
 
 def room(context: Context) -> Room:
     """The service, and its balancers on this machine's host driver."""
-    return Room(services={"elbv2": _service}, loops=(WhenNeeded(context),))
+    return Room(services={"elbv2": _service, "elb": _classic}, loops=(WhenNeeded(context),))

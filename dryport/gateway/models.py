@@ -227,6 +227,7 @@ SERVICES = (
     "ecr",
     "ecs",
     "efs",
+    "elb",
     "elbv2",
     "iam",
     "logs",

@@ -129,6 +129,22 @@ def refuses(reader: Reader, role_arn: str, service: str) -> bool:
     return not assuming.trusts(role, service)
 
 
+def may(reader: Reader, role_arn: str, service: str, action: str) -> bool:
+    """Whether a service of AWS's may assume a role, and with it do something that has no resource (``Describe…``)."""
+    parts = arns.parse(role_arn)
+    if parts is None or refuses(reader, role_arn, service):
+        return False
+    from dryport.iam import policy
+    from dryport.iam.enforcement import identified
+
+    role = identified.role_of(reader, role_arn)
+    if role is None:
+        return False
+    caller = policy.Caller(policy.CallerKind.ROLE, role_arn, parts.account, role_arn)
+    request = policy.Request(action, "*", caller, {}, parts.account)
+    return policy.evaluate(request, identified.of(reader, role.id).policies).allowed
+
+
 def instance_profile(reader: Reader, profile_arn: str) -> HeldRole | None:
     """A stored instance profile of this ARN's name, ``None`` where there is none."""
     parts = arns.parse(profile_arn)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dryport.elb.dataplane import haproxy
+from dryport.elb.dataplane.configuration import assign, render
 from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
-from dryport.elb.dataplane.slots import Slots, assign, commands
+from dryport.elb.dataplane.slots import Slots, commands
 from dryport.host.balancers.process import Process
 from dryport.host.messages import Carrier
 
@@ -86,8 +87,8 @@ def balancer(listeners: list[Listener], groups: list[TargetGroup], kind: Kind = 
 
 
 def configuration(plan: Balancer) -> tuple[str, dict[str, Slots]]:
-    slots = {name: assign((), each) for name, each in haproxy.targets(plan).items()}
-    return haproxy.render(plan, slots), slots
+    slots = assign(plan, {})
+    return render(plan, slots), slots
 
 
 def refused(text: str, directory: Path) -> str:

@@ -352,7 +352,6 @@ def test_what_is_not_carried_is_named(tmp_path: Path) -> None:
         (balancer([listener(TO_A)], [group("a")], Kind.NETWORK), "HTTP listeners of network"),
         (balancer([], [group("a", stickiness=Stickiness(type="app_cookie", cookie="x y"))]), "cookie x y"),
         (balancer([], [group("a", stickiness=Stickiness(type="source_ip"))]), "source_ip"),
-        (balancer([], [], Kind.CLASSIC), "classic"),
     ]:
         with pytest.raises(NotCarried, match=name):
             configuration(plan)

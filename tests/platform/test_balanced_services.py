@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from dryport.elb.driver import balancer_id
 from dryport.host import cgroups
 from dryport.host.balancers.process import Run
 from tests.conftest import Platform, free_port
+from tests.iam.accounts import trust
 from tests.load import Load
 from tests.platform.fleet import Fleet
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
+from tests.served import refusal
 
 pytestmark = pytest.mark.platform
 
@@ -244,3 +247,61 @@ def test_copies_on_an_instance_take_traffic_at_ports_of_their_own(front: Front, 
     assert front.targets(group) == dict.fromkeys(bound(), "healthy")
     kept.delete()
     assert front.targets(group) == {}
+
+
+def test_a_service_behind_a_classic_balancer(front: Front, instance: tuple[Fleet, str]) -> None:
+    """Its instance is registered, at a host port that a listener leads to; with a role that may; then it is gone."""
+    fleet, instance_id = instance
+    classic, iam = fleet.platform.client("elb"), fleet.platform.client("iam")
+    port = free_port()
+    listener = {"Protocol": "HTTP", "LoadBalancerPort": port, "InstancePort": 8088}
+    name = classic.create_load_balancer(
+        LoadBalancerName="old", Listeners=[listener], Subnets=front.subnets, SecurityGroups=[front.open]
+    )["DNSName"]
+    check = {"Target": "HTTP:8088/", "Interval": 5, "Timeout": 2, "UnhealthyThreshold": 2, "HealthyThreshold": 2}
+    classic.configure_health_check(LoadBalancerName="old", HealthCheck=check)
+    cross = {"CrossZoneLoadBalancing": {"Enabled": True}}
+    classic.modify_load_balancer_attributes(LoadBalancerName="old", LoadBalancerAttributes=cross)
+    fleet.define("classic", SERVE.format(version="one"), portMappings=[{"containerPort": 8080, "hostPort": 8088}])
+    fleet.define("loose", SERVE.format(version="one"), portMappings=[{"containerPort": 8080}])
+    behind = [{"loadBalancerName": "old", "containerName": "main", "containerPort": 8080}]
+
+    def create(family: str = "classic", **more: Any) -> Any:
+        asked = {"loadBalancers": behind, "desiredCount": 1, **more}
+        return fleet.ecs.create_service(
+            cluster=fleet.cluster, serviceName="classic", taskDefinition=family, **asked
+        )["service"]  # fmt: skip
+
+    unvalidated = (
+        "Unable to assume role and validate the listeners configured on your load balancer. Please verify that the ECS "
+        "service role being passed has the proper permissions."
+    )
+    for given, words in (
+        ({"family": "loose"}, "A host port mapping for the container port 8080 is required."),
+        ({"loadBalancers": [{**behind[0], "loadBalancerName": "none"}]}, unvalidated),
+        ({"role": "taskRole"}, unvalidated),  # it does not trust ECS
+        ({"role": "ecsInfrastructureRole"}, unvalidated),  # it may not look
+        ({"role": "x", "loadBalancers": []}, "A role was passed, but no load balancers were present."),
+    ):
+        assert refusal(create, **given) == ("InvalidParameterException", words)
+    iam.create_role(RoleName="ecsServiceRole", AssumeRolePolicyDocument=trust("ecs"))
+    managed = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceRole"
+    iam.attach_role_policy(RoleName="ecsServiceRole", PolicyArn=managed)
+    made = create(role="ecsServiceRole")
+    assert made["roleArn"] == "arn:aws:iam::000000000000:role/ecsServiceRole" and made["loadBalancers"] == behind
+
+    kept = Kept(front, "classic", fleet.cluster)
+    kept.steady(120)
+    states = classic.describe_instance_health(LoadBalancerName="old")["InstanceStates"]
+    assert [(each["InstanceId"], each["State"]) for each in states] == [(instance_id, "InService")]
+    with Load(f"http://{name}:{port}/") as load:
+        time.sleep(1)
+    assert load.answers and not load.failed
+    assert "(service classic) registered 1 instances in (elb old)" in kept.messages()
+
+    kept.delete()
+    assert classic.describe_instance_health(LoadBalancerName="old")["InstanceStates"] == []
+    assert "(service classic) deregistered 1 instances in (elb old)" in kept.messages()
+    classic.delete_load_balancer(LoadBalancerName="old")
+    iam.detach_role_policy(RoleName="ecsServiceRole", PolicyArn=managed)
+    iam.delete_role(RoleName="ecsServiceRole")

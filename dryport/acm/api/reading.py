@@ -48,7 +48,7 @@ def describe(call: Call, request: Any) -> Output:
 
 def detail(reader: Reader, each: Certificate) -> dict[str, Any]:
     """A certificate as DescribeCertificate has it."""
-    users = elb.users_of_certificate(reader, each.arn)
+    users = [elb.shown_arn(reader, one) for one in elb.users_of_certificate(reader, each.arn)]
     shown: dict[str, Any] = {
         "CertificateArn": each.arn,
         "DomainName": each.domain,

@@ -13,9 +13,8 @@ from dryport.ecs.services import balancers, registries, rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision
 from dryport.gateway.service import Call
 
-# Classic load balancers are not there, and nothing shifts traffic or watches alarms yet.
+# Nothing shifts traffic or watches alarms yet.
 UNSUPPORTED = (
-    "loadBalancers.loadBalancerName",
     "loadBalancers.advancedConfiguration",
     "enableExecuteCommand",
     "serviceConnectConfiguration",
@@ -179,6 +178,8 @@ def revision(
         network_configuration=prepared.network,
         volume_configurations=list(request.get("volumeConfigurations") or ()),
         service_registries=registries.check(call, request.get("serviceRegistries", ()), definition, kind),
-        load_balancers=balancers.check(call, request.get("loadBalancers", ()), definition, kind),
+        load_balancers=balancers.check(
+            call, request.get("loadBalancers", ()), definition, kind, request.get("role", "")
+        ),
         created_at=call.now,
     )

@@ -36,7 +36,7 @@ _MOST_DESCRIBED = 10
 _DEFAULT_PAGE = 10
 
 
-@SERVICE.operation("CreateService", unsupported=(*service_requests.UNSUPPORTED, "role"))
+@SERVICE.operation("CreateService", unsupported=service_requests.UNSUPPORTED)
 def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Output:
     """Want a number of tasks kept running."""
     cluster = lookup.cluster(call, request.get("cluster"))
@@ -50,9 +50,11 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
     if "taskDefinition" not in request:
         raise invalid("TaskDefinition cannot be null or empty.")
     definition = launch.runnable_definition(call, request["taskDefinition"])
+    role = balancers.role(call, request, definition)
     service = _new(call, request, cluster, key, name)
+    service = replace(service, role_arn=role or service.role_arn)
     where = service_requests.capacity(request, cluster)
-    revision = service_requests.revision(call, request, service, cluster, definition, where)
+    revision = service_requests.revision(call, {**request, "role": role}, service, cluster, definition, where)
     service = replace(service, zone_rebalancing=service_requests.rebalancing(request, service, where[0]))
     service = _deploy(call, replace(service, revision_arn=revision.arn), revision)
     return {"service": service_shapes.service(call.tx, service, tags=True)}

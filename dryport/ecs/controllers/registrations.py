@@ -108,8 +108,9 @@ class Together:
             self._register_with_cloudmap(task, body)
             changed = replace(task, registration="registered", targets=targets)
             self._tx.put(TASKS, lifecycle.advance(changed, lifecycle.RUNNING, self._now))
-        said = [events.registered(count, group) for group, count in done.items()]
-        self._say([*said, *(events.not_registered(group, error) for group, error in failed)])
+        said = [events.registered(count, balancers.place(self._tx, group)) for group, count in done.items()]
+        wrong = ((balancers.place(self._tx, group), error) for group, error in failed)
+        self._say([*said, *(events.not_registered(place, error) for place, error in wrong)])
 
     def deregister(self) -> None:
         """Have nobody led to them any more."""
@@ -121,7 +122,7 @@ class Together:
             for service_id in service_ids(task):
                 cloudmap.deregister(self._tx, self._random, self._now, service_id, instance_id(task))
             self._tx.put(TASKS, replace(task, registration="leaving", left_at=self._now))
-        self._say([events.deregistered(count, group) for group, count in done.items()])
+        self._say([events.deregistered(count, balancers.place(self._tx, group)) for group, count in done.items()])
         for deployment, count in draining.items():
             self._say([events.draining(count)], deployment)
 

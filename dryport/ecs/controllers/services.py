@@ -365,8 +365,9 @@ class Pass:
         for task in tasks:
             unwell, seen = view.balanced(task)
             if unwell == balancers.UNWELL and seen is not None:
-                self._say(events.unhealthy(task.arn, seen.target, balancers.reason(seen)))
-                found[task.arn] = lifecycle.FAILED_ELB_HEALTH_CHECKS.format(group=seen.target.group)
+                place = balancers.place(self._tx, seen.target.group)
+                self._say(events.unhealthy(task.arn, seen.target, place, balancers.reason(seen)))
+                found[task.arn] = lifecycle.FAILED_ELB_HEALTH_CHECKS.format(place=place)
             elif view.sick(task):
                 found[task.arn] = lifecycle.FAILED_HEALTH_CHECKS
         return found

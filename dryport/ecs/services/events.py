@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -48,26 +49,42 @@ def stopped(arns: Sequence[str]) -> str:
     return f"has stopped {len(arns)} running tasks: {_tasks(arns)}."
 
 
-def registered(count: int, group_arn: str) -> str:
-    return f"registered {count} targets in (target-group {group_arn})"
+class Place(NamedTuple):
+    """Where tasks are registered: a target group, by its ARN, or a classic load balancer, by its name."""
+
+    name: str
+    classic: bool = False
+
+    @property
+    def what(self) -> str:
+        """As what they are registered there."""
+        return "instance" if self.classic else "target"
+
+    def __str__(self) -> str:
+        return f"({'elb' if self.classic else 'target-group'} {self.name})"
 
 
-def not_registered(group_arn: str, error: str) -> str:
-    return f"failed to register targets in (target-group {group_arn}) with (error {error})"
+def registered(count: int, place: Place) -> str:
+    return f"registered {count} {place.what}s in {place}"
 
 
-def deregistered(count: int, group_arn: str) -> str:
-    return f"deregistered {count} targets in (target-group {group_arn})"
+def not_registered(place: Place, error: str) -> str:
+    return f"failed to register {place.what}s in {place} with (error {error})"
+
+
+def deregistered(count: int, place: Place) -> str:
+    return f"deregistered {count} {place.what}s in {place}"
 
 
 def draining(count: int) -> str:
     return f"has begun draining connections on {count} tasks."
 
 
-def unhealthy(task_arn: str, target: TaskTarget, reason: str) -> str:
-    """A target is not healthy: a task by its address, or an instance's port."""
+def unhealthy(task_arn: str, target: TaskTarget, place: Place, reason: str) -> str:
+    """A target is not healthy: a task by its address, or an instance's port; of classic balancers an instance."""
     who = f"instance {target.id}" if target.id.startswith("i-") else f"task {task_arn.rpartition('/')[2]}"
-    return f"({who}) (port {target.port}) is unhealthy in (target-group {target.group}) due to (reason {reason})"
+    port = f" (port {target.port})" if target.port else ""
+    return f"({who}){port} is unhealthy in {place} due to (reason {reason})"
 
 
 def completed(deployment_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dryport.elb import model, plans
 from dryport.elb.actions import not_acted_on
-from dryport.elb.dataplane import haproxy
+from dryport.elb.dataplane import configuration
 from dryport.elb.dataplane.plan import NotCarried
 from dryport.elb.names import invalid
 from dryport.gateway.service import Call
@@ -17,7 +17,7 @@ def check(call: Call, load_balancer_arn: str) -> None:
         return
     try:
         wanted = plans.of(call.tx, stored)
-        haproxy.render(wanted, dict.fromkeys(haproxy.targets(wanted), ()))
+        configuration.render(wanted, configuration.assign(wanted, {}))
     except NotCarried as error:
         raise not_acted_on(str(error)) from None
     except ValueError as error:  # characters that a configuration cannot hold

@@ -34,7 +34,7 @@ def checked_arn(call: Call, text: str, kind: str, words: str) -> str:
 def find_load_balancer(call: Call, text: str) -> LoadBalancer | None:
     """A load balancer of the caller's that is not being deleted. Raises ServiceError for what is no ARN."""
     found = call.tx.get(model.LOAD_BALANCERS, checked_arn(call, text, "loadbalancer", "load balancer"))
-    if found is None or found.state == model.DELETING or found.account != call.account:
+    if found is None or found.state == model.DELETING or found.account != call.account or found.classic is not None:
         return None
     return found
 

@@ -96,7 +96,7 @@ def create(call: Call, request: Any) -> Output:
     tags = with_tags({}, request.get("Tags", ()))
     subnets = _subnets(call, request, kind)
     wanted = [_zone(kind, scheme, each) for each in subnets]
-    groups = _groups(call, kind, subnets[0].subnet.vpc_id, request.get("SecurityGroups", ()))
+    groups = security_groups(call, kind, subnets[0].subnet.vpc_id, request.get("SecurityGroups", ()))
     unique = names.new_id(call.random)
     made = LoadBalancer(
         arn=names.load_balancer_arn(call.region, call.account, kind, name, unique),
@@ -224,10 +224,10 @@ def _zone(kind: str, scheme: str, asked: Asked) -> Zone:
     )
 
 
-def _groups(call: Call, kind: str, vpc_id: str, asked: Sequence[str]) -> list[str]:
-    """The security groups: an application load balancer has the VPC's default one where none is named."""
+def security_groups(call: Call, kind: str, vpc_id: str, asked: Sequence[str]) -> list[str]:
+    """The security groups: the VPC's default one where none is named, but for network load balancers."""
     if not asked:
-        default = ec2.default_security_group(call.tx, vpc_id) if kind == APPLICATION else None
+        default = ec2.default_security_group(call.tx, vpc_id) if kind != NETWORK else None
         return [default.id] if default is not None else []
     for each in asked:
         found = ec2.security_group(call.tx, call.account, call.region, each)
@@ -311,7 +311,7 @@ def set_groups(call: Call, request: Any) -> Output:
         )
     if not request["SecurityGroups"]:
         raise invalid("At least one security group must be specified")
-    groups = _groups(call, found.type, found.vpc_id, request["SecurityGroups"])
+    groups = security_groups(call, found.type, found.vpc_id, request["SecurityGroups"])
     call.tx.put(model.LOAD_BALANCERS, replace(found, groups=groups))
     return {"SecurityGroupIds": groups}
 

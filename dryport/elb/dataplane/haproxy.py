@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dryport.elb import ssl_policies
@@ -29,15 +29,15 @@ _IDLE_TCP = 350  # seconds: a network load balancer's
 _ERRORS = (400, 408, 500, 502, 503, 504)
 _COOKIE = re.compile(r"[A-Za-z0-9_.-]+")  # others would need quoting in two grammars at once
 _VERSIONS = {"TLSv1": "TLSv1.0"}  # as HAProxy has it, where AWS has another name
-_ALGORITHMS = {"round_robin": "roundrobin", "least_outstanding_requests": "leastconn", "weighted_random": "random"}
+ALGORITHMS = {"round_robin": "roundrobin", "least_outstanding_requests": "leastconn", "weighted_random": "random"}
 # One line for X-Forwarded-For where the request has at most one; several stay several, which says the same.
-_APPEND = (
+APPEND = (
     "http-request set-var(txn.hops) req.fhdr_cnt(x-forwarded-for)",
     'http-request set-header X-Forwarded-For "%[req.fhdr(x-forwarded-for)], {client}" if {{ var(txn.hops) -m int 1 }}',
     'http-request add-header X-Forwarded-For "{client}" if !{{ var(txn.hops) -m int 1 }}',
 )
 # HAProxy does not start without a listener: nobody reaches this one.
-_NO_LISTENER = ("bind unix@none.sock mode 600", "mode tcp", "tcp-request connection reject")
+NO_LISTENER = ("bind unix@none.sock mode 600", "mode tcp", "tcp-request connection reject")
 # 32 bits as eight hexadecimal digits: a number becomes eight bytes, the first four of them zero.
 _DIGITS = "hex,bytes(8,8),lower"
 _NEW_TRACE = f"1-%[date,{_DIGITS}]-" + f"%[rand,{_DIGITS}]" * 3
@@ -86,22 +86,26 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     directory of its files. Raises ``NotCarried``."""
     names = backends(balancer)
     http = balancer.kind is Kind.APPLICATION
-    if balancer.kind is Kind.CLASSIC:
-        raise NotCarried("classic load balancers")
-    sections = [_global(), _defaults(balancer, http)]
+    sections = [process(), _defaults(balancer, http)]
     for listener in balancer.listeners:
         sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
     if not balancer.listeners:
-        sections.append(("frontend none", list(_NO_LISTENER)))
+        sections.append(("frontend none", list(NO_LISTENER)))
     for group in balancer.groups:
         name = names[group.arn]
         sections.append((f"backend {name}", list(_backend(balancer, group, len(slots[name])))))
     for each in zonal(balancer):
         sections.append((f"backend {each.name}", list(_backend(balancer, each.group, len(slots[each.name])))))
+    return written(sections)
+
+
+def written(sections: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Sections, each with its head, as HAProxy reads them."""
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
 
 
-def _global() -> tuple[str, list[str]]:
+def process() -> tuple[str, list[str]]:
+    """The section of the process."""
     return "global", [
         "user haproxy",
         "group haproxy",
@@ -113,18 +117,22 @@ def _global() -> tuple[str, list[str]]:
 
 def _defaults(balancer: Balancer, http: bool) -> tuple[str, list[str]]:
     idle = balancer.idle_timeout if http else _IDLE_TCP
-    lines = [
-        f"mode {'http' if http else 'tcp'}",
+    lines = [f"mode {'http' if http else 'tcp'}", *waits(idle)]
+    if http:
+        lines += [f"timeout http-keep-alive {idle}s", f"timeout http-request {idle}s"]
+        lines += [f"http-error {rules.page(status)}" for status in _ERRORS]
+    return "defaults", lines
+
+
+def waits(idle: int) -> list[str]:
+    """What every proxy has: for how many seconds a connection may be idle, and how often a target is tried."""
+    return [
         f"timeout connect {_CONNECT}s",
         *(f"timeout {side} {idle}s" for side in ("client", "server", "tunnel")),
         "option redispatch 1",
         "retries 3",
         "load-server-state-from-file global",
     ]
-    if http:
-        lines += [f"timeout http-keep-alive {idle}s", f"timeout http-request {idle}s"]
-        lines += [f"http-error {rules.page(status)}" for status in _ERRORS]
-    return "defaults", lines
 
 
 def _idle(balancer: Balancer, arn: str) -> int:
@@ -146,11 +154,7 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
         if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
             raise NotCarried("rules and weights of network load balancers")
         group = listener.default.groups[0].group
-        for each in zonal(balancer):
-            # The name does not lead to a zone without healthy targets; who comes there all the same is served by all.
-            if each.group.arn == group:
-                here = f"{{ dst {each.interface.address} }} {{ nbsrv({each.name}) gt 0 }}"
-                yield f"use_backend {each.name} if {here}"
+        yield from by_zone(balancer, group)
         yield f"default_backend {names[group]}"
         return
     yield from _answers(listener)
@@ -167,6 +171,14 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
     yield "use_backend %[var(txn.backend)]"
 
 
+def by_zone(balancer: Balancer, group_arn: str) -> Iterator[str]:
+    """Lead what comes to a zone to its targets, for a target group that is not balanced across zones."""
+    for each in zonal(balancer):
+        # The name does not lead to a zone without healthy targets; who comes there all the same is served by all.
+        if each.group.arn == group_arn:
+            yield f"use_backend {each.name} if {{ dst {each.interface.address} }} {{ nbsrv({each.name}) gt 0 }}"
+
+
 def _secure(balancer: Balancer, listener: Listener) -> str:
     policy = ssl_policies.POLICIES.get(listener.ssl_policy)
     if policy is None:
@@ -174,14 +186,15 @@ def _secure(balancer: Balancer, listener: Listener) -> str:
     files = "".join(f" crt {quoted(name + '.pem')}" for name in listener.certificates)
     versions = "h2,http/1.1" if balancer.http2 else "http/1.1"
     alpn = f" alpn {versions}" if listener.protocol == "HTTPS" else ""
-    return f" ssl{files} {_policy(policy)}{alpn}"
+    return f" ssl{files} {ciphers(policy.protocols, policy.ciphers)}{alpn}"
 
 
-def _policy(policy: ssl_policies.Policy) -> str:
-    newest, oldest = (_VERSIONS.get(each, each) for each in (policy.protocols[0], policy.protocols[-1]))
+def ciphers(protocols: Sequence[str], allowed: Sequence[str]) -> str:
+    """The words of a ``bind`` for versions of TLS, the newest first, and ciphers, the preferred first."""
+    newest, oldest = (_VERSIONS.get(each, each) for each in (protocols[0], protocols[-1]))
     words = [f"ssl-min-ver {oldest} ssl-max-ver {newest}"]
-    new = [each for each in policy.ciphers if each.startswith("TLS_")]
-    old = [each for each in policy.ciphers if not each.startswith("TLS_")]
+    new = [each for each in allowed if each.startswith("TLS_")]
+    old = [each for each in allowed if not each.startswith("TLS_")]
     if new:
         words.append(f"ciphersuites {':'.join(new)}")
     if old:
@@ -201,7 +214,7 @@ def _answers(listener: Listener) -> Iterator[str]:
 def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
     if balancer.xff_mode == "append":
         client = "%[src]:%[src_port]" if balancer.xff_port else "%[src]"
-        yield from (line.format(client=client) for line in _APPEND)
+        yield from (line.format(client=client) for line in APPEND)
     elif balancer.xff_mode == "remove":
         yield "http-request del-header X-Forwarded-For"
     yield f"http-request set-header X-Forwarded-Proto {listener.protocol.lower()}"
@@ -249,7 +262,7 @@ def _balance(group: TargetGroup, http: bool) -> Iterator[str]:
         yield "balance source"
         yield "hash-type consistent"
         return
-    yield f"balance {_ALGORITHMS[group.algorithm]}"
+    yield f"balance {ALGORITHMS[group.algorithm]}"
     if kept is None:
         return
     if kept.type == "app_cookie" and http:

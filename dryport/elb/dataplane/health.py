@@ -9,6 +9,7 @@ from dryport.elb.dataplane.plan import Health
 from dryport.elb.dataplane.slots import Slots
 
 _INITIAL = Health(state="initial", reason="Elb.InitialHealthChecking", description="Initial health checks in progress")
+_WORSE = ("draining", "healthy", "initial", "unhealthy")
 _PASSED = ("OK", "OKC")
 _DRAINING = Health(
     state="draining",
@@ -37,6 +38,35 @@ def report(
     return {
         backend: dict(_of_slots(backend, places, rows, before.get(backend, {}))) for backend, places in slots.items()
     }
+
+
+def together(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Health]) -> dict[str, Health]:
+    """By address, what is worst of what the backends found; ``before`` by address, too."""
+    known = {
+        backend: {each.key: before.get(each.address, _INITIAL) for each in places if each is not None}
+        for backend, places in slots.items()
+    }
+    found: dict[str, Health] = {}
+    for places in report(show_stat, slots, known).values():
+        for key, health in places.items():
+            address = key.rpartition(":")[0]
+            if health.state == "initial" and before.get(address, _INITIAL).state == "healthy":
+                continue  # a backend that has just been made (``adoptions``)
+            if _WORSE.index(health.state) >= _WORSE.index(found.get(address, health).state):
+                found[address] = health
+    return found
+
+
+def adoptions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Health]) -> Iterator[str]:
+    """HAProxy's commands for targets, known as healthy by their address, in backends that have just been made."""
+    rows = _servers(show_stat)
+    for backend, places in slots.items():
+        for place, target in enumerate(places, 1):
+            row = rows.get((backend, f"s{place}"))
+            if target is None or target.draining or row is None or not row["status"].startswith("DOWN"):
+                continue
+            if before.get(target.address, _INITIAL).state == "healthy" and of_server(row).state == "initial":
+                yield f"set server {backend}/s{place} health up"
 
 
 def promotions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Mapping[str, Health]]) -> Iterator[str]:

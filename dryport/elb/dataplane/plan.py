@@ -115,6 +115,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
 
 
+class Negotiation(msgspec.Struct, frozen=True, kw_only=True):
+    """What TLS may be like: versions, the newest first, and ciphers, the preferred one first."""
+
+    protocols: tuple[str, ...]
+    ciphers: tuple[str, ...]
+    server_order: bool  # whether the first of these that a client has is taken, else the first of the client's
+
+
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     protocol: str  # HTTP, HTTPS, TCP, TLS, UDP, TCP_UDP
@@ -126,6 +134,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: tuple[tuple[str, str], ...] = ()  # set in every answer
     server_header: bool = True  # whether answers say what served them
     idle_timeout: int = 350  # of TCP
+    negotiation: Negotiation | None = None  # of classic load balancers, instead of the policy
 
 
 # --- target groups ---------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def _update(sealer: Sealer, call: Call, request: Request) -> Output:
 def _check_unused(call: Call, found: ServerCertificate) -> None:
     for user in elb.users_of_certificate(call.tx, found.arn):
         message = (
-            f"Certificate: {found.id} is currently in use by {user}. "
+            f"Certificate: {found.id} is currently in use by {elb.shown_arn(call.tx, user)}. "
             "Please remove it first before deleting it from IAM."
         )
         raise ServiceError("DeleteConflict", message, 409)

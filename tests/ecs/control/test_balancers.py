@@ -443,7 +443,11 @@ async def test_a_daemons_task_that_is_not_well_is_replaced(world: World) -> None
         ),
         ({"targetGroupArn": "idle"}, "does not have an associated load balancer."),
         ({"targetGroupArn": None}, "Either loadBalancerName or targetGroupArn must be specified"),
-        ({"targetGroupArn": None, "loadBalancerName": "classic"}, "loadBalancerName"),
+        (
+            {"targetGroupArn": None, "loadBalancerName": "none"},
+            "validate the listeners configured on your load balancer",
+        ),
+        ({"targetGroupArn": "web", "loadBalancerName": "none"}, "Only one of loadBalancerName and targetGroupArn"),
     ],
     ids=lambda each: str(each)[:40],
 )

@@ -421,7 +421,6 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
             "serviceName": "b",
             "deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 100},
         },
-        "loadBalancerName": {"serviceName": "b", "loadBalancers": [{"loadBalancerName": "x", "containerPort": 80}]},
         "CODE_DEPLOY": {"serviceName": "b", "deploymentController": {"type": "CODE_DEPLOY"}},
     }.items():
         with pytest.raises(ClientError, match=words):

@@ -15,6 +15,7 @@ import pytest
 from dryport.control.context import Room
 from dryport.ec2.room import room_on as ec2_room_on
 from dryport.elb.api import SERVICE
+from dryport.elb.classic.api import SERVICE as CLASSIC
 from dryport.iam.room import room as iam_room
 from dryport.ssm.room import room as ssm_room
 from tests.ec2.machine import Machine
@@ -29,7 +30,9 @@ _NUMBERS = count(1)
 def served() -> Iterator[Served]:
     state_dir = Path(tempfile.mkdtemp(prefix="dryport-elb-"))
     machine = Machine()
-    alone = Room(services={"elbv2": lambda: SERVICE})  # nobody balances: what is wanted stays as it was asked for
+    alone = Room(
+        services={"elbv2": lambda: SERVICE, "elb": lambda: CLASSIC}
+    )  # nobody balances: what is wanted stays as it was asked for
     ec2 = lambda context: ec2_room_on(context, machine)  # noqa: E731
     made = Served(state_dir, [ec2, ssm_room, iam_room, lambda context: alone])
     yield made
