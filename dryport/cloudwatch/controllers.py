@@ -18,7 +18,6 @@ from dryport.store import Change, Store, StoreUnavailable, Table, Transaction
 
 _AGING = 60.0  # seconds
 _TICK = 10  # seconds: alarms on periods of less than a minute are evaluated so often
-_LATENESS = 2  # seconds that data of a period may come after its end
 _TOGETHER = 50  # alarms that are evaluated in one read
 T = TypeVar("T", bound=msgspec.Struct)
 log = logging.getLogger("dryport.cloudwatch")
@@ -122,7 +121,7 @@ class Evaluation:
             except StoreUnavailable as error:
                 log.warning("alarms could not be evaluated: %s", error)
             now = self._clock.time()
-            await self._clock.sleep(_TICK - (now - _LATENESS) % _TICK)
+            await self._clock.sleep(_TICK - (now - storage.LATENESS) % _TICK)
 
     async def tick(self) -> None:
         """Evaluate the alarms that are due."""
@@ -132,7 +131,7 @@ class Evaluation:
             return
         from dryport.cloudwatch import evaluating  # with the parser: not before there are alarms
 
-        until = int(self._clock.time()) - _LATENESS
+        until = int(self._clock.time()) - storage.LATENESS
         all_of_them = [(alarm, evaluating.end(alarm, until)) for alarm in reader.all(ALARMS) if not alarm.rule]
         known = {alarm.arn: (end, alarm.configured_at) for alarm, end in all_of_them}
         due = [(alarm, end) for alarm, end in all_of_them if self._evaluated.get(alarm.arn) != known[alarm.arn]]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dryport.cloudwatch.model import ALARM, ALARMS, INLET, Alarm, Handed, Inlet, alarm_arn, scope
-from dryport.cloudwatch.storage import MINUTE, Datum, metric
+from dryport.cloudwatch.storage import LATENESS, MINUTE, Datum, metric
 from dryport.cloudwatch.summaries import of_set
 from dryport.store import Reader, Transaction
 
-__all__ = ["ALARMS", "Alarm", "Handed", "alarming", "bake_seconds", "put", "sample"]
+__all__ = ["ALARMS", "Alarm", "Handed", "alarm_arn", "alarming", "bake_seconds", "put", "sample"]
 
 
 def put(tx: Transaction, account: str, region: str, namespace: str, data: Sequence[Handed]) -> None:
@@ -44,12 +44,14 @@ def alarming(reader: Reader, account: str, region: str, names: Iterable[str]) ->
 
 
 def bake_seconds(reader: Reader, account: str, region: str, names: Iterable[str]) -> float:
-    """For how long alarms have to be watched until all that they see began after now: the longest time that one of
-    them evaluates."""
-    from dryport.cloudwatch import alarms
+    """For how long alarms have to be watched until they have seen what happens from now on: the longest time that one
+    of them evaluates, and until it has been."""
+    known = [each for each in _known(reader, account, region, names).values() if not each.rule]
+    if not known:
+        return 0.0
+    from dryport.cloudwatch import alarms  # with the parser: not before there are alarms
 
-    known = _known(reader, account, region, names).values()
-    return max((float(each.evaluation_periods * alarms.period(each)) for each in known if not each.rule), default=0.0)
+    return max(float(each.evaluation_periods * alarms.period(each) + alarms.step(each) + LATENESS) for each in known)
 
 
 def _known(reader: Reader, account: str, region: str, names: Iterable[str]) -> Mapping[str, Alarm]:

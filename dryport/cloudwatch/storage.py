@@ -23,6 +23,7 @@ DAY = 86400
 # For how long rows of a resolution are kept as they are, and which they become then ("GetMetricStatistics").
 TIERS = ((SECOND, 3 * HOUR, MINUTE), (MINUTE, 15 * DAY, FIVE_MINUTES), (FIVE_MINUTES, 63 * DAY, HOUR))
 KEPT = 455 * DAY
+LATENESS = 2  # seconds after its end that a period is taken to have all its data
 _LISTED = 14 * DAY  # ListMetrics has those with data since
 _STEP = 500  # rows, or metrics, a transaction
 _SCHEMA = """

@@ -13,7 +13,7 @@ from dryport.ecs.services import balancers, registries, rollout, zones
 from dryport.ecs.services.model import Service, ServiceRevision
 from dryport.gateway.service import Call
 
-# Nothing shifts traffic or watches alarms yet.
+# Nothing shifts traffic yet.
 UNSUPPORTED = (
     "loadBalancers.advancedConfiguration",
     "enableExecuteCommand",
@@ -22,7 +22,6 @@ UNSUPPORTED = (
     "vpcLatticeConfigurations",
     "gatewayConnectors",
     "monitoring",
-    "deploymentConfiguration.alarms",
     "deploymentConfiguration.bakeTimeInMinutes",
     "deploymentConfiguration.lifecycleHooks",
     "deploymentConfiguration.linearConfiguration",
@@ -76,8 +75,10 @@ def deployment_configuration(given: Any, strategy: str, before: Json | None = No
         "strategy": "ROLLING",
         "bakeTimeInMinutes": 0,
         **(before or {}),
-        **{member: value for member, value in given.items() if member != "alarms"},
+        **given,
     }
+    if given.get("alarms", {}).get("enable") and not given["alarms"].get("alarmNames"):
+        raise invalid("alarmNames cannot be empty where deployment alarms are enabled.")
     least, most = merged["minimumHealthyPercent"], merged["maximumPercent"]
     if least < 0 or most < 0:
         raise invalid("minimumHealthyPercent and maximumPercent must not be negative.")

@@ -105,6 +105,7 @@ def service_deployment(each: ServiceDeployment) -> Json:
         "status": each.status,
         "deploymentConfiguration": each.configuration,
         "deploymentCircuitBreaker": each.breaker,
+        "alarms": each.alarms or {"status": "DISABLED"},
         **_times(each),
     }
     if each.status_reason:

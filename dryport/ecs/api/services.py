@@ -15,7 +15,7 @@ from dryport.ecs.api import SERVICE, pages, service_requests, service_shapes
 from dryport.ecs.launching import launch
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import balancers, history, rollout
+from dryport.ecs.services import alarms, balancers, history, rollout
 from dryport.ecs.services.launching import service_role_arn
 from dryport.ecs.services.model import (
     ACTIVE,
@@ -109,6 +109,7 @@ def _deploy(call: Call, service: Service, revision: ServiceRevision) -> Service:
     """Store a revision, and a deployment of the service to it."""
     sources = history.sources(service, service_shapes.view_of(call.tx, service))
     deployment = rollout.deployment_of(service, revision.task_definition_arn, call.random, call.now)
+    deployment = alarms.begin(call.tx, service, deployment)
     service = rollout.begin(service, deployment)
     call.tx.put(SERVICE_REVISIONS, revision)
     call.tx.put(SERVICES, service)

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
+from dryport.cloudwatch import published as cloudwatch
 from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ecs import lifecycle
@@ -15,7 +16,7 @@ from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
-from dryport.ecs.services import balancers, breaker, daemon, events, history, rolling, rollout, zones
+from dryport.ecs.services import alarms, balancers, breaker, daemon, events, history, rolling, rollout, zones
 from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
     COMPLETED,
@@ -44,7 +45,7 @@ _MOST_STARTS = 500  # a pass
 class ServiceController(Controller):
     """One pass looks at a service as it is and does what is next, in one transaction."""
 
-    tables = (SERVICES, TASKS, CONTAINER_INSTANCES, TARGETS)
+    tables = (SERVICES, TASKS, CONTAINER_INSTANCES, TARGETS, cloudwatch.ALARMS)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context.store, context.clock)
@@ -60,6 +61,8 @@ class ServiceController(Controller):
             return self._of_instance(change)
         if change.table.name == TARGETS.name:
             return self._of_target(change)
+        if change.table.name == cloudwatch.ALARMS.name:
+            return self.store.reader.keys(SERVICES, "alarm", change.key)
         return (change.key,)
 
     def _of_task(self, change: Change[Task]) -> Iterable[str]:
@@ -195,6 +198,11 @@ class Pass:
         configuration = self.service.deployment_configuration
         if primary.rollout_state != IN_PROGRESS or self.service.status == DRAINING:
             return
+        found = alarms.triggered(self._tx, self.service)
+        if found and primary.alarms is not None:
+            self._change(primary.id, alarms=replace(primary.alarms, triggered=found))
+            self._fail(view, rollout.ALARM, breaker=False, back=primary.alarms.rollback)
+            return
         if not breaker.triggered(configuration, primary.breaker_failures, self.service.desired_count):
             return
         why = rollout.FAILED_TO_START
@@ -202,11 +210,15 @@ class Pass:
             revision = self._tx.get(SERVICE_REVISIONS, primary.revision_arn)
             balanced = revision is not None and revision.load_balancers
             why = rollout.UNHEALTHY_BY_ELB if balanced else rollout.UNHEALTHY
-        self.service = rollout.fail(self.service, why, self._now, self._random)
-        if configuration["deploymentCircuitBreaker"]["rollback"]:
-            target = history.rollback_target(self._tx, self.service, self._random, self._now)
-            if target is not None:
-                self.service = rollout.roll_back(self.service, target, self._now, self._random)
+        self._fail(view, why, breaker=True, back=configuration["deploymentCircuitBreaker"]["rollback"])
+
+    def _fail(self, view: View, why: str, *, breaker: bool, back: bool) -> None:
+        """The primary deployment has failed: go back to the completed one, if that is wanted and there is one."""
+        now, random = self._now, self._random
+        self.service = rollout.fail(self.service, why, now, random, breaker=breaker)
+        target = history.rollback_target(self._tx, self.service, random, now) if back else None
+        if target is not None:
+            self.service = rollout.roll_back(self.service, target, now, random, breaker=breaker)
         history.keep(self._tx, self.service, view, self._now)  # the failed one may be gone in a moment
 
     # What is next
@@ -418,19 +430,25 @@ class Pass:
         """Whether a deployment is complete, the service steady, a deleted one gone."""
         service = self.service
         here = {service.primary.id, *view.deployments()}
+        if alarms.watching(service):
+            here |= {each.id for each in service.deployments if each.revision_arn == service.completed_revision_arn}
         if any(each.id not in here for each in service.deployments):
             service = replace(service, deployments=[each for each in service.deployments if each.id in here])
         primary = view.counts(service.primary.id, self._now, service.grace_seconds)
         full = primary.healthy == service.desired_count and not primary.pending and not primary.unhealthy
-        alone = len(service.deployments) == 1 and not view.strangers(service)
+        alone = not {*view.deployments()} - {service.primary.id}
         if service.status == DRAINING:
             if not view.tasks:
                 service = replace(service, status=INACTIVE, deleted_at=self._now, deployments=[], waiting=False)
                 self._again.append(INACTIVE_SECONDS)
         elif full and alone:
-            if service.primary.rollout_state == IN_PROGRESS:
-                service = rollout.complete(service, self._now, self._random)
-            service = self._steady(service)
+            service, left = alarms.bake(self._tx, service, self._now)
+            if left:
+                self._again.append(left)
+            else:
+                if service.primary.rollout_state == IN_PROGRESS:
+                    service = rollout.complete(service, self._now, self._random)
+                service = self._steady(service)
         elif service.steady_at is not None:
             service = replace(service, steady_at=None)
         self.service = service

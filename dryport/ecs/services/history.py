@@ -7,7 +7,7 @@ from random import Random
 from msgspec.structs import replace
 
 from dryport.ecs.model import Json
-from dryport.ecs.services import breaker, rollout
+from dryport.ecs.services import alarms, breaker, rollout
 from dryport.ecs.services.model import (
     COMPLETED,
     FAILED,
@@ -38,6 +38,7 @@ def begin(tx: Transaction, service: Service, deployment: Deployment, sources: li
             requested=service.desired_count,
             configuration=service.deployment_configuration,
             breaker=_breaker(service, deployment),
+            alarms=alarms.shape(service, deployment),
             created_at=now,
             updated_at=now,
             started_at=now,
@@ -58,6 +59,7 @@ def keep(tx: Transaction, service: Service, view: View, now: float) -> None:
                 pending=pending,
                 requested=deployment.desired_count,
                 breaker=_breaker(service, deployment),
+                alarms=alarms.shape(service, deployment),
             )
         changed = _ended(service, deployment, changed, now)
         if changed != known:

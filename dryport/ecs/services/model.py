@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dryport.cloudwatch.published import alarm_arn
 from dryport.ecs.model import Json, Record
 from dryport.store import Table
 
@@ -31,6 +32,15 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     created_at: float
 
 
+class AlarmWatch(Record, frozen=True, kw_only=True):
+    """CloudWatch alarms that can end a deployment, by name. ``bake_until`` is 0 until its tasks are all there."""
+
+    names: list[str]
+    rollback: bool = False
+    triggered: list[str] = []
+    bake_until: float = 0.0
+
+
 class Deployment(Record, frozen=True, kw_only=True):
     """A service on its way to a revision, or there.
 
@@ -50,6 +60,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     retry_at: float = 0.0
     rollout_state: str = IN_PROGRESS
     rollout_reason: str = ""
+    alarms: AlarmWatch | None = None  # while they are watched, and after
     created_at: float
     updated_at: float
 
@@ -73,6 +84,7 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     status_reason: str = ""
     breaker: Json = {}  # AWS's ServiceDeploymentCircuitBreaker
     rollback: Json = {}  # AWS's Rollback
+    alarms: Json = {}  # AWS's ServiceDeploymentAlarms
     created_at: float
     updated_at: float
     started_at: float | None = None
@@ -130,6 +142,11 @@ def tasks_key(service: Service) -> str:
     return f"{service.cluster_arn}/{service.group}"
 
 
+def _watched(service: Service) -> list[str]:
+    watches = [each.alarms for each in service.deployments[:1] if each.alarms and each.rollout_state == IN_PROGRESS]
+    return [alarm_arn(service.account, service.region, name) for watch in watches for name in watch.names]
+
+
 SERVICES = Table(
     "ecs.service",
     Service,
@@ -138,6 +155,7 @@ SERVICES = Table(
         "cluster": lambda s: s.cluster_arn,
         "tasks": tasks_key,
         # Whom an instance that comes, or room on one, concerns.
+        "alarm": lambda s: _watched(s),
         "waiting": lambda s: s.cluster_arn if s.waiting or s.scheduling_strategy == "DAEMON" else None,
     },
 )

@@ -15,6 +15,7 @@ FAILED_TO_START = "tasks failed to start"
 UNHEALTHY = "tasks failed container health checks"
 UNHEALTHY_BY_ELB = "tasks failed ELB health checks"
 STOPPED_BY_USER = "stopped by user"
+ALARM = "alarm detected"
 
 
 def number(random: Random) -> str:
@@ -90,6 +91,7 @@ def roll_back(service: Service, target: Deployment, now: float, random: Random, 
         desired_count=service.desired_count,
         rollout_state=IN_PROGRESS,
         rollout_reason=f"{who}: rolling back to deploymentId {target.id}.",
+        alarms=None,  # going back is not watched
         updated_at=now,
     )
     failed = replace(service.primary, status=ACTIVE, desired_count=0)

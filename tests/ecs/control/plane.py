@@ -121,8 +121,12 @@ class Plane:
 
     async def api(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Call ECS with boto3, as a user does."""
+        return await self.call("ecs", operation, **parameters)
+
+    async def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """Call a service with boto3."""
         client = boto3.client(
-            "ecs",
+            service,
             endpoint_url=self.endpoint,
             region_name=DEFAULT_REGION,
             aws_access_key_id=self.key.access_key_id,
