@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 
 from dryport.aws.errors import ServiceError
-from dryport.cloudtrail import events
+from dryport.cloudtrail import events, resources
 from dryport.cloudtrail.recorder import Found, Place, Recorder, Search
 from dryport.gateway.service import Call, Output, Service
 
 _MOST = 50  # events of a page
-_KEYS = ("EventId", "EventName", "ReadOnly", "Username", "EventSource", "AccessKeyId")
 
 
 def service(recorder: Recorder) -> Service:
@@ -36,9 +35,6 @@ async def _lookup(call: Call, request: Any, recorder: Recorder) -> Output:
     if len(attributes) > 1:
         raise ServiceError("InvalidLookupAttributesException", "You can specify only one lookup attribute.")
     attribute, value = (attributes[0]["AttributeKey"], attributes[0]["AttributeValue"]) if attributes else (None, "")
-    if attribute is not None and attribute not in _KEYS:
-        message = f"Dryport does not look events up by {attribute}: it can be one of {', '.join(_KEYS)}."
-        raise ServiceError("InvalidLookupAttributesException", message)
     start, end = request.get("StartTime", 0.0), request.get("EndTime", call.now)
     if start > end:
         message = "The specified time range is not valid: the start time is after the end time."
@@ -75,7 +71,7 @@ def _summary(found: Found) -> dict[str, Any]:
         "EventTime": float(int(record.time)),
         "EventSource": events.source(record),
         "Username": events.user_name(record.principal),
-        "Resources": [],
+        "Resources": [{"ResourceType": one.type, "ResourceName": one.name} for one in resources.of(record)],
         "CloudTrailEvent": msgspec.json.encode(events.event(record)).decode(),
     }
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dryport.cloudtrail import events
+from dryport.cloudtrail import events, resources
 from dryport.cloudtrail.events import Record
 from dryport.control.clock import Clock
 from dryport.gateway.service import Occurrence
@@ -26,6 +26,7 @@ _FLUSH_BYTES = 64 * 1024
 _FILE_BYTES = 16 << 20
 _MOST_BYTES = 1 << 30  # of all files, before the oldest events go early
 _KEPT = 90 * 86_400.0  # seconds for which an event is found, as on AWS
+_LITERAL = ("EventName", "AccessKeyId")  # whose values stand in the line as they are
 _SWEEP = 3600.0  # seconds between looks at what is too old
 log = logging.getLogger("dryport.cloudtrail")
 
@@ -121,7 +122,7 @@ class Recorder:
     def _search(self, wanted: Search) -> list[Found]:
         found: list[Found] = []
         decoder = msgspec.json.Decoder(Record)
-        needle = wanted.value.encode() if wanted.attribute in ("EventName", "AccessKeyId") else b""
+        needle = wanted.value.encode() if wanted.attribute in _LITERAL else b""
         for place, line in self._lines(wanted.before):
             if needle not in line:
                 continue
@@ -190,6 +191,10 @@ def _matches(record: Record, wanted: Search) -> bool:
             return record.principal.access_key_id == wanted.value
         case "ReadOnly":
             return events.is_read_only(record.operation) == (wanted.value == "true")
+        case "ResourceName":
+            return any(one.name == wanted.value for one in resources.of(record))
+        case "ResourceType":
+            return any(one.type == wanted.value for one in resources.of(record))
         case other:
             raise ValueError(f"no attribute: {other}")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dryport.gateway.auth import Claim, principal_of
+from dryport.gateway.auth import Claim
 from dryport.gateway.endpoint import Compiled
 from dryport.gateway.http1.exchange import HttpExchange
-from dryport.gateway.service import Auditor, Occurrence
+from dryport.gateway.service import Auditor, occurrence
 from dryport.gateway.wire import Answer
 
 if TYPE_CHECKING:
@@ -31,17 +31,13 @@ class Audit:
         if request.output is not None and auditor.changes(entry.operation):
             text = answer.body if is_json and answer.status == 200 else None
             output = operation.hidden_of_output().hide(request.output, text)
-        credential = claim.credential
-        session = credential.session_token is not None
         auditor.note(
-            Occurrence(
+            occurrence(
+                claim.credential,
                 time=entry.time,
                 request_id=entry.id,
                 source=request.endpoint.signing_name,
                 operation=entry.operation,
-                principal=principal_of(credential),
-                role_arn=credential.role_arn if session else None,
-                issued=credential.created if session else None,
                 region=entry.region,
                 source_ip=entry.ip,
                 user_agent=exchange.header("user-agent") or "",

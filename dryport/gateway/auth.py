@@ -13,7 +13,6 @@ from dryport.aws import sigv2, sigv4
 from dryport.aws.errors import ServiceError
 from dryport.control.config import DEFAULT_REGION, Config
 from dryport.gateway.rest_paths import virtual_bucket
-from dryport.gateway.service import Principal
 from dryport.iam import credentials
 from dryport.iam.model import Credential
 from dryport.store import Reader
@@ -107,11 +106,6 @@ class Problem(Exception):
         """AWS's error for it."""
         code, status, message = _ERRORS[family][self.kind]
         return ServiceError(code, message or self.message, status)
-
-
-def principal_of(credential: Credential) -> Principal:
-    """Whom a credential signs for."""
-    return Principal(credential.account, credential.principal_arn, credential.user_id, credential.access_key_id)
 
 
 def stated_signature(signed: Signed) -> sigv4.Signature | None:

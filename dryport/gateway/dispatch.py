@@ -16,14 +16,14 @@ from dryport.control.config import DEFAULT_REGION
 from dryport.control.context import Context, MakeService
 from dryport.gateway import bodies, fallback
 from dryport.gateway.audit import Audit
-from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, principal_of, stated_signature
+from dryport.gateway.auth import Authenticator, Claim, Problem, Signed, stated_signature
 from dryport.gateway.endpoint import Compiled, Endpoint
 from dryport.gateway.http1.exchange import BodyTooLarge, Disconnected, HttpExchange
 from dryport.gateway.http1.streams import AnswerStream
 from dryport.gateway.models import Models
 from dryport.gateway.request_log import Entry, RequestLog
 from dryport.gateway.router import Outline, Route, Router, is_form, parse_form
-from dryport.gateway.service import Auditor, Call, Forwarder, Payload, Principal
+from dryport.gateway.service import Auditor, Call, Forwarder, Payload, Principal, principal_of
 from dryport.gateway.wire import Answer, Message, serialization_error
 from dryport.iam.enforcement.about import About
 from dryport.iam.enforcement.resources import SERVICES as GOVERNED

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dryport.gateway.service import Occurrence
+
+
+def unheard(occurrence: Occurrence) -> None:
+    """What becomes of an occurrence where nobody keeps account."""
 
 
 class Exchange(Protocol):
@@ -35,6 +42,11 @@ class Exchange(Protocol):
 
     @property
     def scheme(self) -> str: ...
+
+    @property
+    def note(self) -> Callable[[Occurrence], None]:
+        """Tell the account of calls what this request was, where somebody is known who made it."""
+        ...
 
     async def body(self) -> bytes:
         """The whole request body."""
@@ -81,6 +93,7 @@ class Upgrade:
     source_ip: str
     accept: Callable[[], Awaitable[WebSocket]]
     reject: Callable[[int, bytes], None]
+    note: Callable[[Occurrence], None] = unheard  # as an Exchange's
 
 
 RawHandler = Callable[[Exchange], Awaitable[None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from dryport import __version__
 from dryport.control.context import Context, MakeService, Room
 from dryport.gateway.dispatch import Dispatcher
-from dryport.gateway.http import RawHandler, SocketHandler, Upgrade
+from dryport.gateway.http import RawHandler, SocketHandler, Upgrade, unheard
 from dryport.gateway.http1.exchange import Disconnected, HttpExchange
 from dryport.gateway.http1.listener import Listener
 from dryport.gateway.models import Models
@@ -55,6 +56,7 @@ class Gateway:
         directory = context.config.log_dir
         self._requests = RequestLog(directory / "requests.jsonl" if directory.is_dir() else None)
         auditor = next((room.auditor for room in rooms if room.auditor is not None), None)
+        self._note = auditor.note if auditor is not None else unheard
         self._dispatcher = Dispatcher(context, services, models or Models(names), self._requests, auditor)
         self._routes: list[tuple[str, RawHandler]] = []
         self._sockets: list[tuple[str, SocketHandler]] = []
@@ -87,8 +89,8 @@ class Gateway:
     async def _answer_health(self, exchange: HttpExchange) -> None:
         exchange.respond(200, [("content-type", "application/json")], self._health)
 
-    @staticmethod
-    async def _raw(handler: RawHandler, exchange: HttpExchange) -> None:
+    async def _raw(self, handler: RawHandler, exchange: HttpExchange) -> None:
+        exchange.note = self._note
         try:
             await handler(exchange)
         except Disconnected:
@@ -104,4 +106,4 @@ class Gateway:
         if handler is None:
             upgrade.reject(404, b"")
             return
-        await handler(upgrade)
+        await handler(replace(upgrade, note=self._note))

@@ -13,6 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from dryport.control.clock import Clock
     from dryport.iam.authorization import Requirement
+    from dryport.iam.model import Credential
     from dryport.store import Store, Transaction
 
 Output = Mapping[str, Any] | None
@@ -31,6 +32,11 @@ class Principal(msgspec.Struct, frozen=True):
     arn: str
     user_id: str
     access_key_id: str
+
+
+def principal_of(credential: Credential) -> Principal:
+    """Whom a credential signs for."""
+    return Principal(credential.account, credential.principal_arn, credential.user_id, credential.access_key_id)
 
 
 class Occurrence(msgspec.Struct, frozen=True):
@@ -54,6 +60,30 @@ class Occurrence(msgspec.Struct, frozen=True):
     message: str
     given: Any
     output: Any
+
+
+def occurrence(
+    credential: Credential,
+    *,
+    time: float,
+    request_id: str,
+    source: str,
+    operation: str,
+    region: str,
+    source_ip: str,
+    user_agent: str,
+    error: str = "",
+    message: str = "",
+    given: Any = None,
+    output: Any = None,
+) -> Occurrence:
+    """A call that was made with a credential."""
+    session = credential.session_token is not None
+    return Occurrence(
+        time, request_id, source, operation, principal_of(credential),
+        credential.role_arn if session else None, credential.created if session else None,
+        region, source_ip, user_agent, error, message, given, output,
+    )  # fmt: skip
 
 
 class Auditor(Protocol):

@@ -85,6 +85,22 @@ def test_a_call_of_the_root_user(served: Served) -> None:
     }
 
 
+def test_events_are_found_by_what_they_are_about(served: Served) -> None:
+    iam, s3, secrets = (served.client(name) for name in ("iam", "s3", "secretsmanager"))
+    iam.create_user(UserName="ann")
+    iam.create_user(UserName="bob")
+    iam.add_user_to_group(UserName="ann", GroupName=iam.create_group(GroupName="team")["Group"]["GroupName"])
+    s3.create_bucket(Bucket="photos")
+    secrets.create_secret(Name="db", SecretString="x")
+    (made,) = [each for each in found(served, ResourceName="ann") if each["EventName"] == "CreateUser"]
+    assert made["Resources"] == [{"ResourceType": "AWS::IAM::User", "ResourceName": "ann"}]
+    users = [each["EventName"] for each in found(served, ResourceType="AWS::IAM::User")]
+    assert users == ["CreateUser", "CreateUser"]
+    assert [each["EventName"] for each in found(served, ResourceName="team")] == ["AddUserToGroup", "CreateGroup"]
+    assert [each["EventName"] for each in found(served, ResourceName="photos")] == ["CreateBucket"]
+    assert [each["EventName"] for each in found(served, ResourceName="nobody")] == []
+
+
 def test_users_and_sessions_are_told_apart_and_refusals_recorded(served: Served) -> None:
     iam = served.client("iam")
     iam.create_user(UserName="ann")
@@ -164,7 +180,7 @@ def test_pages_times_and_attributes(served: Served) -> None:
     assert [each["EventId"] for each in found(served, EventId=one)] == [one]
     for wrong, code in (
         ({"LookupAttributes": [*named, *named]}, "InvalidLookupAttributesException"),
-        ({"LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": "x"}]}, "InvalidLookupAttributes"),
+        ({"LookupAttributes": [{"AttributeKey": "Colour", "AttributeValue": "x"}]}, "ValidationException"),
         ({"StartTime": 2e9}, "InvalidTimeRangeException"),
         ({"NextToken": "nonsense"}, "InvalidNextTokenException"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from dryport.ecr import errors, names, published, tokens
@@ -53,8 +54,16 @@ def challenge(exchange: Exchange) -> None:
     exchange.respond(401, headers, b"" if exchange.method == "HEAD" else b"Not Authorized\n")
 
 
-def admit(contents: Contents, exchange: Exchange, route: Route) -> names.RegistryAddress:
-    """The registry that a request is for, once its token allows it.
+@dataclass
+class Visit:
+    """What is known of a request so far: whose registry it is for, and who sent it."""
+
+    address: names.RegistryAddress | None = None
+    credential: Credential | None = None
+
+
+def admit(contents: Contents, exchange: Exchange, route: Route, visit: Visit) -> names.RegistryAddress:
+    """The registry that a request is for, once its token allows it; ``visit`` is told who comes.
 
     A host that names no registry (``localhost:4566``) means that of whom the token was made for.
     Raises Unauthorized and RegistryError.
@@ -67,27 +76,28 @@ def admit(contents: Contents, exchange: Exchange, route: Route) -> names.Registr
         address = names.RegistryAddress(claims.account, claims.region)
     elif address.account != claims.account and not route.name and route.kind != "base":
         resource = names.repository_arn(address.account, address.region, "*")
-        raise translate(errors.not_authorized(claims.principal_arn, _action(exchange, route), resource))
-    _authorize(contents, exchange, route, address, claims)
+        raise translate(errors.not_authorized(claims.principal_arn, action(exchange, route), resource))
+    visit.address, visit.credential = address, _credential(contents.store.reader, claims)
+    _authorize(contents, exchange, route, address, visit.credential)
     return address
 
 
-def _action(exchange: Exchange, route: Route) -> str:
+def action(exchange: Exchange, route: Route) -> str:
+    """The action that a request is."""
     return _ACTIONS.get((route.kind, exchange.method), _UPLOADING)
 
 
 def _authorize(
-    contents: Contents, exchange: Exchange, route: Route, address: names.RegistryAddress, claims: tokens.Claims
+    contents: Contents, exchange: Exchange, route: Route, address: names.RegistryAddress, credential: Credential
 ) -> None:
     """Hold a request against the policies of whom its token was made for, as they are now. Raises RegistryError."""
     reader = contents.store.reader
-    credential = _credential(reader, claims)
     if route.kind == "base":
         return
     if credential.identity is None and credential.role_arn is None:
         # The root user: only a repository's policy can say no.
         about_whom = {"registryId": address.account, **({"repositoryName": route.name} if route.name else {})}
-        if not concerns(reader, "ecr", claims.account, address.region, about_whom):
+        if not concerns(reader, "ecr", credential.account, address.region, about_whom):
             return
     from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are users
 
@@ -100,16 +110,16 @@ def _authorize(
         user_agent=headers.get("user-agent"),
         referer=headers.get("referer"),
     )
-    wanted = [(_action(exchange, route), route.name or "*")]
+    wanted = [(action(exchange, route), route.name or "*")]
     if route.kind == "uploads":
         query = parse_qs(exchange.query, keep_blank_values=True)
         # A layer that is mounted is read where it comes from; one that is sent whole is completed, too.
         sources = query.get("from", ["*"]) if "mount" in query else []
         wanted += [("ecr:GetDownloadUrlForLayer", source or "*") for source in sources]
         wanted += [("ecr:CompleteLayerUpload", route.name)] if "digest" in query else []
-    for action, name in wanted:
+    for one, name in wanted:
         arn = names.repository_arn(address.account, address.region, name)
-        refused = permitted(reader, credential, action, arn, about)
+        refused = permitted(reader, credential, one, arn, about)
         if refused is not None:
             raise RegistryError(403, "DENIED", refused.message)
 

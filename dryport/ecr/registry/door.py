@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from dryport.aws.errors import ServiceError
 from dryport.ecr.contents import Contents
-from dryport.ecr.registry import access, blobs, lists, manifests, uploads
+from dryport.ecr.registry import access, blobs, events, lists, manifests, uploads
 from dryport.ecr.registry.errors import RegistryError, out_of_storage, translate, unsupported
 from dryport.ecr.registry.request import API_VERSION, Request
 from dryport.ecr.registry.routes import Route, parse
@@ -43,22 +43,27 @@ class Door:
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
-        body = exchange.chunks()
+        body, visit, refusal = exchange.chunks(), access.Visit(), None
         try:
-            await self._serve(exchange, body)
+            await self._serve(exchange, body, visit)
         except access.Unauthorized:
             access.challenge(exchange)
         except RegistryError as error:
+            refusal = ServiceError(error.code, error.message)
             await _refuse(exchange, body, error)
         except ServiceError as error:
+            refusal = error
             await _refuse(exchange, body, translate(error))
         except (StorageFull, StoreUnavailable) as error:
             log.error("out of storage: %s", error)
             await _refuse(exchange, body, out_of_storage())
+        call = events.occurrence(self._contents, exchange, visit, refusal)
+        if call is not None:
+            exchange.note(call)
 
-    async def _serve(self, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
+    async def _serve(self, exchange: Exchange, body: AsyncIterator[bytes], visit: access.Visit) -> None:
         route = parse(exchange.path)
-        address = access.admit(self._contents, exchange, route or Route("base"))
+        address = access.admit(self._contents, exchange, route or Route("base"), visit)
         if route is None:
             raise RegistryError(404, "UNSUPPORTED", "There is no such endpoint in the distribution API")
         endpoint, methods = _ENDPOINTS[route.kind]

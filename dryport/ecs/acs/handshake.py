@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
-from dryport.aws import sigv4
+from dryport.aws import arn, identifiers, sigv4
 from dryport.ecs.model import CONTAINER_INSTANCES, ContainerInstance
 from dryport.gateway.http import Upgrade
+from dryport.gateway.service import occurrence
 from dryport.iam import credentials as iam
 from dryport.iam.enforcement.about import About
 from dryport.iam.model import Credential
@@ -31,16 +33,20 @@ class _Refusal(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
         self.body = msgspec.json.encode({code: message})
 
 
-def admit(reader: Reader, upgrade: Upgrade, parameter: str, action: str, now: float) -> Handshake | None:
+def admit(
+    reader: Reader, random: Random, upgrade: Upgrade, parameter: str, action: str, now: float
+) -> Handshake | None:
     """The handshake of an agent; ``None`` where it has been rejected.
 
     ``action`` is the permission that it needs, ``parameter`` the member of the query that holds the instance's ARN. An
     agent whose instance is not registered gets 400 and InactiveInstanceException, by which AWS's agent knows it.
     """
     query = {name: values[-1] for name, values in parse_qs(upgrade.query, keep_blank_values=True).items()}
+    credential, problem = None, None
     try:
         credential = _verified(reader, upgrade, now)
         instance = reader.get(CONTAINER_INSTANCES, query.get(parameter, ""))
@@ -50,9 +56,41 @@ def admit(reader: Reader, upgrade: Upgrade, parameter: str, action: str, now: fl
             raise _Refusal(403, "AccessDeniedException", "The container instance belongs to another account.")
         _authorize(reader, upgrade, credential, instance, action, now)
     except _Refusal as refusal:
+        problem = refusal
         upgrade.reject(refusal.status, refusal.body)
         return None
+    finally:
+        if credential is not None:
+            _note(random, upgrade, credential, query.get(parameter, ""), action, now, problem)
     return Handshake(instance, query, f"http://{upgrade.headers.get('host', 'localhost')}")
+
+
+def _note(
+    random: Random,
+    upgrade: Upgrade,
+    credential: Credential,
+    instance_arn: str,
+    action: str,
+    now: float,
+    refusal: _Refusal | None,
+) -> None:
+    """Tell the account of calls that an agent came."""
+    parts = arn.parse(instance_arn)
+    upgrade.note(
+        occurrence(
+            credential,
+            time=now,
+            request_id=identifiers.uuid4(random),
+            source=_SERVICE,
+            operation=action.partition(":")[2],
+            region=parts.region if parts is not None else "",
+            source_ip=upgrade.source_ip,
+            user_agent=upgrade.headers.get("user-agent", ""),
+            error=refusal.code if refusal is not None else "",
+            message=str(refusal) if refusal is not None else "",
+            given={"containerInstance": instance_arn},
+        )
+    )
 
 
 def _authorize(

@@ -46,7 +46,9 @@ class Hub:
 
     async def acs(self, upgrade: Upgrade) -> None:
         """Handle an agent's control connection."""
-        handshake = admit(self._store.reader, upgrade, "containerInstanceArn", "ecs:Poll", self._context.clock.time())
+        context = self._context
+        now = context.clock.time()
+        handshake = admit(self._store.reader, context.random, upgrade, "containerInstanceArn", "ecs:Poll", now)
         if handshake is None:
             return
         instance, query = handshake.instance, handshake.query
@@ -83,9 +85,8 @@ class Hub:
 
     async def tcs(self, upgrade: Upgrade) -> None:
         """Handle an agent's telemetry connection."""
-        handshake = admit(
-            self._store.reader, upgrade, "containerInstance", "ecs:StartTelemetrySession", self._context.clock.time()
-        )
+        action, now = "ecs:StartTelemetrySession", self._context.clock.time()
+        handshake = admit(self._store.reader, self._context.random, upgrade, "containerInstance", action, now)
         if handshake is not None:
             await self.telemetry.serve(await self._accept(upgrade), handshake.instance.arn)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dryport.gateway.http import unheard
 from dryport.gateway.http1.body import Body, Disconnected
 
 if TYPE_CHECKING:
     from dryport.gateway.http1.connection import Connection
+    from dryport.gateway.service import Occurrence
 
 __all__ = ["BodyTooLarge", "Disconnected", "HttpExchange"]
 
@@ -25,7 +27,7 @@ class HttpExchange:
     """``path`` is as it came, percent-encoded."""
 
     __slots__ = (
-        "_connection", "content", "header", "headers", "keep_alive", "method", "path", "query", "refusal",
+        "_connection", "content", "header", "headers", "keep_alive", "method", "note", "path", "query", "refusal",
         "scheme", "sent", "source_ip", "status",
     )  # fmt: skip
 
@@ -41,6 +43,7 @@ class HttpExchange:
         self.keep_alive = keep_alive
         self.source_ip = connection.source_ip
         self.scheme = "http"
+        self.note: Callable[[Occurrence], None] = unheard
         self.content = Body(connection, headers.get("expect"))
         self.refusal = 0  # the status that the connection answers in the handler's place
         self.status = 0  # of the answer, once there is one
