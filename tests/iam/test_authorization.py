@@ -9,7 +9,7 @@ import pytest
 
 from dryport.aws import arn
 from dryport.gateway.service import Service
-from dryport.iam.authorization import Scope, required, table
+from dryport.iam.authorization import Scope, gist, required, table
 from dryport.iam.policy.arns import split
 from dryport.platform.coverage import services
 
@@ -200,3 +200,35 @@ def test_partitions() -> None:
 def test_an_operation_without_a_row_is_an_error() -> None:
     with pytest.raises(KeyError):
         required("ecs", "Nothing", {}, SCOPE)
+
+
+def test_what_decides_is_all_that_is_looked_at(served: list[Service]) -> None:
+    """Of every operation: no member of its input changes what it needs without changing the gist."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    looked_at = 0
+    for service in served:
+        if service.name == "dryport":
+            continue
+        model = session.get_service_model(service.name)
+        for operation in service.operations:
+            shape = model.operation_model(operation).input_shape
+            members = dict(shape.members) if shape is not None else {}
+            whole = {name: _value(member, name) for name, member in members.items()}
+            needed, decides = required(service.name, operation, whole, SCOPE), gist(service.name, operation, whole)
+            for name, member in members.items():
+                changed = whole | {name: _value(member, f"{name}-other")}
+                if required(service.name, operation, changed, SCOPE) != needed:
+                    assert gist(service.name, operation, changed) != decides, (service.name, operation, name)
+                    looked_at += 1
+    assert looked_at > 500
+
+
+def _value(shape: Any, text: str) -> Any:
+    """A value of a shape with a text wherever it has one."""
+    if shape.type_name == "structure":
+        return {name: text if one.type_name == "string" else [] for name, one in list(shape.members.items())[:8]}
+    if shape.type_name == "list":
+        return [_value(shape.member, text)] if shape.member.type_name in ("string", "structure") else []
+    return {text: text} if shape.type_name == "map" else text

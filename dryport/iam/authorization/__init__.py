@@ -8,7 +8,7 @@ member gives, and as ``others`` those that have to be asked of the store.
 Source: "Actions, resources, and condition keys for AWS services", service authorization reference.
 """
 
-from dryport.iam.authorization.requirements import Requirement, Resource, Scope, required
+from dryport.iam.authorization.requirements import Gist, Requirement, Resource, Scope, gist, required
 from dryport.iam.authorization.table import Row, Table, table
 
-__all__ = ["Requirement", "Resource", "Row", "Scope", "Table", "required", "table"]
+__all__ = ["Gist", "Requirement", "Resource", "Row", "Scope", "Table", "gist", "required", "table"]

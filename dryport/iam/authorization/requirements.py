@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from dryport.aws import arn as arns
 from dryport.iam.authorization.table import Row, Table, table
 
 _PLACE = re.compile(r"\{([^}]*)\}")
+_STANDING = ("partition", "region", "account")  # what a template is filled with that is no member
 ANY = "*"
 _PLAIN = ("bucket", "object", "copied")  # S3 takes whatever is given for a name or key, also what looks like an ARN
 
@@ -57,6 +61,38 @@ def required(service: str, operation: str, given: Mapping[str, Any], scope: Scop
     """What an operation with this input needs; nothing where AWS asks for no permission. Raises KeyError for no row."""
     rows = table(service)
     return tuple(found for row in rows.operations[operation] if (found := _requirement(rows, row, given, scope)))
+
+
+Gist = tuple[Any, ...]
+
+
+def gist(service: str, operation: str, given: Mapping[str, Any]) -> Gist:
+    """What of an input decides about what it needs: inputs that have it in common need the same.
+
+    Raises KeyError for no row, TypeError for an input that cannot be written down.
+    """
+    plain, deep = _deciding(service, operation)
+    found: list[Any] = []
+    for name in plain:
+        value = given.get(name)
+        found.append(value if value is None or type(value) is str else msgspec.json.encode(value))
+    found += [tuple(_values(given, path)) for path in deep]
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _deciding(service: str, operation: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The members that an operation's rows look at: those of the input itself, and paths to deeper ones."""
+    rows = table(service)
+    paths = {"VersionId", "CopySource"}
+    for template in rows.arns.values():
+        paths |= {place.partition("=")[0] for place in _PLACE.findall(template)} - {*_STANDING, ""}
+    for row in rows.operations[operation]:
+        named = [one.partition(":")[2].removesuffix("?") for one in row.on]
+        paths |= {path for one in named for path in one.split("|")}
+        paths |= {source.rpartition(":")[2].partition("=")[0] for source in row.keys.values()}
+        paths |= {row.tags or "", row.tag_keys or "", row.when or ""}
+    return tuple(sorted(one for one in paths if one and "." not in one)), tuple(sorted(p for p in paths if "." in p))
 
 
 def _requirement(rows: Table, row: Row, given: Mapping[str, Any], scope: Scope) -> Requirement | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dryport.aws import arn as arns
 from dryport.iam import managed
-from dryport.iam.authorization import Resource
+from dryport.iam.authorization import Gist, Resource
 from dryport.iam.enforcement.tagged import asked
 from dryport.iam.model import IDENTITIES, POLICIES, Credential, Identity, identity_key
 from dryport.iam.policy import Attached, Caller, CallerKind, Policies, sources
@@ -36,8 +36,8 @@ class Identified:
     # Actions on resources that are allowed whatever else a request brings: no condition and no variable is asked about.
     settled: set[tuple[str, Resource]] = field(default_factory=set)
     # Whole requests of that kind, whose resources are what they are whatever the store holds: service, operation,
-    # region, body.
-    passed: set[tuple[str, str, str, bytes]] = field(default_factory=set)
+    # region, and the body or what of the input decides.
+    passed: set[tuple[str, str, str, bytes | Gist | None]] = field(default_factory=set)
 
     # Of operations (service and name), in whose bodies nothing of this may stand so that they are allowed whatever else
     # does; ``None`` where what stands there decides.
@@ -51,7 +51,7 @@ class Identified:
             return False
         return any(statement.is_blanket for _, allows in spoken for statement in allows)
 
-    def passing(self, request: tuple[str, str, str, bytes]) -> None:
+    def passing(self, request: tuple[str, str, str, bytes | Gist | None]) -> None:
         """Note a request that is allowed whatever else is so."""
         if len(self.passed) >= _SETTLED:
             self.passed.clear()

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from dryport.aws import arn as arns
 from dryport.aws.arn import Arn
 from dryport.iam import credentials
-from dryport.iam.authorization import Requirement, Resource, Scope, required, table
+from dryport.iam.authorization import Gist, Requirement, Resource, Scope, gist, required, table
 from dryport.iam.model import (
     IDENTITIES,
     POLICIES,
@@ -29,8 +27,8 @@ from dryport.iam.model import (
 )
 from dryport.store import Reader
 
-_SMALL, _MOST = 512, 1024  # bytes of an input, and how many are remembered
-_REMEMBERED: dict[tuple[str, str, Scope, bytes], tuple[Requirement, ...]] = {}
+_MOST = 1024  # requests whose needs are remembered
+_REMEMBERED: dict[tuple[str, str, Scope, Gist], tuple[Requirement, ...]] = {}
 _REVISION_TAIL = ":*"
 _SUFFIX_TAIL = "-*"
 _OF_IDENTITIES = ("iam:PermissionsBoundary", "iam:ResourceTag/${TagKey}")
@@ -92,16 +90,21 @@ def lasting(service: str, operation: str, requirements: Iterable[Requirement]) -
     return not looked_up and not any(row.action == _PASS for row in requirements)
 
 
-def _required(asking: Asking) -> tuple[Requirement, ...]:
-    """``required``, remembered for small inputs: clients ask the same again and again."""
-    service, operation, given, scope = asking.service, asking.operation, asking.given, asking.scope
+def gist_of(asking: Asking) -> Gist | None:
+    """What of a request decides; ``None`` where that cannot be told."""
     try:
-        text = msgspec.json.encode(given)
-    except (TypeError, ValueError):  # a body that is streamed
+        return gist(asking.service, asking.operation, asking.given)
+    except (TypeError, ValueError):
+        return None
+
+
+def _required(asking: Asking) -> tuple[Requirement, ...]:
+    """``required``, remembered: clients ask about the same again and again."""
+    service, operation, given, scope = asking.service, asking.operation, asking.given, asking.scope
+    decides = gist_of(asking)
+    if decides is None:
         return required(service, operation, given, scope)
-    if len(text) > _SMALL:
-        return required(service, operation, given, scope)
-    key = service, operation, scope, text
+    key = service, operation, scope, decides
     known = _REMEMBERED.get(key)
     if known is None:
         if len(_REMEMBERED) >= _MOST:
