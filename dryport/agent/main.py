@@ -126,6 +126,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         records=engine.records,
         runtime_version=version,
         interval=settings.metrics_interval if settings.metrics else None,
+        cpus=(settings.cpu or (os.cpu_count() or 1) * 1024) / 1024,
     )
     host.health_changed = telemetry.health_changed
     control = Session(

@@ -10,6 +10,7 @@ from dryport.ecs.controllers.registrations import Registrations
 from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
+from dryport.ecs.controllers.utilization import Utilization
 from dryport.gateway.service import Service
 from dryport.host.client import HostClient
 
@@ -36,6 +37,7 @@ def room(context: Context) -> Room:
         loops=[
             hub,
             TaskController(context),
+            Utilization(context, hub.telemetry),
             InstanceController(context.store, context.clock),
             ServiceController(context),
             Registrations(context),

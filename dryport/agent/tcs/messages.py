@@ -39,28 +39,35 @@ def _task_health(record: TaskRecord) -> Json | None:
 
 
 def metrics(
-    identity: Identity, records: Iterable[TaskRecord], samples: dict[str, Sequence[ContainerStats]], now: float
+    identity: Identity,
+    records: Iterable[TaskRecord],
+    samples: dict[str, Sequence[ContainerStats]],
+    now: float,
+    cpus: float,
 ) -> Iterator[Json]:
-    """PublishMetricsRequests over the samples of each container (by its id) since the last ones."""
-    tasks = [t for record in records if (t := _task_metrics(record, samples))]
+    """PublishMetricsRequests over the samples of each container (by its id) since the last ones.
+
+    ``cpus`` are those that the instance has registered, of which CPU is told in percent.
+    """
+    tasks = [t for record in records if (t := _task_metrics(record, samples, cpus))]
     for chunk, last in _chunks(tasks):
         metadata = _metadata(identity) | {"fin": last, "idle": not tasks, "messageId": str(uuid.uuid4())}
         message: Json = {"metadata": metadata, "timestamp": now}
         yield message | ({"taskMetrics": chunk} if chunk else {})
 
 
-def _task_metrics(record: TaskRecord, samples: dict[str, Sequence[ContainerStats]]) -> Json | None:
+def _task_metrics(record: TaskRecord, samples: dict[str, Sequence[ContainerStats]], cpus: float) -> Json | None:
     containers = [
-        {"containerName": c.name} | _sets(samples[c.id])
+        {"containerName": c.name} | _sets(samples[c.id], cpus)
         for c in record.containers.values()
         if len(samples.get(c.id, ())) > 1
     ]
     return _named(record) | {"containerMetrics": containers} if containers else None
 
 
-def _sets(samples: Sequence[ContainerStats]) -> Json:
+def _sets(samples: Sequence[ContainerStats], cpus: float) -> Json:
     pairs = [(a, b) for a, b in pairwise(samples) if b.at > a.at]
-    cpu = [100 * (b.cpu_seconds - a.cpu_seconds) / (b.at - a.at) / max(1, b.online_cpus) for a, b in pairs]
+    cpu = [100 * (b.cpu_seconds - a.cpu_seconds) / (b.at - a.at) / cpus for a, b in pairs]
     memory = [s.memory // _MEBIBYTE for s in samples[1:]]
 
     def delta(name: str) -> Json:

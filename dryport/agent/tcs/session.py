@@ -43,8 +43,13 @@ class Telemetry:
         records: Mapping[str, TaskRecord],
         runtime_version: str,
         interval: float | None,
+        cpus: float,
     ) -> None:
-        """``interval``: seconds between two samples of each container; ``None``: nothing is measured."""
+        """``interval``: seconds between two samples of each container; ``None``: nothing is measured.
+
+        ``cpus``: how many the instance has registered.
+        """
+        self._cpus = cpus
         self._interval = interval
         self._client = client
         self._registration = registration
@@ -124,7 +129,8 @@ class Telemetry:
             for id, own in samples.items():
                 self._samples[id] = own[-1:]  # the next period's first difference begins where this one's ended
             if self._interval is not None:
-                for message in messages.metrics(self._identity, self._records.values(), dict(samples), time.time()):
+                records, now = self._records.values(), time.time()
+                for message in messages.metrics(self._identity, records, dict(samples), now, self._cpus):
                     await self._send(socket, url, "PublishMetricsRequest", message)
             await self._send(socket, url, "PublishInstanceStatusRequest", await self._instance_status())
             await asyncio.sleep(_PERIOD)

@@ -1,4 +1,4 @@
-"""The telemetry connections: health goes to the store, the latest metrics stay in memory."""
+"""The telemetry connections: health goes to the store, metrics stay in memory until they are taken each minute."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from dryport.control.context import Context
 from dryport.ecs import health, lifecycle
 from dryport.ecs.acs import messages
 from dryport.ecs.model import CONTAINER_INSTANCES, INSTANCE_HEALTH, TASK_DEFINITIONS, TASKS, InstanceHealth
+from dryport.ecs.utilization import Usage, measured
 from dryport.gateway.http import WebSocket
 from dryport.store import StoreUnavailable, Transaction
 
@@ -26,25 +25,13 @@ _HEALTH = ("UNKNOWN", "HEALTHY", "UNHEALTHY")
 log = logging.getLogger("dryport.ecs.tcs")
 
 
-class TaskMetrics(msgspec.Struct, frozen=True):
-    """A task's last metrics, and when they came, in seconds. Kept as JSON, which is a fraction of its objects."""
-
-    at: float
-    encoded: bytes
-
-    @property
-    def containers(self) -> list[Json]:
-        """``containerMetrics`` as the agent sent them."""
-        return msgspec.json.decode(self.encoded, type=list[Json])
-
-
 class Telemetry:
-    """Takes what agents measure. ``metrics`` are of the running tasks, by ARN."""
+    """Takes what agents measure."""
 
     def __init__(self, context: Context) -> None:
         self._store = context.store
-        self._clock = context.clock
-        self.metrics: dict[str, TaskMetrics] = {}
+        self._usage: dict[str, tuple[float, float, int]] = {}  # sums of a task's CPU and memory, and of how many frames
+        self._instances: set[str] = set()  # that have told of themselves
 
     async def serve(self, socket: WebSocket, instance_arn: str) -> None:
         """Take the frames of one agent until its connection ends."""
@@ -61,7 +48,13 @@ class Telemetry:
 
     def forget(self, task_arn: str) -> None:
         """The task is over."""
-        self.metrics.pop(task_arn, None)
+        self._usage.pop(task_arn, None)
+
+    def take(self) -> tuple[dict[str, Usage], set[str]]:
+        """What tasks used since this was last asked, by ARN, and the instances that have told of themselves."""
+        usage, instances = self._usage, self._instances
+        self._usage, self._instances = {}, set()
+        return {arn: Usage(cpu / count, memory / count) for arn, (cpu, memory, count) in usage.items()}, instances
 
     async def _take(self, frame: messages.Frame, instance_arn: str) -> bool:
         """Take what a frame says; whether it is kept."""
@@ -92,11 +85,14 @@ class Telemetry:
         return True
 
     def _take_metrics(self, message: Mapping[str, Any], instance_arn: str) -> None:
+        self._instances.add(instance_arn)
         for each in _objects(message.get("taskMetrics")):
             task = self._store.reader.get(TASKS, str(each.get("taskArn")))
             if task and task.instance_arn == instance_arn and task.last_status != lifecycle.STOPPED:
-                encoded = msgspec.json.encode(list(_objects(each.get("containerMetrics"))))
-                self.metrics[task.arn] = TaskMetrics(self._clock.time(), encoded)
+                found = measured(list(_objects(each.get("containerMetrics"))))
+                if found is not None:
+                    cpu, memory, count = self._usage.get(task.arn, (0.0, 0.0, 0))
+                    self._usage[task.arn] = cpu + found.cpu, memory + found.memory, count + 1
 
     async def _take_health(self, message: Mapping[str, Any], instance_arn: str) -> bool:
         reports = {str(each.get("taskArn")): _statuses(each) for each in _objects(message.get("tasks"))}

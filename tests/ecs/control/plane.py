@@ -112,8 +112,8 @@ class Plane:
             lambda tx: credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT)
         )
         await self.store.transact(self._world)
-        loops: list[Any] = [*(loop for each in rooms for loop in each.loops), self.plugger]
-        self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
+        self.loops: list[Any] = [*(loop for each in rooms for loop in each.loops), self.plugger]
+        self._tasks = [asyncio.create_task(loop.run()) for loop in self.loops]
         gateway = asyncio.create_task(Gateway(context, rooms).serve(["127.0.0.1"], self.port))
         self._tasks.append(gateway)
         await self._listening(gateway)
