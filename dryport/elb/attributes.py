@@ -151,9 +151,7 @@ _GROUP = {
         "1", _between(1, 1000, "off"), carried=False
     ),
     "target_group_health.dns_failover.minimum_healthy_targets.percentage": Attribute("off", _SHARE, carried=False),
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": Attribute(
-        "1", _between(1, 1000), carried=False
-    ),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": Attribute("1", _between(1, 1000)),
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": Attribute(
         "off", _SHARE, carried=False
     ),

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck as Slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dryport.elb.dataplane import health
+from dryport.elb.dataplane import haproxy, health
 from dryport.elb.dataplane.plan import (
     Action,
     Condition,
@@ -162,7 +162,7 @@ def test_health(tmp_path: Path, webs: tuple[Web, Web]) -> None:
     front = listener(TO_A)
     plan = balancer([front], [group("a", webs[0].target, webs[1].target, NOBODY)])
     with carried(plan, tmp_path) as running:
-        (name,) = running.slots
+        name = haproxy.backends(plan)["a"]
         before: dict[str, dict[str, Health]] = {}
 
         def is_so(*want: tuple[str, str]) -> bool:
@@ -224,8 +224,10 @@ def steady_load(path: str = "/") -> Iterator[None]:
 def test_no_request_fails_while_targets_change(tmp_path: Path, webs: tuple[Web, Web]) -> None:
     one, two = (web.target for web in webs)
     check = HealthCheck(path="/health", interval=1, timeout=20, healthy=1000)  # so that the first success must suffice
-    with carried(balancer([listener(TO_A)], [group("a", one, health_check=check)]), tmp_path) as running, steady_load():
-        ((name, slots),) = running.slots.items()
+    plan = balancer([listener(TO_A)], [group("a", one, health_check=check)])
+    name = haproxy.backends(plan)["a"]
+    with carried(plan, tmp_path) as running, steady_load():
+        slots = running.slots[name]
         before: dict[str, dict[str, Health]] = {}
         for coming in [(one, two), (two,), (two, one), (one,)] * 3:
             now = assign(slots, coming)

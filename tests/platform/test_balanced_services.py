@@ -210,7 +210,7 @@ def _process(task_arn: str) -> int:
     raise AssertionError(f"{task_arn} has no process")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instance(platform: Platform, tasks: Tasks, front: Front) -> Iterator[tuple[Fleet, str]]:
     fleet = Fleet(platform, tasks.image, "balanced", "balanced")
     made = fleet.launch(SecurityGroupIds=[front.open])["InstanceId"]

@@ -71,10 +71,17 @@ def zonal(balancer: Balancer) -> list[Zonal]:
     ]
 
 
+def regardless(backend: str) -> str:
+    """The name of the backend with the same targets, whatever their health: who has no healthy ones is served by it."""
+    return f"f{backend.removeprefix('g')}"
+
+
 def targets(balancer: Balancer) -> dict[str, list[Target]]:
     """The targets of each backend."""
     names = backends(balancer)
     found = {names[group.arn]: list(group.targets) for group in balancer.groups}
+    if balancer.kind is not Kind.CLASSIC:
+        found |= {regardless(names[group.arn]): list(group.targets) for group in balancer.groups}
     for each in zonal(balancer):
         found[each.name] = [one for one in each.group.targets if one.zone in (each.interface.zone, None)]
     return found
@@ -94,6 +101,8 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     for group in balancer.groups:
         name = names[group.arn]
         sections.append((f"backend {name}", list(_backend(balancer, group, len(slots[name])))))
+        other = regardless(name)
+        sections.append((f"backend {other}", list(_backend(balancer, group, len(slots[other]), checked=False))))
     for each in zonal(balancer):
         sections.append((f"backend {each.name}", list(_backend(balancer, each.group, len(slots[each.name])))))
     return written(sections)
@@ -155,6 +164,7 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
             raise NotCarried("rules and weights of network load balancers")
         group = listener.default.groups[0].group
         yield from by_zone(balancer, group)
+        yield from _without_health(balancer, listener, names)
         yield f"default_backend {names[group]}"
         return
     yield from _answers(listener)
@@ -163,12 +173,26 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
     only = rules.only_group(listener)
     if only is not None:
         yield from _headers(balancer, listener)
+        yield from _without_health(balancer, listener, names)
         yield f"default_backend {names[only]}"
         return
     yield from rules.lines(listener, names)
     yield from _headers(balancer, listener)
     yield from rules.cookies(listener, names)
+    yield from _without_health(balancer, listener, names)
     yield "use_backend %[var(txn.backend)]"
+
+
+def _without_health(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
+    """Lead to all targets of a group of which too few are healthy."""
+    actions = [listener.default, *(rule.action for rule in listener.rules)]
+    used = {each.group for action in actions if isinstance(action, Forward) for each in action.groups}
+    alone = balancer.kind is Kind.NETWORK or rules.only_group(listener) is not None
+    for group in balancer.groups:
+        if group.arn in used:
+            name = names[group.arn]
+            chosen = "" if alone else f"{{ var(txn.backend) -m str {name} }} "
+            yield f"use_backend {regardless(name)} if {chosen}{{ nbsrv({name}) lt {group.least_healthy} }}"
 
 
 def by_zone(balancer: Balancer, group_arn: str) -> Iterator[str]:
@@ -227,7 +251,7 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
         yield f'http-request set-header Host "%[req.hdr(host)]:{listener.port}" if !{{ req.hdr(host) -m sub : }}'
 
 
-def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str]:
+def _backend(balancer: Balancer, group: TargetGroup, slots: int, *, checked: bool = True) -> Iterator[str]:
     http = balancer.kind is Kind.APPLICATION
     if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")):
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
@@ -236,24 +260,25 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str
     if not http:
         yield f"timeout tunnel {_idle(balancer, group.arn)}s"  # of both sides
     yield from _balance(group, http)
-    yield from _check(group)
-    check = group.health_check
-    options = [f"inter {check.interval}s", f"rise {check.healthy}", f"fall {check.unhealthy}"]
-    options.append(f"source {balancer.interfaces[0].address}")
+    options = [f"source {balancer.interfaces[0].address}"]
+    if checked:
+        yield from _check(group)
+        check = group.health_check
+        options += [f"inter {check.interval}s", f"rise {check.healthy}", f"fall {check.unhealthy}"]
     if group.protocol in ("HTTPS", "TLS"):
         options.append("ssl verify none")  # as AWS: a target's certificate is not validated
     if group.version in ("HTTP2", "GRPC"):
         options.append("alpn h2" if group.protocol == "HTTPS" else "proto h2")
-    if group.slow_start:
+    if group.slow_start and checked:
         options.append(f"slowstart {group.slow_start}s")
     if group.proxy_protocol:
         options.append("send-proxy-v2 check-send-proxy")
-    if group.end_unhealthy and not http:
+    if group.end_unhealthy and checked and not http:
         options.append("on-marked-down shutdown-sessions")
     yield f"default-server {' '.join(options)}"
     for place in range(1, slots + 1):
         tie = f" cookie s{place}" if group.stickiness is not None and group.stickiness.type == "app_cookie" else ""
-        yield f"server s{place} 0.0.0.0:80 check disabled{tie}"
+        yield f"server s{place} 0.0.0.0:80{' check' if checked else ''} disabled{tie}"
 
 
 def _balance(group: TargetGroup, http: bool) -> Iterator[str]:
