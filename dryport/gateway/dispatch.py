@@ -337,11 +337,11 @@ class Dispatcher:
 
             self._guard = Made(self._context)
         body = request.body if request.route.protocol.startswith("json") else None
-        if body is not None and len(body) > _KEPT_BODY:
-            body = None
         if body is not None and credential is not None and request.signature is not None:
             asked = request.route.service, request.route.operation, request.signature.region, body
             if self._guard.lets_pass(self._store.reader, credential, asked):
+                return
+            if self._guard.knows(self._store.reader, credential, asked[:2], asked[2], request.given):
                 return
         request.call = self._call_of(request)  # refused or not, the store is read
         header, entry = request.exchange.header, request.entry
@@ -361,7 +361,8 @@ class Dispatcher:
             needed = forwarder.requirements(request.call, request.given, exchange.method, exchange.path)
             self._guard.check_forwarded(reader, credential, operation, needed, about, family)
             return
-        self._guard.check(reader, credential, operation, request.given, about, family, body)
+        kept = body if body is not None and len(body) <= _KEPT_BODY else None
+        self._guard.check(reader, credential, operation, request.given, about, family, kept)
 
     @staticmethod
     def _given(request: Request, body: bytes, payload: Payload | None) -> dict[str, Any]:

@@ -71,29 +71,28 @@ class Guard:
         if (never := sessions.restricted(credential, service, name)) is not None:
             raise never
         asking = resolution.Asking(reader, credential, service, name, given, Scope(about.region, credential.account))
-        if self._is_known(reader, asking):
-            return
         requirements = resolution.requirements(asking)
         refused = authorize(reader, credential, requirements, about)
         if refused is None:
             if credential.limits is None and resolution.lasting(service, name, requirements):
                 known = identified.of(reader, credential.identity or "")
                 if all((row.action, one) in known.settled for row in requirements for one in row.resources):
-                    known.passing((service, name, about.region, resolution.gist_of(asking)))
+                    known.passing((service, name, about.region, resolution.gist_of(service, name, given)))
                     if body is not None:
                         known.passing((service, name, about.region, body))
         else:
             raise refusals.error(refused, family[0], rest=family[1], encode=partial(self._encode, credential))
 
     @staticmethod
-    def _is_known(reader: Reader, asking: resolution.Asking) -> bool:
+    def knows(
+        reader: Reader, credential: Credential, operation: tuple[str, str], region: str, given: Mapping[str, Any]
+    ) -> bool:
         """Whether a request is allowed as another one was that has everything in common with it that decides."""
-        credential = asking.credential
         if credential.identity is None or credential.limits is not None:
             return False
         passed = identified.of(reader, credential.identity).passed
-        decides = resolution.gist_of(asking) if passed else None
-        return decides is not None and (asking.service, asking.operation, asking.scope.region, decides) in passed
+        decides = resolution.gist_of(*operation, given) if passed else None
+        return decides is not None and (*operation, region, decides) in passed
 
     def check_forwarded(
         self,

@@ -90,10 +90,12 @@ def lasting(service: str, operation: str, requirements: Iterable[Requirement]) -
     return not looked_up and not any(row.action == _PASS for row in requirements)
 
 
-def gist_of(asking: Asking) -> Gist | None:
+def gist_of(service: str, operation: str, given: Mapping[str, Any]) -> Gist | None:
     """What of a request decides; ``None`` where that cannot be told."""
+    if service not in _LASTING:
+        return None
     try:
-        return gist(asking.service, asking.operation, asking.given)
+        return gist(service, operation, given)
     except (TypeError, ValueError):
         return None
 
@@ -101,7 +103,7 @@ def gist_of(asking: Asking) -> Gist | None:
 def _required(asking: Asking) -> tuple[Requirement, ...]:
     """``required``, remembered: clients ask about the same again and again."""
     service, operation, given, scope = asking.service, asking.operation, asking.given, asking.scope
-    decides = gist_of(asking)
+    decides = gist_of(service, operation, given)
     if decides is None:
         return required(service, operation, given, scope)
     key = service, operation, scope, decides
