@@ -22,8 +22,7 @@ from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.ecs.model import CLUSTERS, Cluster
 from dryport.elb.controllers import Drains
-from dryport.gateway.auth import principal_of
-from dryport.gateway.service import Call
+from dryport.gateway.service import Call, principal_of
 from dryport.iam import credentials
 from dryport.iam.model import CREDENTIALS, Credential
 from dryport.store import Change, StoreUnavailable, Transaction
