@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dryport.elb.dataplane import configuration, haproxy, health, slots
+from dryport.elb.dataplane import configuration, counters, haproxy, health, slots
 from dryport.elb.dataplane.plan import Balancer, Health, Kind
 from dryport.elb.dataplane.slots import Slots
 from dryport.host.client import HostError
@@ -69,6 +69,11 @@ class HaproxyPlane:
     async def remove(self, arn: str) -> None:
         """End the balancer, if there is one. Raises HostError."""
         await self._host.delete_balancer(balancer_id(arn))
+
+    async def counters(self, balancer: Balancer) -> counters.Reading:
+        """What the balancer has counted. Raises HostError."""
+        info, stat = await self._host.ask_balancer(balancer_id(balancer.arn), ["show info", "show stat"])
+        return counters.read(info, stat)
 
     async def health(
         self, balancer: Balancer, before: Mapping[str, Mapping[str, Health]]

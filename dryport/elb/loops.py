@@ -8,6 +8,7 @@ from dryport.control.context import Context, Loop
 from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
 from dryport.elb.doorway import Doorway
 from dryport.elb.driver import HaproxyPlane
+from dryport.elb.measuring import Measuring
 from dryport.host.client import HostClient
 from dryport.store.sealing import Sealer
 
@@ -21,6 +22,7 @@ def loops(context: Context) -> Sequence[Loop]:
     return (
         balancers,
         Checks(context.store, context.clock, plane, balancers),
+        Measuring(context.store, context.clock, plane, balancers),
         Drains(context.store, context.clock),
         Terminations(context.store, context.clock),
         doorway,

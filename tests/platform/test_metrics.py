@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
+from tests.served import free_port
 
 pytestmark = pytest.mark.platform
 
@@ -53,3 +56,49 @@ def test_a_busy_service_is_seen_to_be_busy(tasks: Tasks) -> None:
     finally:
         cli("ecs", "delete-service", "--service", "busy", "--force")
         cli("ecs", "wait", "services-inactive", "--services", "busy")
+
+
+def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
+    """Its alarm goes off for answers that its targets did not give, as deployments' do."""
+    elb, ec2 = tasks.platform.client("elbv2"), tasks.platform.client("ec2")
+    cloudwatch = tasks.platform.client("cloudwatch")
+    subnets = ec2.describe_subnets()["Subnets"]
+    group = ec2.create_security_group(GroupName="counted", Description="counted", VpcId=subnets[0]["VpcId"])["GroupId"]
+    everybody = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=everybody)
+    made = elb.create_load_balancer(
+        Name="counted", Subnets=[each["SubnetId"] for each in subnets[:2]], SecurityGroups=[group]
+    )["LoadBalancers"][0]
+    arn, port = made["LoadBalancerArn"], free_port()
+    name = arn.partition(":loadbalancer/")[2]
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503", "MessageBody": "no"}}
+    try:
+        elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=port, DefaultActions=[answer])
+        cloudwatch.put_metric_alarm(
+            AlarmName="counted", Namespace="AWS/ApplicationELB", MetricName="HTTPCode_ELB_5XX_Count", Statistic="Sum",
+            Dimensions=[{"Name": "LoadBalancer", "Value": name}], Period=60, EvaluationPeriods=1, Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold", TreatMissingData="notBreaching",
+        )  # fmt: skip
+
+        def counted() -> float:
+            """Requests that were refused, while they are made."""
+            curl = ["curl", "-s", "-o", "/dev/null", "-m", "2", f"http://{made['DNSName']}:{port}/"]
+            subprocess.run(curl, check=False)
+            time.sleep(1)
+            found = points(tasks, "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", {"LoadBalancer": name}, "Sum")
+            return sum(point["Sum"] for point in found)
+
+        assert 1 <= eventually(counted, 150) <= 150
+        connections = points(tasks, "AWS/ApplicationELB", "NewConnectionCount", {"LoadBalancer": name}, "Sum")
+        assert connections[-1]["Sum"] >= 1
+
+        def alarming() -> bool:
+            return bool(cloudwatch.describe_alarms(AlarmNames=["counted"], StateValue="ALARM")["MetricAlarms"])
+
+        eventually(alarming, 90)
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=["counted"])
+        elb.delete_load_balancer(LoadBalancerArn=arn)
+        ours = {"Filters": [{"Name": "group-id", "Values": [group]}]}
+        eventually(lambda: not ec2.describe_network_interfaces(**ours)["NetworkInterfaces"], 30)
+        ec2.delete_security_group(GroupId=group)
