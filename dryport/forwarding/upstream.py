@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -34,6 +36,28 @@ _KEPT_BACK = frozenset(
     )
 )  # fmt: skip
 _NOT_RETURNED = frozenset(["connection", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade"])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A request's line; ``host`` is by which name it came, for whom (``account``), where and when it acts."""
+
+    method: str
+    path: str  # percent-encoded
+    query: str
+    host: str
+    account: str
+    region: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer; its headers' names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Upstream:
@@ -68,41 +92,57 @@ class Upstream:
 
     async def send(self, call: Call, stream: Stream, body: bytes) -> None:
         """Send a request on and its answer back. Raises ServiceError where there is none."""
+        headers = {name: value for name, value in call.headers.items() if name not in _KEPT_BACK}
+        line = Line(stream.method, stream.path, stream.query, call.host, call.account, call.region, call.now)
+        try:
+            async with self._asked(line, headers, body) as answer:
+                await _return(answer, stream)
+        except ServiceError as error:
+            if not stream.begun:
+                raise
+            log.warning("an answer was broken off: %s", error.message)
+            stream.cut()
+
+    async def ask(self, line: Line, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Ask in the platform's own name. Raises ServiceError where there is no whole answer."""
+        async with self._asked(line, dict(headers), body) as answer:
+            text = await answer.read()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, text)
+
+    @asynccontextmanager
+    async def _asked(self, line: Line, headers: dict[str, str], body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request that was sent. Raises ServiceError where it, or reading its answer, fails."""
         import aiohttp
         from yarl import URL
 
-        address = self.address(call.region)
+        address = self.address(line.region)
         parts = urlsplit(address)
-        path = parts.path.rstrip("/") + stream.path
-        headers = self._headers(call, stream, parts.netloc, path, body)
-        url = URL(f"{parts.scheme}://{parts.netloc}{path}" + (f"?{stream.query}" if stream.query else ""), encoded=True)
+        line = replace(line, path=parts.path.rstrip("/") + line.path)
+        url = f"{parts.scheme}://{parts.netloc}{line.path}" + (f"?{line.query}" if line.query else "")
         silence = _SILENCE.get(self._forward.service, SILENCE_SECONDS)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        signed = self._signed(line, headers, parts.netloc, body)
         try:
             async with self._client().request(
-                stream.method, url, headers=headers, data=body or None, timeout=timeout, allow_redirects=False
-            ) as answer:
-                await _return(answer, stream)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if stream.begun:
-                log.warning("%s at %s broke off an answer: %s", self._forward.service, address, error)
-                stream.cut()
-                return
+                line.method, URL(url, encoded=True), headers=signed, data=body or None, timeout=timeout,
+                allow_redirects=False,
+            ) as answer:  # fmt: skip
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or "it did not answer in time"
             raise _unavailable(f"{self._forward.service} is forwarded to {address}, which fails: {reason}") from None
 
-    def _headers(self, call: Call, stream: Stream, host: str, path: str, body: bytes) -> dict[str, str]:
-        """The caller's headers without what is the caller's own, signed for the upstream."""
+    def _signed(self, line: Line, kept: dict[str, str], host: str, body: bytes) -> dict[str, str]:
+        """Headers, signed for the upstream."""
         key = self._key()
-        kept = {name: value for name, value in call.headers.items() if name not in _KEPT_BACK}
         kept["host"] = host
         if self._forward.to == MOTO:
-            kept["host"] = call.host or host  # moto's addresses (QueueUrl) then lead here again
-            kept["x-moto-account-id"] = call.account
+            kept["host"] = line.host or host  # moto's addresses (QueueUrl) then lead here again
+            kept["x-moto-account-id"] = line.account
         added = sigv4.sign(
-            stream.method, path, stream.query, kept, body,
+            line.method, line.path, line.query, kept, body,
             access_key_id=key.access_key_id, secret=key.secret, token=key.token,
-            region=call.region, service=self._model.metadata.signing_name, now=call.now,
+            region=line.region, service=self._model.metadata.signing_name, now=line.now,
         )  # fmt: skip
         if "accept-encoding" not in kept:
             added["accept-encoding"] = "identity"  # or the client would be sent what it did not ask for

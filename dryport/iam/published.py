@@ -145,6 +145,31 @@ def may(reader: Reader, role_arn: str, service: str, action: str) -> bool:
     return policy.evaluate(request, identified.of(reader, role.id).policies).allowed
 
 
+def refused_to_role(
+    reader: Reader, role_arn: str, service: str, session: str, action: str, resource: str, region: str, now: float
+) -> str | None:
+    """Why a role that a service of AWS's assumes may not do something, in AWS's words; ``None`` where it may."""
+    parts = arns.parse(role_arn)
+    name = parts.resource.rpartition("/")[2] if parts is not None else ""
+    role = reader.get(IDENTITIES, identity_key(parts.account, "role", name)) if parts is not None else None
+    if parts is None or role is None or refuses(reader, role_arn, service):
+        return f"The role {role_arn} is not there, or it does not trust {service}"
+    from dryport.iam.enforcement.about import About
+    from dryport.iam.enforcement.decision import permitted  # with the engine: a megabyte, once there are roles
+
+    credential = Credential(
+        access_key_id="",
+        secret_access_key="",
+        account=parts.account,
+        principal_arn=f"arn:{parts.partition}:sts::{parts.account}:assumed-role/{name}/{session}",
+        user_id=f"{role.id}:{session}",
+        role_arn=role_arn,
+        identity=role.id,
+    )
+    refused = permitted(reader, credential, action, resource, About(region, now, service))
+    return refused.message if refused is not None else None
+
+
 def instance_profile(reader: Reader, profile_arn: str) -> HeldRole | None:
     """A stored instance profile of this ARN's name, ``None`` where there is none."""
     parts = arns.parse(profile_arn)
