@@ -176,11 +176,15 @@ _TCP_GROUP = {
     **_GROUP,
     "stickiness.type": Attribute("source_ip", _says(_CHOICE, "source_ip")),
     "proxy_protocol_v2.enabled": Attribute("false", _SWITCH),
-    **_off("deregistration_delay.connection_termination.enabled"),
+    "deregistration_delay.connection_termination.enabled": Attribute("false", _SWITCH),
     # AWS's default for instances is true: there a client's address is kept. Here targets see the load balancer's.
     **_off("preserve_client_ip.enabled"),
     "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", _SWITCH),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), carried=False),
+}
+_UDP_GROUP = {
+    **_TCP_GROUP,
+    "deregistration_delay.connection_termination.enabled": Attribute("true", _SWITCH),
 }
 _RESPONSE = "routing.http.response."
 _HEADERS: dict[str, Check] = {
@@ -249,7 +253,9 @@ def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
 
 
 def _groups(group: TargetGroup) -> Mapping[str, Attribute]:
-    return _HTTP_GROUP if group.protocol in HTTP else _TCP_GROUP
+    if group.protocol in HTTP:
+        return _HTTP_GROUP
+    return _UDP_GROUP if group.protocol in ("UDP", "TCP_UDP") else _TCP_GROUP
 
 
 def _listeners(listener: Listener) -> Mapping[str, Attribute]:

@@ -87,6 +87,8 @@ def entries(reader: Reader) -> list[Entry]:
     for balancer in sorted(balancers, key=lambda each: each.created_at):
         addresses = _public(reader, balancer)
         for listener in reader.find(model.LISTENERS, "load_balancer", balancer.arn) if addresses else ():
+            if listener.protocol == "UDP":
+                continue  # the door is HAProxy's: UDP answers at public addresses
             found.append(Entry(balancer.dns_name, listener.protocol, listener.port, addresses))
     return found
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dryport.elb.dataplane import configuration, counters, haproxy, health, slots
+from dryport.elb.dataplane import configuration, counters, flows, haproxy, health, slots
 from dryport.elb.dataplane.plan import Balancer, Health, Kind
 from dryport.elb.dataplane.slots import Slots
 from dryport.host.client import HostError
@@ -22,6 +22,7 @@ class Host(Protocol):
     async def delete_balancer(self, balancer_id: str) -> None: ...
     async def balancers(self) -> Sequence[str]: ...
     async def ask_balancer(self, balancer_id: str, commands: Sequence[str]) -> Sequence[str]: ...
+    async def end_flows(self, balancer_id: str, targets: Sequence[tuple[str, int]]) -> None: ...
 
 
 def balancer_id(arn: str) -> str:
@@ -51,17 +52,24 @@ class HaproxyPlane:
             id=number,
             namespace=namespace(self._platform_id, balancer.arn),
             config=configuration.render(balancer, wanted),
+            flows=flows.of(balancer),
             files={f"{name}.pem": content for name, content in files.items()},
         )
         await self._host.ensure_balancer(carrier)
         now = await self._slots(number)
-        commands = [
+        names = haproxy.backends(balancer)
+        letting_go = {names[each.arn] for each in balancer.groups if each.end_deregistered}
+        letting_go |= {each.name for each in haproxy.zonal(balancer) if each.group.end_deregistered}
+        commands = [command for name in letting_go for command in slots.endings(name, now.get(name, ()), wanted[name])]
+        commands += [
             command
             for name, each in wanted.items()
             for command in slots.commands(name, now.get(name) or (None,) * len(each), each)
         ]
         if commands:
             await self._host.ask_balancer(number, commands)
+        if over := flows.over(balancer, present, wanted):
+            await self._host.end_flows(number, over)
 
     async def _slots(self, number: str) -> dict[str, Slots]:
         return slots.read((await self._host.ask_balancer(number, [_SERVERS]))[0])

@@ -163,6 +163,7 @@ def _group(reader: Reader, stored: TargetGroup, *, across: bool) -> plan.TargetG
         cross_zone=cross_zone,
         least_healthy=int(attributes["target_group_health.unhealthy_state_routing.minimum_healthy_targets.count"]),
         proxy_protocol=_is(attributes.get("proxy_protocol_v2.enabled", "false")),
+        end_deregistered=_is(attributes.get("deregistration_delay.connection_termination.enabled", "false")),
         end_unhealthy=_is(attributes.get("target_health_state.unhealthy.connection_termination.enabled", "false")),
     )
 

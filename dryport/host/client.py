@@ -203,6 +203,10 @@ class HostClient:
         result = await self._ask(messages.AskBalancer(balancer_id=balancer_id, commands=[*commands]))
         return result.replies if isinstance(result, Replies) else []
 
+    async def end_flows(self, balancer_id: str, targets: Sequence[tuple[str, int]]) -> None:
+        """End the flows of UDP that a balancer has to targets."""
+        await self._ask(messages.EndFlows(balancer_id=balancer_id, targets=[*targets]))
+
     async def teardown(self) -> None:
         """Remove everything of this Dryport from the machine."""
         await self._ask(messages.Teardown())

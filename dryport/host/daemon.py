@@ -122,6 +122,7 @@ class Host:
                 | messages.DeleteBalancer()
                 | messages.ListBalancers()
                 | messages.AskBalancer()
+                | messages.EndFlows()
             ):
                 return await self.balancers.do(verb)
             case _:

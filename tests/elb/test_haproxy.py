@@ -350,7 +350,6 @@ def test_whatever_users_write_is_accepted(
 
 def test_what_is_not_carried_is_named(tmp_path: Path) -> None:
     for plan, name in [
-        (balancer([], [group("a", protocol="UDP")]), "UDP target groups"),
         (balancer([listener(TO_A)], [group("a")], Kind.NETWORK), "HTTP listeners of network"),
         (balancer([], [group("a", stickiness=Stickiness(type="app_cookie", cookie="x y"))]), "cookie x y"),
         (balancer([], [group("a", stickiness=Stickiness(type="source_ip"))]), "source_ip"),

@@ -9,7 +9,14 @@ from dryport.elb.model import Json, LoadBalancer
 from dryport.gateway.service import Call
 
 _MOST_GROUPS = 100  # a load balancer
-_FITTING = {"HTTP": ("HTTP", "HTTPS"), "HTTPS": ("HTTP", "HTTPS"), "TCP": ("TCP",), "TLS": ("TCP", "TLS")}
+_FITTING = {
+    "HTTP": ("HTTP", "HTTPS"),
+    "HTTPS": ("HTTP", "HTTPS"),
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+}
 
 
 def check(call: Call, balancer: LoadBalancer, protocol: str, actions: list[Json]) -> None:

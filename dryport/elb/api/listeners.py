@@ -19,7 +19,7 @@ _MOST = 50  # a load balancer
 _MOST_CERTIFICATES = 25  # a load balancer, beside the default ones
 _SECURE = ("HTTPS", "TLS")
 _PROTOCOLS = {APPLICATION: ("HTTP", "HTTPS"), model.NETWORK: ("TCP", "QUIC", "TCP_QUIC", "UDP", "TCP_UDP", "TLS")}
-_CARRIED = ("HTTP", "HTTPS", "TCP", "TLS")
+_CARRIED = ("HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP")
 _MUTUAL = (
     "TrustStoreArn",
     "IgnoreClientCertificateExpiry",

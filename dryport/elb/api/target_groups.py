@@ -18,7 +18,7 @@ from dryport.gateway.service import Call, Output, Service
 from dryport.store import Reader
 
 _MOST = 3000  # a region
-_CARRIED = ("HTTP", "HTTPS", "TCP", "TLS")
+_CARRIED = ("HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP")
 _TYPES = ("instance", "ip")
 _NAMED = 20  # target groups that one call can name
 

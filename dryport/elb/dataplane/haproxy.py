@@ -94,9 +94,10 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     names = backends(balancer)
     http = balancer.kind is Kind.APPLICATION
     sections = [process(), _defaults(balancer, http)]
-    for listener in balancer.listeners:
+    heard = [each for each in balancer.listeners if each.protocol != "UDP"]  # that is led by the kernel (``flows``)
+    for listener in heard:
         sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
-    if not balancer.listeners:
+    if not heard:
         sections.append(("frontend none", list(NO_LISTENER)))
     for group in balancer.groups:
         name = names[group.arn]
@@ -146,14 +147,16 @@ def waits(idle: int) -> list[str]:
 
 def _idle(balancer: Balancer, arn: str) -> int:
     """For how long connections to a target group's targets may be idle: its listener says so. Raises ``NotCarried``."""
-    found = {each.idle_timeout for each in balancer.listeners if rules.only_group(each) == arn}
+    found = {
+        each.idle_timeout for each in balancer.listeners if rules.only_group(each) == arn and each.protocol != "UDP"
+    }
     if len(found) > 1:
         raise NotCarried("listeners with different idle timeouts that forward to one target group")
     return found.pop() if found else _IDLE_TCP
 
 
 def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
-    allowed = ("HTTP", "HTTPS") if balancer.kind is Kind.APPLICATION else ("TCP", "TLS")
+    allowed = ("HTTP", "HTTPS") if balancer.kind is Kind.APPLICATION else ("TCP", "TLS", "TCP_UDP")
     if listener.protocol not in allowed:
         raise NotCarried(f"{listener.protocol} listeners of {balancer.kind.value} load balancers")
     secure = _secure(balancer, listener) if listener.protocol in ("HTTPS", "TLS") else ""
@@ -253,12 +256,14 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
 
 def _backend(balancer: Balancer, group: TargetGroup, slots: int, *, checked: bool = True) -> Iterator[str]:
     http = balancer.kind is Kind.APPLICATION
-    if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS")):
+    if group.protocol not in (("HTTP", "HTTPS") if http else ("TCP", "TLS", "UDP", "TCP_UDP")):
         raise NotCarried(f"{group.protocol} target groups of version {group.version} for {balancer.kind.value}")
     if not group.cross_zone and http and len(balancer.interfaces) > 1:
         raise NotCarried("load_balancing.cross_zone.enabled=false with several zones")
     if not http:
         yield f"timeout tunnel {_idle(balancer, group.arn)}s"  # of both sides
+    if group.proxy_protocol and group.protocol in ("UDP", "TCP_UDP"):
+        raise NotCarried(f"the PROXY protocol of {group.protocol} target groups")
     yield from _balance(group, http)
     options = [f"source {balancer.interfaces[0].address}"]
     if checked:

@@ -180,6 +180,7 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     cross_zone: bool = True  # else what comes to a zone goes to its targets, where that has healthy ones
     proxy_protocol: bool = False
     least_healthy: int = 1  # where fewer are healthy, all targets are led to
+    end_deregistered: bool = False  # what a target has ends once it is gone
     end_unhealthy: bool = False  # TCP: connections end once their target is unhealthy
 
 

@@ -51,6 +51,13 @@ def assign(slots: Slots, targets: Iterable[Target]) -> Slots:
     return tuple(slot if slot is not None else next(coming, None) for slot in kept)
 
 
+def endings(backend: str, old: Slots, new: Slots) -> Iterator[str]:
+    """HAProxy's runtime commands that end what the targets have which are gone."""
+    for place, (before, after) in enumerate(zip(old, new, strict=False), 1):
+        if before is not None and (after is None or after.key != before.key):
+            yield f"shutdown sessions server {backend}/s{place}"
+
+
 def commands(backend: str, old: Slots, new: Slots) -> Iterator[str]:
     """HAProxy's runtime commands from one to the other. Raises ``ValueError`` where it takes a reload: another size.
 

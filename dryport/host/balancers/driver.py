@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from dryport.host import messages, namespaces
+from dryport.host.balancers.flows import Target
 from dryport.host.balancers.process import Process
 from dryport.host.messages import Balancers, Replies, Result, Verb
 
@@ -51,6 +52,10 @@ class BalancerDriver:
                 return Balancers(ids=sorted(self._processes))
             case messages.AskBalancer(balancer_id=balancer_id, commands=commands):
                 return Replies(replies=await self._ask(balancer_id, commands))
+            case messages.EndFlows(balancer_id=balancer_id, targets=targets):
+                if (found := self._processes.get(balancer_id)) is not None:
+                    async with found.lock:
+                        await found.end_flows([Target(*each) for each in targets])
             case _:
                 raise TypeError(f"no verb: {type(verb).__name__}")
         return None

@@ -12,13 +12,15 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from dryport.host import namespaces, processes
-from dryport.host.balancers import servers
+from dryport.host.balancers import flows, servers
 from dryport.host.messages import Carrier
+from dryport.host.nft import NftError
 
 _READY = 20.0  # seconds for a process to answer, before it is taken for failed
 _STEP = 0.02
@@ -48,6 +50,7 @@ class Process:
         self.directory = directory
         self.lock = asyncio.Lock()
         self.carrier: Carrier | None = None
+        self._led = ""  # the batch that leads flows
         self._child: subprocess.Popen[bytes] | None = None  # ours to wait for
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             self.carrier = msgspec.json.decode((directory / "carrier.json").read_bytes(), type=Carrier)
@@ -198,6 +201,25 @@ class Process:
         state = await self.ask("show servers state")
         if state.startswith("1\n"):
             _write_private(self.directory / _STATE, state.encode())
+            await self._lead(state)
+
+    async def _lead(self, state: str) -> None:
+        """Have the kernel lead flows to the servers that are well now."""
+        carrier = self.carrier
+        if carrier is None or not (carrier.flows or self._led):
+            return
+        batch = flows.ruleset(carrier.flows, state)
+        if batch != self._led:
+            try:
+                await asyncio.to_thread(namespaces.run_in, carrier.namespace, lambda: flows.lead(batch))
+            except NftError as error:
+                raise OSError(str(error)) from error
+            self._led = batch if carrier.flows else ""
+
+    async def end_flows(self, targets: Sequence[flows.Target]) -> None:
+        """End what the kernel leads to some targets."""
+        if self.carrier is not None and self.carrier.namespace:
+            await asyncio.to_thread(namespaces.run_in, self.carrier.namespace, lambda: flows.end(targets))
 
     async def ask(self, command: str) -> str:
         """What the worker answers to a command of the runtime API. Raises OSError."""

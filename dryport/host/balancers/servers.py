@@ -13,16 +13,18 @@ Addresses = Mapping[tuple[str, str], str]
 
 def addresses(state: str) -> Addresses:
     """Where servers are, by backend and name, from the answer to ``show servers state``."""
-    found: dict[tuple[str, str], str] = {}
+    return {(row["be_name"], row["srv_name"]): f"{row['srv_addr']}:{row['srv_port']}" for row in rows(state)}
+
+
+def rows(state: str) -> Iterator[dict[str, str]]:
+    """What ``show servers state`` says of each server, by the columns' names."""
     names: list[str] = []
     for line in state.splitlines():
         fields = line.split()
         if line.startswith("# "):
             names = fields[1:]
         elif len(fields) > 1 and names:
-            row = dict(zip(names, fields, strict=False))
-            found[row["be_name"], row["srv_name"]] = f"{row['srv_addr']}:{row['srv_port']}"
-    return found
+            yield dict(zip(names, fields, strict=False))
 
 
 def placed(config: str, known: Addresses) -> str:

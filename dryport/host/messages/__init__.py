@@ -11,9 +11,12 @@ from dryport.host.messages.balancers import (
     Balancers,
     Carrier,
     DeleteBalancer,
+    EndFlows,
     EnsureBalancer,
+    Flow,
     ListBalancers,
     Replies,
+    Way,
 )
 from dryport.host.messages.base import Message
 from dryport.host.messages.instances import (
@@ -106,6 +109,7 @@ Verb = (
     | DeleteBalancer
     | ListBalancers
     | AskBalancer
+    | EndFlows
 )
 Result = Networks | Instances | Console | FileSystemSize | Balancers | Replies
 
@@ -140,12 +144,14 @@ __all__ = [
     "DeleteVpc",
     "DetachDisk",
     "Disk",
+    "EndFlows",
     "EnsureBalancer",
     "EnsureFileSystem",
     "EnsureInstance",
     "EnsureVolume",
     "EnsureVpc",
     "FileSystemSize",
+    "Flow",
     "Group",
     "Guest",
     "Instance",
@@ -184,4 +190,5 @@ __all__ = [
     "Unplug",
     "Verb",
     "Vpc",
+    "Way",
 ]

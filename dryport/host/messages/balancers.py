@@ -5,12 +5,28 @@ from __future__ import annotations
 from dryport.host.messages.base import Message
 
 
+class Way(Message, frozen=True, kw_only=True):
+    """What comes to an address goes to a backend's healthy servers: of the first one that has any, else all of the
+    last."""
+
+    address: str
+    backends: list[str]
+
+
+class Flow(Message, frozen=True, kw_only=True):
+    """A UDP port of a balancer. ``sticky``: all flows of a client's address go to one server."""
+
+    port: int
+    ways: list[Way]
+    sticky: bool = False
+
+
 class Carrier(Message, frozen=True, kw_only=True):
     """An HAProxy to run. ``namespace`` is the network namespace's name, "" the machine's own.
 
     ``config`` names its files without directories; ``files`` are those beside it (certificates). A server that has the
     address ``0.0.0.0:80`` there is at the one that it was last given by the runtime API. ``ports`` are the TCP ports of
-    127.0.0.1 that it listens at.
+    127.0.0.1 that it listens at. ``flows`` are UDP's, which the kernel leads to servers.
     """
 
     id: str
@@ -18,6 +34,7 @@ class Carrier(Message, frozen=True, kw_only=True):
     config: str
     files: dict[str, bytes] = {}
     ports: list[int] = []
+    flows: list[Flow] = []
 
 
 class EnsureBalancer(Message, frozen=True, kw_only=True, tag="ensure_balancer"):
@@ -44,6 +61,13 @@ class AskBalancer(Message, frozen=True, kw_only=True, tag="ask_balancer"):
 
     balancer_id: str
     commands: list[str]
+
+
+class EndFlows(Message, frozen=True, kw_only=True, tag="end_flows"):
+    """End the flows of UDP that a balancer has to targets, each an address and a port."""
+
+    balancer_id: str
+    targets: list[tuple[str, int]]
 
 
 class Balancers(Message, frozen=True, kw_only=True, tag="balancers"):

@@ -114,7 +114,8 @@ def test_network_listeners(elb: Any, balancer: Make, group: Make) -> None:
         "InvalidLoadBalancerAction",
         "The action type 'fixed-response' is not valid with network load balancer",
     )
-    assert create(forward(arn), Protocol="UDP")[0] == "NotImplemented"
+    assert create(forward(arn), Protocol="UDP")[0] == "IncompatibleProtocols"
+    assert create(forward(arn), Protocol="QUIC")[0] == "NotImplemented"
     assert create(forward(arn), Protocol="HTTP")[0] == "ValidationError"
     made = elb.create_listener(LoadBalancerArn=lb, Protocol="TCP", Port=80, DefaultActions=forward(arn))["Listeners"][0]
     assert made["ListenerArn"].startswith(lb.replace(":loadbalancer/", ":listener/"))

@@ -137,7 +137,7 @@ def test_what_is_asked_wrongly(elb: Any, vpc_id: str, more: dict[str, Any], mess
     )
 
 
-@pytest.mark.parametrize("more", [{"Protocol": "UDP"}, {"TargetType": "lambda"}])
+@pytest.mark.parametrize("more", [{"Protocol": "QUIC"}, {"TargetType": "lambda"}])
 def test_what_is_not_acted_on_is_refused_by_name(group: Make, more: dict[str, str]) -> None:
     code, message = refusal(group, **more)
     assert code == "NotImplemented" and next(iter(more.values())) in message
