@@ -42,6 +42,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "capacity-provider": ("capacityProvider", "capacityProviders", "name"),
         "service-deployment": ("serviceDeploymentArn", "serviceDeploymentArns"),
         "service-revision": ("serviceRevisionArns",),
+        "task-set": ("taskSet", "taskSets"),
     },
     "ecr": {"repository": ("repositoryName", "repositoryNames", "resourceArn")},
     "efs": {"file-system": ("FileSystemId",), "access-point": ("AccessPointId",)},

@@ -17,7 +17,7 @@ from dryport.ecs.model import (
     TaskDefinition,
     scope,
 )
-from dryport.ecs.services.model import SERVICES, Service
+from dryport.ecs.services.model import ACTIVE, SERVICES, Service
 from dryport.gateway.service import Call
 
 DEFAULT_CLUSTER = "default"
@@ -128,6 +128,16 @@ def service_arn(cluster: Cluster, identifier: str) -> str:
 def service(call: Call, cluster: Cluster, identifier: str) -> Service | None:
     """A cluster's service by its name or ARN, inactive ones too. Raises ServiceError where it is of another cluster."""
     return call.tx.get(SERVICES, service_arn(cluster, identifier))
+
+
+def active_service(call: Call, cluster: Cluster, identifier: str) -> Service:
+    """A cluster's service that is neither deleted nor about to be. Raises ServiceError where there is none."""
+    found = service(call, cluster, identifier)
+    if found is None:
+        raise ServiceError("ServiceNotFoundException", "Service not found.")
+    if found.status != ACTIVE:
+        raise ServiceError("ServiceNotActiveException", "Service was not ACTIVE.")
+    return found
 
 
 def task_definition(call: Call, identifier: str) -> TaskDefinition | None:

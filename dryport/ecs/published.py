@@ -17,7 +17,7 @@ from dryport.ecs.model import (
     TaskDefinition,
     scope,
 )
-from dryport.ecs.services.model import SERVICES
+from dryport.ecs.services.model import SERVICES, TASK_SETS
 from dryport.ecs.settings import SETTINGS, holder
 from dryport.store import Reader, Table, Transaction
 
@@ -91,6 +91,7 @@ def resource_tags(reader: Reader, parts: Arn) -> dict[str, str] | None:
         "service": SERVICES,
         "task": TASKS,
         "task-definition": TASK_DEFINITIONS,
+        "task-set": TASK_SETS,
     }
     if kind not in tables:
         return None

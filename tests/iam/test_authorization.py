@@ -55,6 +55,21 @@ def test_few_operations_need_no_permission(served: list[Service]) -> None:
         ("ecs", "ListClusters", {}, None, ["*"]),
         ("ecs", "TagResource", {"resourceArn": ECS + "cluster/a"}, None, [ECS + "cluster/a"]),
         ("ecs", "CreateService", {"serviceName": "web", "cluster": "prod"}, None, [ECS + "service/prod/web"]),
+        (
+            "ecs",
+            "CreateTaskSet",
+            {"service": ECS + "service/prod/web", "cluster": "prod", "taskDefinition": "web"},
+            None,
+            [ECS + "task-set/prod/web/*"],
+        ),
+        (
+            "ecs",
+            "DeleteTaskSet",
+            {"service": "web", "cluster": ECS + "cluster/prod", "taskSet": "ecs-svc/1"},
+            None,
+            [ECS + "task-set/prod/web/ecs-svc/1"],
+        ),
+        ("ecs", "DescribeTaskSets", {"service": "web", "cluster": "prod"}, None, [ECS + "task-set/prod/web/*"]),
         ("ec2", "DescribeInstances", {"InstanceIds": ["i-1"]}, None, ["*"]),
         (
             "ec2",

@@ -19,5 +19,6 @@ from dryport.ecs.api import (  # noqa: E402, F401
     start_task,
     tags,
     task_definitions,
+    task_sets,
     tasks,
 )

@@ -139,6 +139,8 @@ def _of_service(call: Call, request: Any) -> _Question:
     service = lookup.service(call, cluster, request["service"])
     if service is None or service.status == INACTIVE:
         raise ServiceError("ServiceNotFoundException", "Service not found.")
+    if not service.deployments:
+        raise invalid("The service has no task sets.")
     revision = call.tx.get(SERVICE_REVISIONS, service.primary.revision_arn)
     definition = call.tx.get(TASK_DEFINITIONS, service.primary.task_definition_arn)
     if revision is None or definition is None:

@@ -10,7 +10,7 @@ from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
 from dryport.ecs.services import balancers, registries, rollout, zones
-from dryport.ecs.services.model import Service, ServiceRevision
+from dryport.ecs.services.model import ECS, EXTERNAL, Service, ServiceRevision
 from dryport.gateway.service import Call
 
 # Nothing shifts traffic yet.
@@ -93,11 +93,12 @@ def deployment_configuration(given: Any, strategy: str, before: Json | None = No
     return merged
 
 
-def check_controller(request: Any) -> None:
-    """Refuse other deployment controllers than ECS's own."""
-    kind = request.get("deploymentController", {}).get("type", "ECS")
-    if kind != "ECS":
+def controller(request: Any, before: str = ECS) -> str:
+    """Who deploys a service: ECS, or somebody else by task sets. Raises ServiceError."""
+    kind: str = request.get("deploymentController", {}).get("type", before)
+    if kind not in (ECS, EXTERNAL):
         raise invalid(f"Dryport does not have the deployment controller {kind} yet.")
+    return kind
 
 
 def rebalancing(request: Any, service: Service, launch_type: str | None) -> str:

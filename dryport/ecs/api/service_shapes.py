@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from dryport.ecs.api.shapes import time
 from dryport.ecs.model import TASK_DEFINITIONS, TASKS, Json
-from dryport.ecs.services import history
+from dryport.ecs.services import history, task_sets
 from dryport.ecs.services.launching import launch_type_of
 from dryport.ecs.services.model import (
     SERVICE_REVISIONS,
+    TASK_SETS,
     Deployment,
     Service,
     ServiceDeployment,
     ServiceRevision,
+    TaskSet,
     tasks_key,
 )
 from dryport.ecs.services.views import View
@@ -37,9 +39,8 @@ def service(reader: Reader, service: Service, *, tags: bool = False) -> Json:
         "desiredCount": service.desired_count,
         "runningCount": sum(running for running, _ in counts),
         "pendingCount": sum(pending for _, pending in counts),
-        "taskDefinition": revision.task_definition_arn if revision else "",
         "deploymentConfiguration": service.deployment_configuration,
-        "deployments": [_deployment(reader, each, view) for each in service.deployments],
+        "deployments": [],
         "roleArn": service.role_arn,
         "events": service.events,
         "createdAt": time(service.created_at),
@@ -47,20 +48,27 @@ def service(reader: Reader, service: Service, *, tags: bool = False) -> Json:
         "placementStrategy": service.placement_strategy,
         "healthCheckGracePeriodSeconds": service.grace_seconds,
         "schedulingStrategy": service.scheduling_strategy,
-        "deploymentController": {"type": "ECS"},
+        "deploymentController": {"type": service.controller},
         "createdBy": service.created_by,
         "enableECSManagedTags": service.managed_tags,
         "propagateTags": service.propagate_tags,
         "enableExecuteCommand": False,
         "availabilityZoneRebalancing": service.zone_rebalancing,
-        **(_launching(reader, revision) if revision is not None else {}),
+        **(_launched(reader, revision) if revision is not None else {"launchType": "EC2"}),
     }
-    if service.deployments:
+    if task_sets.controlled_elsewhere(service):
+        shape["taskSets"] = _task_sets(reader, service, view)
+    elif service.deployments:
+        shape["deployments"] = [_deployment(reader, each, view) for each in service.deployments]
         shape["currentServiceDeployment"] = service.primary.service_deployment_arn
         shape["currentServiceRevisions"] = [history.summary(each, view) for each in service.deployments]
     if tags:
         shape["tags"] = service.tags
     return shape
+
+
+def _launched(reader: Reader, revision: ServiceRevision) -> Json:
+    return {"taskDefinition": revision.task_definition_arn, **_launching(reader, revision)}
 
 
 def view_of(reader: Reader, service: Service) -> View:
@@ -175,6 +183,42 @@ def _launching(reader: Reader, revision: ServiceRevision) -> Json:
 
 def _volumes(revision: ServiceRevision) -> Json:
     return {"volumeConfigurations": revision.volume_configurations} if revision.volume_configurations else {}
+
+
+def task_set(reader: Reader, deployment: Deployment, row: TaskSet, view: View, *, tags: bool = False) -> Json:
+    """AWS's ``TaskSet``. ``view`` has its service's tasks."""
+    running, pending = view.shown(deployment.id)
+    revision = reader.get(SERVICE_REVISIONS, deployment.revision_arn)
+    assert revision is not None  # they go together
+    shape: Json = {
+        "id": row.id,
+        "taskSetArn": row.arn,
+        "serviceArn": row.service_arn,
+        "clusterArn": row.cluster_arn,
+        "status": deployment.status,
+        "taskDefinition": revision.task_definition_arn,
+        "computedDesiredCount": deployment.desired_count,
+        "pendingCount": pending,
+        "runningCount": running,
+        "createdAt": time(deployment.created_at),
+        "updatedAt": time(deployment.updated_at),
+        "loadBalancers": revision.load_balancers,
+        "serviceRegistries": revision.service_registries,
+        "scale": {"value": row.scale, "unit": "PERCENT"},
+        "stabilityStatus": row.stability,
+        "stabilityStatusAt": time(row.stability_at),
+        **_launching(reader, revision),
+    }
+    if row.external_id is not None:
+        shape["externalId"] = row.external_id
+    if tags:
+        shape["tags"] = row.tags
+    return shape
+
+
+def _task_sets(reader: Reader, service: Service, view: View) -> list[Json]:
+    rows = {each.id: each for each in reader.find(TASK_SETS, "service", service.arn)}
+    return [task_set(reader, each, rows[each.id], view) for each in service.deployments]
 
 
 def failures(arns: Sequence[str]) -> list[Json]:

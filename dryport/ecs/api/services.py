@@ -11,15 +11,16 @@ from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup, tags
-from dryport.ecs.api import SERVICE, pages, service_requests, service_shapes
+from dryport.ecs.api import SERVICE, external_services, pages, service_requests, service_shapes
 from dryport.ecs.launching import launch
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import alarms, balancers, history, rollout
+from dryport.ecs.services import alarms, balancers, history, rollout, task_sets
 from dryport.ecs.services.launching import service_role_arn
 from dryport.ecs.services.model import (
     ACTIVE,
     DRAINING,
+    EXTERNAL,
     INACTIVE,
     SERVICE_REVISIONS,
     SERVICES,
@@ -47,6 +48,9 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
         return {"service": service_shapes.service(call.tx, _same(request, existing), tags=True)}
     if existing is not None:
         history.forget(call.tx, existing)
+    if service_requests.controller(request) == EXTERNAL:
+        service = _new_external(call, request, cluster, key, name)
+        return {"service": service_shapes.service(call.tx, service, tags=True)}
     if "taskDefinition" not in request:
         raise invalid("TaskDefinition cannot be null or empty.")
     definition = launch.runnable_definition(call, request["taskDefinition"])
@@ -62,7 +66,6 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
 
 def _new(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Service:
     scheduling = request.get("schedulingStrategy", "REPLICA")
-    service_requests.check_controller(request)
     iam.ensure_linked_role(call, "ecs.amazonaws.com")
     return Service(
         arn=key,
@@ -72,6 +75,7 @@ def _new(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Ser
         region=cluster.region,
         desired_count=service_requests.desired_count(request, scheduling),
         scheduling_strategy=scheduling,
+        controller=service_requests.controller(request),
         revision_arn="",
         deployment_configuration=service_requests.deployment_configuration(
             request.get("deploymentConfiguration", {}), scheduling
@@ -89,6 +93,15 @@ def _new(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Ser
         client_token=request.get("clientToken"),
         request_digest=_digest(request),
     )
+
+
+def _new_external(call: Call, request: Any, cluster: Cluster, key: str, name: str) -> Service:
+    """A service whose task sets somebody else makes."""
+    external_services.check(request)
+    service = _new(call, {"desiredCount": 0, **request}, cluster, key, name)
+    service = replace(service, zone_rebalancing="DISABLED", request_digest=_digest(request))
+    call.tx.put(SERVICES, service)
+    return service
 
 
 def _digest(request: Any) -> str:
@@ -121,8 +134,13 @@ def _deploy(call: Call, service: Service, revision: ServiceRevision) -> Service:
 def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Output:
     """Change how many there are, how they are deployed, or what they are: the last of these is a new deployment."""
     cluster = lookup.cluster(call, request.get("cluster"))
-    service = _active(call, cluster, request["service"])
-    service_requests.check_controller(request)
+    service = lookup.active_service(call, cluster, request["service"])
+    if service_requests.controller(request, service.controller) != service.controller:
+        raise invalid("Dryport does not change the deployment controllers of services.")
+    if task_sets.controlled_elsewhere(service):
+        service = external_services.updated(request, service)
+        call.tx.put(SERVICES, service)
+        return {"service": service_shapes.service(call.tx, service, tags=True)}
     scheduling = service.scheduling_strategy
     desired = service_requests.desired_count(request, scheduling, service.desired_count)
     changed = replace(
@@ -200,7 +218,11 @@ def delete_service(call: Call, request: types.DeleteServiceRequestTypeDef) -> Ou
         scaled = service.scheduling_strategy == "REPLICA" and service.desired_count > 0
         if scaled and not request.get("force"):
             raise invalid("The service cannot be stopped while it is scaled above 0.")
-        service = replace(rollout.scale(service, 0, call.now), status=DRAINING)
+        if task_sets.controlled_elsewhere(service):
+            service = external_services.deleted(service, call.now, force=bool(request.get("force")))
+        else:
+            service = rollout.scale(service, 0, call.now)
+        service = replace(service, status=DRAINING)
         call.tx.put(SERVICES, service)
     return {"service": service_shapes.service(call.tx, service, tags=True)}
 
@@ -237,18 +259,9 @@ def _listed(call: Call, request: Any, cluster: Cluster) -> Sequence[str]:
     found = []
     for service in call.tx.find(SERVICES, "cluster", cluster.arn):
         revision = call.tx.get(SERVICE_REVISIONS, service.revision_arn)
-        launch_type = revision.launch_type if revision else None
+        launch_type = revision.launch_type if revision else "EC2"
         if service.status == INACTIVE or request.get("launchType") not in (None, launch_type):
             continue
         if request.get("schedulingStrategy") in (None, service.scheduling_strategy):
             found.append(service.arn)
     return found
-
-
-def _active(call: Call, cluster: Cluster, identifier: str) -> Service:
-    service = lookup.service(call, cluster, identifier)
-    if service is None:
-        raise ServiceError("ServiceNotFoundException", "Service not found.")
-    if service.status != ACTIVE:
-        raise ServiceError("ServiceNotActiveException", "Service was not ACTIVE.")
-    return service

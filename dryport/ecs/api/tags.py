@@ -11,7 +11,7 @@ from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup, tags
 from dryport.ecs.api import SERVICE
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS
-from dryport.ecs.services.model import SERVICES
+from dryport.ecs.services.model import SERVICES, TASK_SETS
 from dryport.gateway.service import Call, Output
 from dryport.store import Table
 
@@ -24,6 +24,7 @@ _TABLES: dict[str, Table[Any]] = {
     "task": TASKS,
     "container-instance": CONTAINER_INSTANCES,
     "service": SERVICES,
+    "task-set": TASK_SETS,
 }
 
 

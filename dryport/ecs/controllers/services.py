@@ -21,6 +21,7 @@ from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
     COMPLETED,
     DRAINING,
+    EXTERNAL,
     FAILED,
     IN_PROGRESS,
     INACTIVE,
@@ -101,6 +102,10 @@ class ServiceController(Controller):
         now = self.clock.time()
         if service.status == INACTIVE:
             return self._forget(tx, service, now)
+        if service.controller == EXTERNAL:
+            from dryport.ecs.controllers.task_sets import TaskSetPass  # a pass of this module's; few services need it
+
+            return TaskSetPass(self, tx, service, now).run()
         return Pass(self, tx, service, now).run()
 
     def _forget(self, tx: Transaction, service: Service, now: float) -> float | None:
@@ -189,7 +194,7 @@ class Pass:
         self._change(
             deployment_id, failed_tasks=failures, failed_at=now, breaker_failures=counted, retry_at=now + pause
         )
-        if pause and deployment.status == "PRIMARY":
+        if pause and deployment.id == self.service.primary.id:
             self._say(events.INCONSISTENT)
 
     def _judge(self, view: View) -> None:

@@ -20,6 +20,7 @@ MOST = 100  # that are kept
 _GUIDE = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 STEADY = "has reached a steady state."
 INCONSISTENT = f"is unable to consistently start tasks successfully. {_GUIDE}"
+STABLE = "updated state to STEADY_STATE."  # of a task set
 STUCK = (
     "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the "
     "minimumHealthyPercent or maximumPercent value and try again."
@@ -39,6 +40,10 @@ def said_last(service: Service, message: str) -> float | None:
     if service.events and service.events[0]["message"] == f"(service {service.name}) {message}":
         return float(service.events[0]["createdAt"])
     return None
+
+
+def computed(task_set: str, count: int) -> str:
+    return f"updated computedDesiredCount for taskSet {task_set} to {count}."
 
 
 def started(arns: Sequence[str]) -> str:

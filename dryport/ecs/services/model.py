@@ -8,8 +8,10 @@ from dryport.store import Table
 
 ACTIVE, DRAINING, INACTIVE = "ACTIVE", "DRAINING", "INACTIVE"
 PRIMARY = "PRIMARY"
+ECS, EXTERNAL = "ECS", "EXTERNAL"  # deployment controllers
 IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
 OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")  # states of a service deployment
+STABILIZING, STEADY_STATE = "STABILIZING", "STEADY_STATE"  # of task sets
 INACTIVE_SECONDS = 3600.0  # for how long a deleted service can be seen
 
 
@@ -93,7 +95,8 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
 
 
 class Service(Record, frozen=True, kw_only=True):
-    """``deployments`` has the primary one first; ``events`` the latest first."""
+    """``deployments`` has the primary one first; ``events`` the latest first. One that is controlled elsewhere has a
+    deployment for each of its task sets, perhaps no primary one, and then no ``revision_arn``."""
 
     arn: str
     name: str
@@ -103,6 +106,7 @@ class Service(Record, frozen=True, kw_only=True):
     status: str = ACTIVE
     desired_count: int = 0
     scheduling_strategy: str = "REPLICA"
+    controller: str = ECS
     revision_arn: str
     deployments: list[Deployment] = []
     completed_revision_arn: str = ""  # the latest one that a deployment came to, which a rollback goes back to
@@ -135,6 +139,24 @@ class Service(Record, frozen=True, kw_only=True):
     def primary(self) -> Deployment:
         """The latest deployment."""
         return self.deployments[0]
+
+
+class TaskSet(Record, frozen=True, kw_only=True):
+    """``scale`` is the percentage of its service's tasks that it has."""
+
+    arn: str
+    id: str
+    service_arn: str
+    cluster_arn: str
+    account: str
+    region: str
+    scale: float = 0.0
+    external_id: str | None = None
+    tags: list[Json] = []
+    stability: str = STABILIZING
+    stability_at: float
+    client_token: str | None = None
+    request_digest: str = ""
 
 
 def tasks_key(service: Service) -> str:
@@ -174,3 +196,4 @@ SERVICE_DEPLOYMENTS = Table(
         "open": lambda d: d.service_arn if d.status not in OVER else None,
     },
 )
+TASK_SETS = Table("ecs.task_set", TaskSet, key=lambda s: s.arn, indexes={"service": lambda s: s.service_arn})

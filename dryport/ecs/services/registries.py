@@ -10,7 +10,7 @@ from typing import Any
 
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json, Task, TaskDefinition
-from dryport.ecs.services import balancers
+from dryport.ecs.services import balancers, task_sets
 from dryport.gateway.service import Call
 from dryport.servicediscovery import published as cloudmap
 from dryport.servicediscovery.model import Service
@@ -72,6 +72,7 @@ def attributes(reader: Reader, task: Task, registry: Json, service: Service, bod
         "ECS_CLUSTER_NAME": task.cluster_arn.rpartition("/")[2],
         "ECS_SERVICE_NAME": (task.group or "").partition(":")[2],
         "ECS_TASK_DEFINITION_FAMILY": task.family,
+        "ECS_TASK_SET_EXTERNAL_ID": task_sets.external_id(reader, task),
         "AVAILABILITY_ZONE": task.availability_zone or "",
         "REGION": task.region,
         "EC2_INSTANCE_ID": balancers.machine(reader, task),
