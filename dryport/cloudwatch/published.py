@@ -46,7 +46,7 @@ def alarming(reader: Reader, account: str, region: str, names: Iterable[str]) ->
 def bake_seconds(reader: Reader, account: str, region: str, names: Iterable[str]) -> float:
     """For how long alarms have to be watched until they have seen what happens from now on: the longest time that one
     of them evaluates, and until it has been."""
-    known = [each for each in _known(reader, account, region, names).values() if not each.rule]
+    known = [each for each in _known(reader, account, region, names, deep=True).values() if not each.rule]
     if not known:
         return 0.0
     from dryport.cloudwatch import alarms  # with the parser: not before there are alarms
@@ -54,6 +54,15 @@ def bake_seconds(reader: Reader, account: str, region: str, names: Iterable[str]
     return max(float(each.evaluation_periods * alarms.period(each) + alarms.step(each) + LATENESS) for each in known)
 
 
-def _known(reader: Reader, account: str, region: str, names: Iterable[str]) -> Mapping[str, Alarm]:
-    found = ((name, reader.get(ALARMS, alarm_arn(account, region, name))) for name in dict.fromkeys(names))
-    return {name: each for name, each in found if each is not None}
+def _known(
+    reader: Reader, account: str, region: str, names: Iterable[str], *, deep: bool = False
+) -> Mapping[str, Alarm]:
+    """The alarms that there are of these names, with those that composite ones are of where it goes ``deep``."""
+    found: dict[str, Alarm] = {}
+    left = [*dict.fromkeys(names)]
+    while left:
+        each = reader.get(ALARMS, alarm_arn(account, region, left.pop(0)))
+        if each is not None and each.name not in found:
+            found[each.name] = each
+            left += each.children if deep else []
+    return found

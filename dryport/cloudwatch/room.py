@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dryport.cloudwatch.composites import Composites
 from dryport.cloudwatch.controllers import Aging, Evaluation, Intake
 from dryport.cloudwatch.storage import MetricStorage
 from dryport.control.context import Context, Room
@@ -20,5 +21,10 @@ def room(context: Context) -> Room:
     store, clock = context.store, context.clock
     return Room(
         services={"cloudwatch": service},
-        loops=(Intake(store, clock, file), Aging(clock, file), Evaluation(store, clock, file)),
+        loops=(
+            Intake(store, clock, file),
+            Aging(clock, file),
+            Evaluation(store, clock, file),
+            Composites(store, clock),
+        ),
     )

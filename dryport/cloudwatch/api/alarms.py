@@ -29,10 +29,18 @@ _UNSUPPORTED = (
     "ActionConfiguration",
 )
 
+_UNSUPPORTED_OF_COMPOSITES = (
+    "ActionsSuppressor",
+    "ActionsSuppressorWaitPeriod",
+    "ActionsSuppressorExtensionPeriod",
+    "ActionConfiguration",
+)
+
 
 def register(service: Service) -> None:
     """Add the operations of this module."""
     service.operation("PutMetricAlarm", unsupported=_UNSUPPORTED)(put)
+    service.operation("PutCompositeAlarm", unsupported=_UNSUPPORTED_OF_COMPOSITES)(put_composite)
     service.operation("DescribeAlarms")(describe)
     service.operation("DescribeAlarmsForMetric")(describe_for_metric)
     service.operation("SetAlarmState")(set_state)
@@ -44,6 +52,18 @@ def register(service: Service) -> None:
 def put(call: Call, request: Any) -> Output:
     """Make an alarm, or give one that is there another configuration: its state stays."""
     keep(call, request, requests.metric_alarm(request))
+    return None
+
+
+def put_composite(call: Call, request: Any) -> Output:
+    """Make an alarm of other alarms, or give one that is there another rule: its state stays."""
+    children = requests.composite_alarm(request)
+    arns = {name: alarm_arn(call.account, call.region, name) for name in children}
+    missing = [name for name, arn in arns.items() if call.tx.get(ALARMS, arn) is None]
+    if missing:
+        names = ", ".join(missing)
+        raise validation(f"Could not save the composite alarm as alarms [{names}] in the alarm rule do not exist")
+    keep(call, request, {"rule": request["AlarmRule"], "children": children})
     return None
 
 

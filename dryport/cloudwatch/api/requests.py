@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dryport.aws.errors import ServiceError, unsupported_parameter
-from dryport.cloudwatch import actions, evaluation, queries
+from dryport.cloudwatch import actions, evaluation, queries, rules
 from dryport.cloudwatch.queries import pairs, period_of
 from dryport.cloudwatch.refusals import exclusive, validation
 from dryport.cloudwatch.statistics import SIMPLE, is_percentile, statistic
@@ -22,6 +22,7 @@ _PERIODS = (10, 20, 30)
 _HOUR, _DAY, _WEEK = 3600, 86400, 604800
 _MOST_METRICS = 10  # of an expression
 _MOST_TAGS = 50
+_MOST_CHILDREN = 100  # of a composite alarm
 
 
 def common(operation: str, request: Any) -> dict[str, Any]:
@@ -69,6 +70,17 @@ def metric_alarm(request: Any) -> dict[str, Any]:
         "missing": missing,
         **watched,
     }
+
+
+def composite_alarm(request: Any) -> list[str]:
+    """The names of the alarms that a composite alarm is of. Raises ServiceError."""
+    try:
+        children = [*dict.fromkeys(rules.parse(request["AlarmRule"]).names())]
+    except rules.Malformed as error:
+        raise validation(f"AlarmRule is not valid: {error}.") from None
+    if len(children) > _MOST_CHILDREN:
+        raise validation(f"AlarmRule must not be about more than {_MOST_CHILDREN} alarms.")
+    return children
 
 
 def _of_metric(request: Any) -> dict[str, Any]:
