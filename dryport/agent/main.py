@@ -19,6 +19,7 @@ from dryport.agent import gpus, own_log
 from dryport.agent import settings as agent_settings
 from dryport.agent.acs.registration import Registration, RegistrationRefused
 from dryport.agent.acs.session import Session
+from dryport.agent.connect.proxies import Proxies
 from dryport.agent.engine.engine import Engine
 from dryport.agent.engine.host import Host
 from dryport.agent.engine.images import Images
@@ -113,6 +114,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         logs=logs,
         metadata=metadata,
         ports=Ports(settings.dynamic_host_ports),
+        proxies=Proxies(settings, runtime),
         health_changed=lambda: None,
     )
     engine = Engine(host, submitter)

@@ -30,6 +30,7 @@ class Cluster(Record, frozen=True, kw_only=True):
     capacity_providers: list[str] = []
     default_capacity_provider_strategy: list[Json] = []
     tags: list[Json] = []
+    connect_namespace: str = ""  # the ARN of Cloud Map's that services with Service Connect are in by default
     hidden: bool = False  # the platform's own, for its serverless capacity: in no user's list
 
 
@@ -146,6 +147,7 @@ class Task(Record, frozen=True, kw_only=True):
     targets: list[TaskTarget] = []  # as what it was registered
     left_at: float | None = None  # when it was deregistered
     served: bool = False  # all of its targets have been healthy
+    connect: Json = {}  # its Service Connect proxy, as ``connect.proxy`` plans it
     volume: Json = {}  # its EBS volume: the name, what was asked for (managedEBSVolume), tags, path where it is mounted
     file_systems: str = ""  # its EFS volumes: "" none, wanted, mounting (on its instance), mounted
 
@@ -276,6 +278,8 @@ TASKS = Table(
         "registered": lambda t: t.arn.rpartition("/")[2] if t.registration else None,
         "due": _due,  # those of a service that are to be registered, or deregistered
         "target": lambda t: [each.key for each in t.targets] if t.registration in ("registered", "leaving") else None,
+        # Whose proxies a change of a Cloud Map service concerns, by its id.
+        "connect": lambda t: sorted({each["service"] for each in t.connect["egress"]}) or None if t.connect else None,
         # What a cluster's statistics count.
         "launch": lambda t: f"{t.cluster_arn}/{t.launch_type}/{t.last_status}",
     },

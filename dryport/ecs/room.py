@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
+from dryport.ecs.connect.controller import Releases
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
 from dryport.ecs.controllers.registrations import Registrations
@@ -41,6 +42,7 @@ def room(context: Context) -> Room:
             InstanceController(context.store, context.clock),
             ServiceController(context),
             Registrations(context),
+            Releases(context.store, context.clock),
             TaskDefinitionController(context.store, context.clock),
             mounts,
             Remounts(context.clock, driver, mounts),

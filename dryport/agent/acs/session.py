@@ -15,6 +15,7 @@ import msgspec
 from dryport.agent.acs.backoff import Backoff
 from dryport.agent.acs.registration import HASH, VERSION, Registration, decoded
 from dryport.agent.acs.websocket import HandshakeRefused, Inactive, connect
+from dryport.agent.connect.ways import Reached
 from dryport.agent.engine import block_volumes
 from dryport.agent.engine.engine import Engine
 from dryport.agent.identity import Identity, NoCredentials
@@ -135,6 +136,8 @@ class Session:
                 await self._attach(message, send)
             case "ConfirmAttachmentMessage":
                 await self._confirm(message, send)
+            case "DryportServiceConnectEndpointsMessage":
+                await self._engine.reach(message["taskArn"], msgspec.convert(message["reached"], Reached))
             case "TaskManifestMessage":
                 await self._manifest(message, send)
             case "TaskStopVerificationAck":

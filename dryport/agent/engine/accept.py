@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from dryport.agent.connect import ways
 from dryport.agent.engine import block_volumes
 from dryport.agent.engine.dependencies import flaw
 from dryport.agent.model import ContainerRecord, TaskRecord
@@ -55,6 +56,7 @@ def refusal(task: Task, *, docker: bool) -> str:
         return "GPUs are not supported on Fargate"
     try:
         attached = block_volumes.volumes(task)
+        ways.of(task)
     except ValueError as error:
         return str(error)
     for volume in task.volumes or ():

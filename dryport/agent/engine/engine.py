@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dryport.agent.connect.ways import Reached
 from dryport.agent.engine import accept, block_volumes, events, file_systems, sandbox
 from dryport.agent.engine.actor import TaskActor
 from dryport.agent.engine.errors import TaskFailure
@@ -187,6 +188,12 @@ class Engine:
             record.role_credentials = credentials
         self._host.state.put("task", task, msgspec.json.encode(record))
         return True
+
+    async def reach(self, task: str, reached: Reached) -> None:
+        """Have a task's Service Connect proxy lead to where its services are reached now."""
+        await self._recovered.wait()
+        if record := self._records.get(task):
+            await self._host.proxies.tell(record.payload, reached)
 
     def attach(self, task: str, interface: NetworkInterface, timeout: float) -> None:
         """Say ATTACHED once an interface is here; nothing where it does not come within ``timeout`` seconds."""

@@ -15,6 +15,7 @@ from dryport.agent.state import State
 from dryport.client import Client
 
 if TYPE_CHECKING:
+    from dryport.agent.connect.proxies import Proxies
     from dryport.agent.engine.images import Images
     from dryport.agent.engine.network import Network
     from dryport.agent.engine.ports import Ports
@@ -40,6 +41,7 @@ class Host:
     logs: Logs
     metadata: Metadata
     ports: Ports
+    proxies: Proxies
     health_changed: Callable[[], None]
 
     async def patiently(self, work: Callable[[], Awaitable[R]]) -> R:

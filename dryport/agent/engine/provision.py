@@ -95,6 +95,7 @@ async def resume(
             await asyncio.shield(holder)
         await host.network.prepare(record.namespace, await sandbox.start(host, record))
         await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [], again=again)
+        await host.proxies.lead(record)
     await host.metadata.serve(record)
 
 
@@ -109,6 +110,7 @@ def _local(host: Host, task: Task) -> None:
         if directory.is_relative_to(own):  # a volume with a source path is the host's affair
             directory.mkdir(parents=True, mode=0o755, exist_ok=True)
     file_systems.prepare(host.settings, task)
+    host.proxies.prepare(task)
     for volume in block_volumes.volumes(task).values():
         block_volumes.mount(volume, _DEVICE_TIMEOUT)  # by now only where an agent before this one let go of it
 
@@ -141,7 +143,7 @@ def surroundings(host: Host, record: TaskRecord, container: Container, found: Pr
         volumes=volumes(host, task),
         own=frozenset(v.name for v in volumes_of_host if v.host is None or not v.host.source_path),
         users=file_systems.users(task),
-        files=files,
+        files=[*files, *host.proxies.mounts(task, container)],
         hostname=interfaces[0].private_dns_name if record.namespace and record.sandbox is None else "",
         ids={name: c.id for name, c in record.containers.items()},
         log_driver=log_driver,
@@ -204,6 +206,7 @@ async def release(host: Host, record: TaskRecord) -> None:
     """Let go of network and limits: the containers no longer run."""
     await host.metadata.end(record.arn)
     host.ports.release(container.id for container in record.containers.values())
+    host.proxies.forget(record.payload)
     await sandbox.remove(host, record)
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])

@@ -89,6 +89,8 @@ class Steps:
         return image
 
     async def _pull_in_time(self, container: Container) -> Image:
+        if self._host.proxies.is_proxy(self._record.payload, container):
+            return await self._host.proxies.load()
         work = self._host.images.pull(self._record.payload, container, execution_credentials(self._record))
         return await within(self._host.settings.pull_timeout, "pulled", work)
 
@@ -111,6 +113,7 @@ class Steps:
     async def _start(self, container: Container, state: ContainerRecord) -> ContainerState:
         timeout, runtime = self._host.settings.start_timeout, self._host.runtime
         seen = await self._host.patiently(lambda: within(timeout, "started", runtime.start(state.id)))
+        await self._host.proxies.started(self._record, container, seen)
         metadata_file.complete(self._host, self._record, container, seen)
         return seen
 

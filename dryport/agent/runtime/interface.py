@@ -7,9 +7,12 @@ seconds since the epoch, durations seconds.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
+PROXY_IMAGE = "dryport/service-connect"  # of Service Connect's proxies: the agent's own
 
 
 class RuntimeFailure(Exception):
@@ -252,6 +255,10 @@ class Runtime(Protocol):
 
     async def image(self, reference: str) -> Image | None:
         """An image that is here already."""
+        ...
+
+    async def load(self, reference: str, digest: str, root: Path, argv: list[str]) -> Image:
+        """Have an image that is what is in a directory, which stays, and runs ``argv``. Raises RuntimeFailure."""
         ...
 
     async def create(self, spec: ContainerSpec) -> None:

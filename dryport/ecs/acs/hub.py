@@ -14,8 +14,9 @@ from dryport.ecs.acs.handshake import admit
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.acs.session import Session
 from dryport.ecs.acs.telemetry import Telemetry
-from dryport.ecs.model import CONTAINER_INSTANCES, TASKS
+from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
 from dryport.gateway.http import Upgrade, WebSocket
+from dryport.servicediscovery.model import SERVICES as CLOUD_MAP_SERVICES
 from dryport.store import Change, StoreUnavailable, Transaction
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1: the agent comes back at once
@@ -36,7 +37,7 @@ class Hub:
     async def run(self) -> None:
         """Wake sessions for what changes, until cancelled; then end the connections."""
         try:
-            async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES) as watch:
+            async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES, CLOUD_MAP_SERVICES) as watch:
                 await self._store.transact(self._nobody_is_connected)
                 async for changes in watch:
                     for change in changes:
@@ -116,11 +117,19 @@ class Hub:
             if session and session.connected and (instance is None or not instance.agent_connected):
                 session.end()  # somebody knows that the machine is gone, or wants it gone
             return
+        if change.table.name == CLOUD_MAP_SERVICES.name:
+            # Somebody is reached elsewhere: each change of a service's instances changes its revision.
+            for each in self._store.reader.find(TASKS, "connect", change.key):
+                self._wake(each)
+            return
         task = item if change.table.name == TASKS.name else self._store.reader.get(TASKS, change.key)
         if task is None:
             return
         if change.table.name == TASKS.name and (change.new is None or task.last_status == "STOPPED"):
             self.telemetry.forget(task.arn)
+        self._wake(task)
+
+    def _wake(self, task: Task) -> None:
         session = self._sessions.get(task.instance_arn or "")
         if session:
             session.look_at((task.arn,))

@@ -15,6 +15,7 @@ import msgspec
 
 from dryport.aws import arn
 from dryport.ecs.acs import docker_config
+from dryport.ecs.connect import message
 from dryport.ecs.model import Task, TaskDefinition
 
 Json = dict[str, Any]
@@ -73,6 +74,7 @@ class Source(NamedTuple):
     interface: Interface | None = None
     access_points: Mapping[str, Json] = {}  # what the agent is told of those that the volumes name, by their ids
     block_volume: BlockVolume | None = None
+    reached: Mapping[str, Sequence[Any]] = {}  # where its proxy reaches the services that it leads to
 
 
 def credentials_json(credentials: Credentials) -> Json:
@@ -133,7 +135,7 @@ def start(source: Source) -> Json:
         "launchType": task.launch_type,
         "taskDefinitionAccountId": source.definition.account,
         "volumes": [_volume(volume, source) for volume in body.get("volumes") or ()],
-        "containers": [_container(source, container) for container in body["containerDefinitions"]],
+        "containers": [_container(source, container) for container in _definitions(source)],
     }
     cpu, memory = cpu_units(task.cpu), memory_mib(task.memory)
     if cpu:
@@ -152,13 +154,24 @@ def start(source: Source) -> Json:
         found["associations"] = gpus
     if source.interface:
         found["elasticNetworkInterfaces"] = [interface_json(source.interface)]
-    if source.block_volume:
-        found["attachments"] = [attachment_json(source.block_volume)]
+    attachments = [attachment_json(source.block_volume)] if source.block_volume else []
+    if task.connect:
+        attachments.append(message.attachment(task, source.reached))
+    if attachments:
+        found["attachments"] = attachments
     if source.task_role:
         found["roleCredentials"] = credentials_json(source.task_role)
     if source.execution_role:
         found["executionRoleCredentials"] = credentials_json(source.execution_role)
     return found
+
+
+def _definitions(source: Source) -> list[Json]:
+    """The definitions of a task's containers, its proxy's first."""
+    own: Sequence[Json] = source.definition.body["containerDefinitions"]
+    if not source.task.connect:
+        return list(own)
+    return [message.definition(source.task), *(message.depending(source.task.connect, each) for each in own)]
 
 
 def stop(task: Task, definition_version: str) -> Json:

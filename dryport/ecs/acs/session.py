@@ -19,6 +19,7 @@ from dryport.control.context import Context
 from dryport.ecs.acs import messages, payload, sources
 from dryport.ecs.acs.instructions import Instruction, confirmed_stops, instruction
 from dryport.ecs.acs.model import TASK_GRANTS
+from dryport.ecs.connect import message, tasks
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
 from dryport.gateway.http import WebSocket
 from dryport.store import StoreUnavailable, Transaction
@@ -60,6 +61,7 @@ class Session:
         self._told: dict[str, Instruction] = {}
         self._unacknowledged: dict[str, tuple[str, Instruction, float]] = {}  # by message: task, what, when
         self._renewals: dict[str, int] = {}  # of each task's credentials, as the agent knows them
+        self._reached: dict[str, Any] = {}  # by each task's Service Connect proxy, as told on this connection
         self._sequence = 0
         self._heard = self._clock.monotonic()
         self._ended = asyncio.Event()
@@ -140,10 +142,11 @@ class Session:
         if task is None or task.last_status == "STOPPED":
             self._told.pop(task_arn, None)
             self._renewals.pop(task_arn, None)
+            self._reached.pop(task_arn, None)
             return []
         what = instruction(task, self.instance_arn, self._told.get(task_arn))
         if what is None:
-            return self._credentials(task) if task.sent else []
+            return [*self._credentials(task), *self._endpoints(task)] if task.sent else []
         now = self._clock.time()
         if what is Instruction.STOP:
             known = reader.get(CONTAINER_INSTANCES, self.instance_arn)
@@ -169,6 +172,16 @@ class Session:
             body, message_id = payload.start(source), self._tell(task_arn, what)
             frames.append(messages.payload(instance, message_id, self._next_sequence(now), now, body))
         return frames
+
+    def _endpoints(self, task: Task) -> list[str]:
+        """The message that tells where a task's Service Connect proxy reaches its services, where that is news."""
+        if not task.connect:
+            return []
+        reached = tasks.reached(self._store.reader, task)
+        if self._reached.get(task.arn) == reached:
+            return []
+        self._reached[task.arn] = reached
+        return [messages.encode(*message.endpoints(self._id(), task.arn, reached))]
 
     def _tell(self, task_arn: str, what: Instruction) -> str:
         """Note what a message says of a task; the message's id."""

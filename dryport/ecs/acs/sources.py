@@ -10,6 +10,7 @@ from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs import ebs, file_systems
 from dryport.ecs.acs.model import TASK_GRANTS, RoleGrant, TaskGrant
 from dryport.ecs.acs.payload import BlockVolume, Credentials, Interface, Source
+from dryport.ecs.connect import tasks
 from dryport.ecs.model import TASK_DEFINITIONS, Attachment, Task
 from dryport.iam import credentials as iam
 from dryport.store import Reader
@@ -33,7 +34,8 @@ def source_of(reader: Reader, task: Task, endpoint: str) -> Source | None:
         return None
     points = file_systems.access_points(reader, definition.body)
     interface, volume = _interface(reader, task), _block_volume(reader, task)
-    return Source(task, definition, endpoint, keys.task, keys.execution, interface, points, volume)
+    reached = tasks.reached(reader, task)
+    return Source(task, definition, endpoint, keys.task, keys.execution, interface, points, volume, reached)
 
 
 def keys_of(reader: Reader, task_arn: str) -> RoleKeys | None:

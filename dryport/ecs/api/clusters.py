@@ -12,6 +12,7 @@ from dryport.aws import arn
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup, published, tags
 from dryport.ecs.api import SERVICE, pages, shapes
+from dryport.ecs.connect import cloud_map
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import CLUSTERS, CONTAINER_INSTANCES, RESERVED_CLUSTER, TASKS, Cluster, Json, scope
 from dryport.ecs.services.model import ACTIVE, DRAINING, INACTIVE, SERVICE_REVISIONS, SERVICES
@@ -28,8 +29,8 @@ _AFTER_CREATION = frozenset(("SETTINGS", "TAGS"))
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 _LAUNCH_TYPES = {"EC2": "EC2", "FARGATE": "Fargate", "EXTERNAL": "External"}
 _MAX_DESCRIBED = 100
-# There is no Cloud Map yet to make a namespace in, no ExecuteCommand to configure, and no key to encrypt storage with.
-_UNSUPPORTED = ("serviceConnectDefaults", "configuration")
+# There is no ExecuteCommand to configure, and no key to encrypt storage with.
+_UNSUPPORTED = ("configuration",)
 
 
 @SERVICE.operation("CreateCluster", unsupported=_UNSUPPORTED)
@@ -52,6 +53,8 @@ def create_cluster(call: Call, request: types.CreateClusterRequestTypeDef) -> Ou
         ),
         tags=tags.given(request),
     )
+    if "serviceConnectDefaults" in request:
+        wanted = replace(wanted, connect_namespace=cloud_map.default_namespace(call, request["serviceConnectDefaults"]))
     existing = call.tx.get(CLUSTERS, wanted.arn)
     if existing is not None and existing.status == "ACTIVE":
         _check_alike(request, existing, wanted)
@@ -88,8 +91,11 @@ def list_clusters(call: Call, request: types.ListClustersRequestTypeDef) -> Outp
 
 @SERVICE.operation("UpdateCluster", unsupported=_UNSUPPORTED)
 def update_cluster(call: Call, request: types.UpdateClusterRequestTypeDef) -> Output:
-    """Change the settings, where some are given."""
+    """Change the settings, where some are given, and the namespace of Service Connect, where one is."""
     cluster = lookup.cluster(call, request["cluster"])
+    if "serviceConnectDefaults" in request:
+        space = cloud_map.default_namespace(call, request["serviceConnectDefaults"])
+        cluster = replace(cluster, connect_namespace=space)
     if "settings" in request:
         cluster = replace(cluster, settings=_settings(call, request["settings"]))
     call.tx.put(CLUSTERS, cluster)
@@ -248,6 +254,7 @@ def _check_alike(request: Any, existing: Cluster, wanted: Cluster) -> None:
             existing.default_capacity_provider_strategy,
             wanted.default_capacity_provider_strategy,
         ),
+        "serviceConnectDefaults": (existing.connect_namespace, wanted.connect_namespace),
     }
     if any(member in request and old != new for member, (old, new) in given.items()):
         raise invalid(

@@ -27,6 +27,7 @@ _OF_TASK_SETS = {
     "capacityProviderStrategy": "CapacityProviderStrategy must be empty or null.",
     "loadBalancers": "LoadBalancers must be empty or null.",
     "serviceRegistries": "ServiceRegistries must be empty or null.",
+    "serviceConnectConfiguration": "Service Connect is only supported with the ECS deployment controller.",
     "volumeConfigurations": "VolumeConfigurations must be empty or null.",
 }
 _EMPTY = ("capacityProviderStrategy", "loadBalancers", "serviceRegistries", "volumeConfigurations")
@@ -37,6 +38,7 @@ _NOT_UPDATED = {
     "capacityProviderStrategy": "capacity provider strategy",
     "loadBalancers": "load balancers",
     "serviceRegistries": "service registries",
+    "serviceConnectConfiguration": "Service Connect configuration",
     "volumeConfigurations": "volume configurations",
     "deploymentConfiguration": "deployment configuration",
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from msgspec.structs import replace
+
 from dryport.ecs.api import clusters
+from dryport.ecs.connect import cloud_map, configuration
 from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
@@ -17,7 +20,7 @@ from dryport.gateway.service import Call
 UNSUPPORTED = (
     "loadBalancers.advancedConfiguration",
     "enableExecuteCommand",
-    "serviceConnectConfiguration",
+    *configuration.UNSUPPORTED,
     *volumes.UNSUPPORTED,
     "vpcLatticeConfigurations",
     "gatewayConnectors",
@@ -184,4 +187,23 @@ def revision(
             call, request.get("loadBalancers", ()), definition, kind, request.get("role", "")
         ),
         created_at=call.now,
+    )
+
+
+def connected(
+    call: Call,
+    given: Any,
+    service: Service,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    revision: ServiceRevision,
+) -> tuple[Service, ServiceRevision]:
+    """A service and its new revision with a Service Connect configuration, its names claimed. Raises ServiceError."""
+    kind = revision.launch_type or "FARGATE"
+    shown, space, endpoints = cloud_map.configured(call, given, service, cluster, definition.body, kind)
+    resources = cloud_map.claim(call, service, space, endpoints)
+    claimed = [*service.connect_services, *cloud_map.ids(resources)]
+    return (
+        replace(service, connect_namespace=space, connect_services=list(dict.fromkeys(claimed))),
+        replace(revision, service_connect=shown, connect_namespace=space, connect_resources=resources),
     )

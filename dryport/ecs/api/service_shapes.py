@@ -93,6 +93,7 @@ def revision(reader: Reader, revision: ServiceRevision) -> Json:
         "createdAt": time(revision.created_at),
         **_launching(reader, revision),
         **_volumes(revision),
+        **_connect(revision),
     }
 
 
@@ -163,7 +164,11 @@ def _deployment(reader: Reader, each: Deployment, view: View) -> Json:
         "updatedAt": time(each.updated_at),
         "rolloutState": each.rollout_state,
         "rolloutStateReason": each.rollout_reason,
-        **({**_launching(reader, revision), **_volumes(revision)} if revision is not None else {}),
+        **(
+            {**_launching(reader, revision), **_volumes(revision), **_connect(revision, resources=True)}
+            if revision is not None
+            else {}
+        ),
     }
 
 
@@ -219,6 +224,13 @@ def task_set(reader: Reader, deployment: Deployment, row: TaskSet, view: View, *
 def _task_sets(reader: Reader, service: Service, view: View) -> list[Json]:
     rows = {each.id: each for each in reader.find(TASK_SETS, "service", service.arn)}
     return [task_set(reader, each, rows[each.id], view) for each in service.deployments]
+
+
+def _connect(revision: ServiceRevision, *, resources: bool = False) -> Json:
+    shape: Json = {"serviceConnectConfiguration": revision.service_connect} if revision.service_connect else {}
+    if resources and revision.connect_resources:
+        shape["serviceConnectResources"] = revision.connect_resources
+    return shape
 
 
 def failures(arns: Sequence[str]) -> list[Json]:

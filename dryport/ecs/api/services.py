@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup, tags
 from dryport.ecs.api import SERVICE, external_services, pages, service_requests, service_shapes
+from dryport.ecs.connect import cloud_map
 from dryport.ecs.launching import launch
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
@@ -59,6 +60,8 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
     service = replace(service, role_arn=role or service.role_arn)
     where = service_requests.capacity(request, cluster)
     revision = service_requests.revision(call, {**request, "role": role}, service, cluster, definition, where)
+    wanted = request.get("serviceConnectConfiguration")
+    service, revision = service_requests.connected(call, wanted, service, cluster, definition, revision)
     service = replace(service, zone_rebalancing=service_requests.rebalancing(request, service, where[0]))
     service = _deploy(call, replace(service, revision_arn=revision.arn), revision)
     return {"service": service_shapes.service(call.tx, service, tags=True)}
@@ -158,7 +161,7 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
     assert present is not None  # they stay as long as their service
     zoned = service_requests.rebalancing(request, changed, present.launch_type)
     changed = replace(changed, zone_rebalancing=zoned, balance_after=0.0)
-    revision = _revised(call, request, cluster, changed, present)
+    changed, revision = _revised(call, request, cluster, changed, present)
     if desired != service.desired_count:
         changed = rollout.scale(changed, desired, call.now)
     if revision is not None:
@@ -169,7 +172,7 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
 
 def _revised(
     call: Call, request: Any, cluster: Cluster, service: Service, present: ServiceRevision
-) -> ServiceRevision | None:
+) -> tuple[Service, ServiceRevision | None]:
     """The revision that an update makes; ``None`` where it changes nothing of what the tasks are."""
     definition = _definition(call, request, present)
     where = present.launch_type, present.capacity_provider_strategy
@@ -194,8 +197,10 @@ def _revised(
     if "loadBalancers" not in request:
         balancers.check_ports(present.load_balancers, definition.body)
         revision = replace(revision, load_balancers=present.load_balancers)
+    connect = request.get("serviceConnectConfiguration", present.service_connect or None)
+    service, revision = service_requests.connected(call, connect, service, cluster, definition, revision)
     same = replace(revision, arn=present.arn, created_at=present.created_at) == present
-    return None if same and not request.get("forceNewDeployment") else revision
+    return service, None if same and not request.get("forceNewDeployment") else revision
 
 
 def _definition(call: Call, request: Any, present: ServiceRevision) -> TaskDefinition:
@@ -253,6 +258,14 @@ def list_services(call: Call, request: types.ListServicesRequestTypeDef) -> Outp
     """The ARNs of a cluster's services that are not inactive."""
     cluster = lookup.cluster(call, request.get("cluster"))
     return pages.answer("serviceArns", _listed(call, request, cluster), {"maxResults": _DEFAULT_PAGE, **request})
+
+
+@SERVICE.operation("ListServicesByNamespace")
+def list_services_by_namespace(call: Call, request: types.ListServicesByNamespaceRequestTypeDef) -> Output:
+    """The ARNs of the services that are in a namespace by Service Connect, of all clusters."""
+    space = cloud_map.namespace(call, request["namespace"])
+    arns = [each.arn for each in cloud_map.members(call.tx, space.arn)]
+    return pages.answer("serviceArns", arns, {"maxResults": _DEFAULT_PAGE, **request})
 
 
 def _listed(call: Call, request: Any, cluster: Cluster) -> Sequence[str]:

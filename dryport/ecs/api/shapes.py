@@ -186,6 +186,8 @@ def cluster(cluster: Cluster, counts: Json, include: frozenset[str]) -> Json:
         "capacityProviders": cluster.capacity_providers,
         "defaultCapacityProviderStrategy": cluster.default_capacity_provider_strategy,
     }
+    if cluster.connect_namespace:
+        shape["serviceConnectDefaults"] = {"namespace": cluster.connect_namespace}
     if "ATTACHMENTS" in include:
         shape["attachments"] = []
         shape["attachmentsStatus"] = "UPDATE_COMPLETE"

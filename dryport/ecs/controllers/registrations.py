@@ -28,6 +28,7 @@ from dryport.servicediscovery.model import OPERATIONS
 from dryport.store import Change, Reader, Transaction
 
 log = logging.getLogger("dryport.ecs")
+_TOLD = 2.0  # seconds: Service Connect's proxies know by then that a task is left, and what they asked it is answered
 
 
 class Registrations(Controller):
@@ -54,22 +55,26 @@ class Registrations(Controller):
     async def reconcile(self, key: str) -> float | None:
         task = self.store.reader.get(TASKS, key)
         if task is not None and (registration_due(task) or (task.registries and task.registration == "registered")):
-            await self.store.transact(lambda tx: self._pass(tx, key))
+            return await self.store.transact(lambda tx: self._pass(tx, key))
         return None
 
-    def _pass(self, tx: Transaction, key: str) -> None:
+    def _pass(self, tx: Transaction, key: str) -> float | None:
         task = tx.get(TASKS, key)
         if task is None:
-            return
+            return None
         match registration_due(task):
             case "register":
                 Together(self, tx, task).register()
             case "deregister":
                 Together(self, tx, task).deregister()
             case "leave" if _forgotten(tx, task):
+                told = (task.left_at or 0.0) + _TOLD if task.connect else 0.0
+                if told > self.clock.time():
+                    return told - self.clock.time()
                 tx.put(TASKS, replace(task, registration="gone"))
             case "" if task.registration == "registered":
                 self._tell_health(tx, task)
+        return None
 
     def _tell_health(self, tx: Transaction, task: Task) -> None:
         body = _body(tx, task)

@@ -12,6 +12,7 @@ from dryport.aws.identifiers import uuid4
 from dryport.control.clock import Clock
 from dryport.ecs import attributes, tags
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.connect import tasks
 from dryport.ecs.launching import launch, network, placement
 from dryport.ecs.launching.launch import Launch
 from dryport.ecs.lookup import client_error
@@ -144,6 +145,7 @@ class Launcher:
         if deployment is not None:
             revision = self._revision(deployment)
             task = replace(task, registries=revision.service_registries, load_balancers=revision.load_balancers)
+            task = tasks.connected(self._call, self._service, revision, task)
         self._tx.put(TASKS, task)
         return task
 

@@ -31,6 +31,9 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     volume_configurations: list[Json] = []  # AWS's ServiceVolumeConfiguration
     service_registries: list[Json] = []  # AWS's ServiceRegistry
     load_balancers: list[Json] = []  # AWS's LoadBalancer
+    service_connect: Json = {}  # AWS's ServiceConnectConfiguration
+    connect_namespace: str = ""  # the ARN of its namespace, "" where it is not enabled
+    connect_resources: list[Json] = []  # AWS's ServiceConnectServiceResource
     created_at: float
 
 
@@ -123,6 +126,8 @@ class Service(Record, frozen=True, kw_only=True):
     events: list[Json] = []
     steady_at: float | None = None  # when it was last said to be steady, while it is
     waiting: bool = False  # a task could not be placed
+    connect_namespace: str = ""  # the ARN of the one that it is in by Service Connect, "" for none
+    connect_services: list[str] = []  # ids of Cloud Map's services that are made for it
     role_arn: str = ""
     created_by: str = ""
     created_at: float = 0.0
@@ -176,6 +181,7 @@ SERVICES = Table(
     indexes={
         "cluster": lambda s: s.cluster_arn,
         "tasks": tasks_key,
+        "connect": lambda s: s.connect_namespace or None,
         # Whom an instance that comes, or room on one, concerns.
         "alarm": lambda s: _watched(s),
         "waiting": lambda s: s.cluster_arn if s.waiting or s.scheduling_strategy == "DAEMON" else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dryport.ecs.connect import tasks as connect_tasks
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json, Task, TaskDefinition
 from dryport.ecs.services import balancers, task_sets
@@ -65,6 +66,9 @@ def _check(call: Call, registry: Any, body: Json) -> None:
 
 def attributes(reader: Reader, task: Task, registry: Json, service: Service, body: Json) -> dict[str, str]:
     """What a running task is registered as."""
+    if registry.get("connect"):
+        port = balancers.host_port(task, body, registry["containerName"], registry["containerPort"])
+        return connect_tasks.attributes(task, balancers.address(reader, task), port)
     found = {
         "AWS_INSTANCE_IPV4": balancers.address(reader, task),
         "AWS_INSTANCE_PORT": _port(task, registry, body),

@@ -176,7 +176,6 @@ def test_hidden_clusters_are_nowhere(ecs: Ecs) -> None:
 
 def test_parameters_that_nothing_acts_on_are_refused_by_name(ecs: Ecs) -> None:
     refused = {
-        "serviceConnectDefaults": {"namespace": "n"},
         "configuration": {"executeCommandConfiguration": {"logging": "NONE"}},
     }
     for name, value in refused.items():

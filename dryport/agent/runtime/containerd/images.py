@@ -45,6 +45,13 @@ class Images:
         """See ``Runtime.pull``."""
         return await self._pulls.pull(reference, auth)
 
+    def load(self, reference: str, digest: str, root: Path, argv: list[str]) -> Image:
+        """Have an image that containerd does not know: its only layer is a directory."""
+        image = Image(reference=reference, digest=digest, entry_point=argv)
+        self._known[reference] = Unpacked(image=image, id=digest, chain=digest)
+        self._layers[digest] = [str(root)]
+        return image
+
     async def find(self, reference: str) -> Unpacked | None:
         """An image that is here."""
         if reference in self._known:

@@ -76,6 +76,10 @@ class ContainerdRuntime:
         found = await self._images.find(reference)
         return None if found is None else found.image
 
+    async def load(self, reference: str, digest: str, root: Path, argv: list[str]) -> Image:
+        """See ``Runtime``."""
+        return self._images.load(reference, digest, root, argv)
+
     async def create(self, spec: ContainerSpec) -> None:
         """See ``Runtime``."""
         await self._open()

@@ -82,6 +82,16 @@ class Connection:
                 for frame in frames:
                     yield frame
 
+    async def load(self, repository: str, tag: str, archive: bytes, changes: str = "") -> None:
+        """Make an image of one layer, a tar archive. ``changes`` is a line of a Dockerfile. Raises RuntimeFailure."""
+        params = {"fromSrc": "-", "repo": repository, "tag": tag, **({"changes": changes} if changes else {})}
+        headers = {"Content-Type": "application/x-tar"}
+        with failures("CannotCreateContainerError"):
+            async with self.docker._query(
+                "images/create", "POST", params=params, data=archive, headers=headers
+            ) as response:
+                await response.read()
+
     async def counters(self, id: str) -> dict[str, Any]:
         """A container's counters now (``stats`` waits for a second sample)."""
         path = f"containers/{id}/stats"

@@ -53,13 +53,8 @@ class Pauses:
         return state if state.status == "running" else await self._runtime.start(id)
 
     async def _make_image(self) -> None:
-        params = {"fromSrc": "-", "repo": REPOSITORY, "tag": TAG, "changes": f'ENTRYPOINT ["/{_PROGRAM}"]'}
-        headers = {"Content-Type": "application/x-tar"}
-        with failures("CannotCreateContainerError"):
-            async with self._connection.docker._query(
-                "images/create", "POST", params=params, data=layer(platform.machine()), headers=headers
-            ) as response:
-                await response.read()
+        entry_point = f'ENTRYPOINT ["/{_PROGRAM}"]'
+        await self._connection.load(REPOSITORY, TAG, layer(platform.machine()), entry_point)
 
 
 def layer(machine: str) -> bytes:

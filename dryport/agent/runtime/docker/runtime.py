@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal as signals
+import tarfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -12,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
@@ -23,6 +26,7 @@ from dryport.agent.runtime.docker.spec import ID_LABEL, INSTANCE_LABEL, create_b
 from dryport.agent.runtime.docker.untracked import Untracked
 from dryport.agent.runtime.image_gc import Cleanup, Collector
 from dryport.agent.runtime.interface import (
+    PROXY_IMAGE,
     ContainerSpec,
     ContainerState,
     ContainerStats,
@@ -60,7 +64,8 @@ class DockerRuntime:
         self._exclude_ipv6 = exclude_ipv6
         self._nvidia_runtime = nvidia_runtime
         used = home / "images-used.json"
-        untracked = Untracked(self._connection, (*cleanup.excluded, IMAGE), _time)
+        own = (IMAGE, f"{PROXY_IMAGE}:latest")
+        untracked = Untracked(self._connection, (*cleanup.excluded, *own), _time)
         self._collector = Collector(
             used, self._images, self._remove_image, self._images_in_use, cleanup, untracked=untracked
         )
@@ -92,6 +97,20 @@ class DockerRuntime:
             raise RuntimeFailure("DockerTimeoutError", error.message) from error
         except AWAY as error:
             raise RuntimeFailure("DockerTimeoutError", f"Could not reach the Docker daemon: {error}") from error
+
+    async def load(self, reference: str, digest: str, root: Path, argv: list[str]) -> Image:
+        """See ``Runtime``. Its tag tells whether Docker has this very one."""
+        found = await self.image(f"{reference}:{digest[7:23]}")
+        if found is None:
+            archive = await asyncio.to_thread(_archive, root)
+            entry_point = f"ENTRYPOINT {msgspec.json.encode(argv).decode()}"
+            await self._connection.load(reference, digest[7:23], archive, entry_point)
+            found = await self.image(f"{reference}:{digest[7:23]}")
+        if found is None:
+            raise RuntimeFailure("CannotPullContainerError", f"{reference} was removed while it was loaded")
+        with failures("CannotPullContainerError"):
+            await self._connection.docker.images.tag(f"{reference}:{digest[7:23]}", reference, tag="latest")
+        return found
 
     async def create(self, spec: ContainerSpec) -> None:
         """See ``Runtime``."""
@@ -299,6 +318,19 @@ def _exited(state: ContainerState) -> Exited:
         at=state.finished_at or time.time(),
         out_of_memory=state.out_of_memory,
     )
+
+
+def _archive(root: Path) -> bytes:
+    """A directory as a tar archive, all of it root's."""
+    archive = io.BytesIO()
+
+    def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        return member
+
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(root, arcname=".", filter=owned)
+    return archive.getvalue()
 
 
 def _time(text: str) -> float | None:

@@ -1,0 +1,159 @@
+"""The configuration of a task's proxy, and the commands that change where services are reached. Pure.
+
+Each service has slots, servers that are there before anybody needs them; who comes and goes is told at run time, more
+than there are slots for makes more of them, by a reload. Sources: HAProxy's configuration manual and management guide,
+sections 5.2 and 9.3; "Service Connect", developer guide, for round robin, two retries, and outlier detection (five
+failures, ejection for at least 30 seconds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dryport.agent.connect.ways import Egress, Ingress, Reached, Way, Ways
+
+DIRECTORY = "/run/dryport-connect"  # inside the container
+SOCKET, MASTER, CONFIGURATION = "admin.sock", "master.sock", "haproxy.cfg"
+_CONNECT = 1  # seconds
+_EVER = "24d"  # some of the longest that HAProxy takes
+_FEWEST = 16
+_EMPTY = "127.0.0.1:9"  # a server that is in maintenance
+_RETRIES = 2
+_FAILURES = 5  # in a row, until a server is taken for an outlier
+_EJECTION = 30  # seconds
+_SAFE = "GET HEAD OPTIONS TRACE"  # may be asked again where a connection ended without an answer
+Slots = dict[str, list[str]]  # by service: "address:port" or "" in each slot
+
+
+def argv() -> list[str]:
+    """The proxy's command."""
+    return ["/usr/sbin/haproxy", "-W", "-S", f"{DIRECTORY}/{MASTER}", "-f", f"{DIRECTORY}/{CONFIGURATION}"]
+
+
+def assign(before: Mapping[str, Sequence[str]], reached: Reached, services: Sequence[str]) -> Slots:
+    """The slots with who is reached now: whoever had one keeps it, the others take what is free."""
+    made: Slots = {}
+    for service in services:
+        wanted = [f"{address}:{port}" for address, port in reached.get(service, ())]
+        slots = [each if each in wanted else "" for each in before.get(service, ())]
+        new = [each for each in wanted if each not in slots]
+        size = max(len(slots), _FEWEST)
+        while size < len(new) + sum(map(bool, slots)):
+            size *= 2
+        slots += [""] * (size - len(slots))
+        free = (number for number, each in enumerate(slots) if not each)
+        for each in new:
+            slots[next(free)] = each
+        made[service] = slots
+    return made
+
+
+def services(ways: Ways) -> list[str]:
+    """The services that a proxy leads to."""
+    return sorted({each.service for each in ways.egress})
+
+
+def commands(ways: Ways, before: Mapping[str, Sequence[str]], after: Slots) -> list[str]:
+    """What to tell a running proxy whose slots were as ``before``; an empty ``before`` tells it everything."""
+    found = []
+    for number, way in enumerate(ways.egress):
+        old = before.get(way.service, ())
+        for place, wanted in enumerate(after[way.service]):
+            if place < len(old) and old[place] == wanted:
+                continue
+            server = f"e{number}/s{place}"
+            if not wanted:
+                found.append(f"set server {server} state maint")
+                continue
+            address, _, port = wanted.rpartition(":")
+            found.append(f"set server {server} addr {address} port {port}")
+            found.append(f"set server {server} state ready")
+            found.append(f"set server {server} health up")
+    return found
+
+
+def render(ways: Ways, slots: Slots, *, alone: bool = False) -> str:
+    """The configuration. ``alone``: the proxy is in a network namespace of its own; where it reaches the task's other
+    containers it is told at run time (``targets``)."""
+    sections = [
+        (
+            "global",
+            [
+                f"stats socket {DIRECTORY}/{SOCKET} mode 600 level admin",
+                "fd-hard-limit 20000",
+                "nbthread 1",
+                "log stdout format raw local0 notice",
+                "hard-stop-after 1h",
+            ],
+        ),
+        ("defaults", ["log global", f"timeout connect {_CONNECT}s", "mode tcp"]),
+    ]
+    for number, incoming in enumerate(ways.ingress):
+        bind = f"bind :{incoming.listener}"
+        sections.append((f"frontend ingress-{number}", [bind, *_front(incoming, f"i{number}")]))
+        sections.append((f"backend i{number}", list(_ingress(incoming, alone))))
+    for number, outgoing in enumerate(ways.egress):
+        bind = f"bind {'' if alone else '127.0.0.1'}:{outgoing.listener}"
+        sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}")]))
+        sections.append((f"backend e{number}", list(_egress(outgoing, slots[outgoing.service]))))
+    if not ways.ingress and not ways.egress:
+        sections.append(("frontend none", ["bind unix@none.sock", f"timeout client {_EVER}"]))
+    return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
+
+
+def _http(way: Way) -> bool:
+    return way.protocol != "tcp"
+
+
+def _seconds(value: int) -> str:
+    return f"{value}s" if value else _EVER
+
+
+def _front(way: Way, backend: str) -> Iterator[str]:
+    yield f"mode {'http' if _http(way) else 'tcp'}"
+    yield f"timeout client {_seconds(way.idle)}"
+    if _http(way):
+        yield f"timeout http-keep-alive {_seconds(way.idle)}"
+    yield f"default_backend {backend}"
+
+
+def _back(way: Way) -> Iterator[str]:
+    yield f"mode {'http' if _http(way) else 'tcp'}"
+    answer = min(filter(None, (way.idle, way.per_request)), default=0) if _http(way) else way.idle
+    yield f"timeout server {_seconds(answer)}"
+    yield f"timeout tunnel {_seconds(way.idle)}"
+
+
+def _version(way: Way) -> str:
+    return " proto h2" if way.protocol in ("http2", "grpc") else ""
+
+
+def _ingress(way: Ingress, alone: bool) -> Iterator[str]:
+    yield from _back(way)
+    yield "retries 0"
+    yield f"server app 127.0.0.1:{way.port}{_version(way)}{' disabled' if alone else ''}"
+
+
+def targets(ways: Ways, container: str, address: str) -> list[str]:
+    """What to tell a proxy that is alone of a container that runs at an address."""
+    found = []
+    for number, way in enumerate(ways.ingress):
+        if way.container == container:
+            found.append(f"set server i{number}/app addr {address} port {way.port}")
+            found.append(f"set server i{number}/app state ready")
+    return found
+
+
+def _egress(way: Egress, slots: Sequence[str]) -> Iterator[str]:
+    yield from _back(way)
+    yield "balance roundrobin"
+    yield "option redispatch 1"
+    yield f"retries {_RETRIES}"
+    if _http(way):
+        yield "retry-on conn-failure empty-response"
+        yield f"http-request disable-l7-retry if !{{ method {_SAFE} }}"
+    layer = "layer7" if _http(way) else "layer4"
+    outliers = f"observe {layer} error-limit {_FAILURES} on-error mark-down"
+    yield f"default-server check inter {_EJECTION}s fastinter {_EJECTION}s rise 1 fall 3 {outliers}{_version(way)}"
+    for place, each in enumerate(slots):
+        yield f"server s{place} {each or _EMPTY + ' disabled'}"

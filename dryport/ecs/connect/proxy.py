@@ -1,0 +1,105 @@
+"""What the proxy of a task is to do. Pure.
+
+A client's connection to an alias goes to 127.255.0.N, as on AWS, and is led to a port of the proxy's own, so that the
+task's programs may listen on the alias's port themselves. What comes for an endpoint of the task goes to a port of the
+proxy's too: in the awsvpc network mode the container's port is intercepted, unless another one is named.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+from dryport.ecs.connect.configuration import Endpoint, mappings
+from dryport.ecs.model import Json
+
+PREFIX = "ecs-service-connect-"
+IMAGE = "dryport/service-connect"
+_FIRST_PORT, _LAST_PORT = 61_001, 65_535  # above the ports that the kernel gives to connections
+_MOST_ALIASES = 65_000
+
+
+class Offered(NamedTuple):
+    """An endpoint of somebody in the namespace; ``service_id`` is Cloud Map's."""
+
+    endpoint: Endpoint
+    service_id: str
+
+
+def container_name(random: Random) -> str:
+    """The name of a task's proxy container."""
+    return PREFIX + "".join(random.choices(string.ascii_letters, k=5))
+
+
+def plan(container: str, namespace: str, own: Sequence[Offered], offered: Iterable[Offered], body: Json) -> Json:
+    """A task's proxy as the task keeps it: ``ingress`` for its ``own`` endpoints, ``egress`` for all aliases.
+
+    Of aliases that are the same the first counts. ``listener`` is a port of the proxy's.
+    """
+    awsvpc = body.get("networkMode") == "awsvpc"
+    ports = _free(
+        {mapping.get("containerPort", 0) for _, mapping in mappings(body)} | {each.endpoint.ingress for each in own}
+    )
+    ingress = []
+    for each in own:
+        at = each.endpoint
+        ingress.append(
+            {
+                "name": at.port_name,
+                "service": each.service_id,
+                "container": at.container,
+                "port": at.port,
+                "listener": at.ingress if at.ingress and awsvpc else next(ports),
+                "host_port": 0 if awsvpc else at.ingress,
+                "intercepted": awsvpc and not at.ingress,
+                **_ways(at),
+            }
+        )
+    addresses: dict[str, str] = {}
+    egress: list[Json] = []
+    seen: set[tuple[str, int]] = set()
+    for each in offered:
+        at = each.endpoint
+        if (at.alias, at.alias_port) in seen or len(egress) == _MOST_ALIASES:
+            continue
+        seen.add((at.alias, at.alias_port))
+        address = addresses.setdefault(at.alias, _address(len(addresses) + 1))
+        egress.append(
+            {
+                "alias": at.alias,
+                "address": address,
+                "port": at.alias_port,
+                "listener": next(ports),
+                "service": each.service_id,
+                "discovery": at.discovery_name,
+                **_ways(at),
+            }
+        )
+    return {"container": container, "namespace": namespace, "ingress": ingress, "egress": egress}
+
+
+def _ways(at: Endpoint) -> Json:
+    return {"protocol": at.protocol, "idle": at.idle, "per_request": at.per_request}
+
+
+def _address(number: int) -> str:
+    return f"127.255.{number >> 8}.{number & 255}"
+
+
+def _free(taken: set[int]) -> Iterator[int]:
+    return (port for port in range(_FIRST_PORT, _LAST_PORT + 1) if port not in taken)
+
+
+def registries(connect: Json, arns: dict[str, str]) -> list[Json]:
+    """What a task is registered as: AWS's ``ServiceRegistry``, with the port of its proxy. ``arns`` by service id."""
+    return [
+        {
+            "registryArn": arns[each["service"]],
+            "containerName": connect["container"],
+            "containerPort": each["port"] if each["intercepted"] else each["listener"],
+            "connect": True,
+        }
+        for each in connect["ingress"]
+    ]

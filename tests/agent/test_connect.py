@@ -1,0 +1,110 @@
+"""Service Connect's proxies: their configuration, as HAProxy itself judges it, and what they are told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dryport.agent.connect import haproxy, image, redirects, ways
+from dryport.agent.connect.ways import Egress, Ingress, Ways
+from dryport.agent.payload import decode_task
+
+WAYS = Ways(
+    container="ecs-service-connect-abcde",
+    ingress=[
+        Ingress(service="srv-a", name="web", container="main", port=8080, listener=61001, protocol="http",
+                idle=300, per_request=15, intercepted=True),
+        Ingress(service="srv-b", name="db", container="main", port=5432, listener=9000, idle=3600),
+    ],
+    egress=[
+        Egress(service="srv-a", alias="web", address="127.255.0.1", port=80, listener=61002, protocol="grpc"),
+        Egress(service="srv-b", alias="db", address="127.255.0.2", port=5432, listener=61003, idle=3600),
+    ],
+)  # fmt: skip
+PLACES = st.lists(st.tuples(st.from_regex(r"10\.0\.\d\.\d", fullmatch=True), st.integers(1, 99)), unique=True)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "http", "http2", "grpc"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_haproxy_takes_the_configuration(tmp_path: Path, protocol: str, alone: bool) -> None:
+    changed = msgspec.structs.replace(
+        WAYS,
+        ingress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.ingress],
+        egress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.egress],
+    )
+    slots = haproxy.assign({}, {"srv-a": [("10.0.0.1", 80)]}, haproxy.services(changed))
+    text = haproxy.render(changed, slots, alone=alone)
+    for each in (text, haproxy.render(Ways(), {})):
+        file = tmp_path / "haproxy.cfg"
+        file.write_text(each)
+        done = subprocess.run(["haproxy", "-c", "-f", str(file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert ("proto h2" in text) == (protocol in ("http2", "grpc"))
+    assert ("retry-on" in text) == (protocol != "tcp")
+
+
+def test_timeouts_are_what_was_asked_for() -> None:
+    def timeouts(**members: Any) -> list[str]:
+        way = msgspec.structs.replace(WAYS.ingress[0], **members)
+        lines = haproxy.render(Ways(ingress=[way]), {}).split("frontend")[1].splitlines()
+        return [line.strip().removeprefix("timeout ") for line in lines if "timeout" in line]
+
+    assert timeouts() == ["client 300s", "http-keep-alive 300s", "server 15s", "tunnel 300s"]
+    assert timeouts(idle=5) == ["client 5s", "http-keep-alive 5s", "server 5s", "tunnel 5s"]
+    assert timeouts(idle=0, per_request=0) == ["client 24d", "http-keep-alive 24d", "server 24d", "tunnel 24d"]
+    assert timeouts(protocol="tcp", per_request=0) == ["client 300s", "server 300s", "tunnel 300s"]
+
+
+@given(st.lists(PLACES, min_size=1, max_size=4))
+def test_slots_hold_who_is_reached_and_whoever_stays_keeps_his(history: list[list[tuple[str, int]]]) -> None:
+    told: dict[str, str] = {}  # what the proxy has been told, by server
+    before: haproxy.Slots = {}
+    for reached in history:
+        after = haproxy.assign(before, {"srv-a": reached}, haproxy.services(WAYS))
+        wanted = {f"{address}:{port}" for address, port in reached}
+        assert sorted(filter(None, after["srv-a"])) == sorted(wanted)
+        for place, each in enumerate(before.get("srv-a", ())):
+            assert not each or each not in wanted or after["srv-a"][place] == each
+        for line in haproxy.commands(WAYS, before, after):
+            _, _, server, verb, *words = line.split()
+            if verb == "addr":
+                told[server] = f"{words[0]}:{words[2]}"
+            elif words == ["maint"]:
+                told.pop(server, None)
+        assert {each for server, each in told.items() if server.startswith("e0/")} == wanted
+        assert not any(server.startswith("e1/") for server in told)
+        before = after
+
+
+def test_rules_lead_through_the_proxy() -> None:
+    rules = redirects.batch(WAYS, "10.0.0.9")
+    assert "ip daddr 127.255.0.1 tcp dport 80 dnat to 127.0.0.1:61002" in rules
+    assert "ip daddr 10.0.0.9 tcp dport 8080 dnat to 10.0.0.9:61001" in rules
+    assert "dport 5432 dnat to 10.0.0.9" not in rules  # bypassed, as another port was named
+
+
+def test_the_attachment_is_read(tmp_path: Path) -> None:
+    properties = [
+        {"name": "ContainerName", "value": WAYS.container},
+        {"name": "DryportProxy", "value": msgspec.json.encode(WAYS).decode()},
+    ]
+    attachment = {"attachmentArn": "a", "attachmentType": "serviceconnectdetail", "attachmentProperties": properties}
+    task = decode_task(msgspec.json.encode({"arn": "t", "attachments": [attachment]}))
+    assert ways.of(task) == WAYS
+    assert ways.of(decode_task(b'{"arn": "t"}')) is None
+    attachment["attachmentProperties"] = []
+    with pytest.raises(ValueError, match="does not say"):
+        ways.of(decode_task(msgspec.json.encode({"arn": "t", "attachments": [attachment]})))
+
+
+def test_the_image_has_all_that_haproxy_needs(tmp_path: Path) -> None:
+    root, digest = image.make(tmp_path / "images")
+    assert image.make(tmp_path / "images") == (root, digest)
+    done = subprocess.run(["chroot", str(root), image.PROGRAM, "-v"], capture_output=True, text=True)
+    assert done.stdout.startswith("HAProxy version"), done.stderr
