@@ -239,6 +239,7 @@ def test_actions_that_nothing_carries_out_are_refused_by_name(cloudwatch: Any, a
         ({"DatapointsToAlarm": 2}, "ValidationError", None),
         ({"TreatMissingData": "perhaps"}, "ValidationError", None),
         ({"Threshold": None}, "ValidationError", "Threshold must not be null"),
+        ({"Threshold": float("inf")}, "ValidationError", "Threshold must be a finite number"),
         ({"ComparisonOperator": "LessThanLowerThreshold"}, "NotImplemented", None),
         ({"ThresholdMetricId": "m1"}, "NotImplemented", None),
     ],

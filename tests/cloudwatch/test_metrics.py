@@ -344,3 +344,29 @@ def test_percentiles_need_values(cloudwatch: Any) -> None:
     [point] = cloudwatch.get_metric_statistics(MetricName="known", **asked)["Datapoints"]
     assert point["ExtendedStatistics"] == {"p50": 50.5, "p99": pytest.approx(99.01), "tm10": 5.5, "TC(10:20)": 10.0}
     assert cloudwatch.get_metric_statistics(MetricName="unknown", **asked)["Datapoints"] == []
+
+
+def test_results_without_values_are_told_once(cloudwatch: Any) -> None:
+    at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+    for minute in range(3):
+        datum = {"MetricName": "here", "Value": 1.0, "Timestamp": at + timedelta(minutes=minute)}
+        cloudwatch.put_metric_data(Namespace="Test", MetricData=[datum])
+    queries = [query("a", "none"), query("b", "here"), query("c", "none"), query("d", "here"), query("e", "none")]
+    for size in (1, 2, 3, 5, 6, 7):
+        asked = {"MetricDataQueries": queries, "StartTime": at, "EndTime": at + timedelta(minutes=5)}
+        pages = cloudwatch.get_paginator("get_metric_data").paginate(PaginationConfig={"PageSize": size}, **asked)
+        results = [each for page in pages for each in page["MetricDataResults"]]
+        assert [each["Id"] for each in results if not each["Values"]] == ["a", "c", "e"], size
+        counts = {name: sum(len(each["Values"]) for each in results if each["Id"] == name) for name in "bd"}
+        assert counts == {"b": 3, "d": 3}
+        last = {each["Id"]: each["StatusCode"] for each in results}
+        assert set(last.values()) == {"Complete"}
+
+
+def test_times_of_any_size_are_taken(served: Served) -> None:
+    client = served.client("cloudwatch")
+    asked = {"Namespace": "T", "MetricName": "m", "Period": 2_147_483_640, "Statistics": ["Sum"]}
+    answer = client.get_metric_statistics(StartTime=0, EndTime=datetime(9999, 1, 1, tzinfo=UTC), **asked)
+    assert answer["Datapoints"] == []
+    code, _ = refusal(client.get_metric_statistics, StartTime=10, EndTime=10, **asked)
+    assert code == "InvalidParameterValue"

@@ -75,9 +75,9 @@ def _dimensions(each: storage.Metric) -> list[dict[str, str]]:
 def _datum(namespace: str, given: Mapping[str, Any], where: str, now: float) -> Datum:
     """A value or values of a metric. Raises ServiceError."""
     at = given.get("Timestamp", now)
-    if at < now - _PAST:
+    if not at >= now - _PAST:
         raise invalid(f"The parameter {where}.Timestamp must specify a time no more than two weeks in the past.")
-    if at > now + _FUTURE:
+    if not at <= now + _FUTURE:
         raise invalid(f"The parameter {where}.Timestamp must specify a time no more than two hours in the future.")
     resolution = given.get("StorageResolution", MINUTE)
     if resolution not in (SECOND, MINUTE):

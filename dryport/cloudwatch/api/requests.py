@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,6 +44,8 @@ def metric_alarm(request: Any) -> dict[str, Any]:
     for member in ("ComparisonOperator", "EvaluationPeriods", "Threshold"):
         if member not in request:
             raise validation(f"{member} must not be null")
+    if not math.isfinite(request["Threshold"]):
+        raise validation("Threshold must be a finite number")
     comparison, periods = request["ComparisonOperator"], request["EvaluationPeriods"]
     if comparison not in evaluation.COMPARISONS:
         raise unsupported_parameter("cloudwatch", "PutMetricAlarm", f"ComparisonOperator ({comparison})")

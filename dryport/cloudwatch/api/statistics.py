@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dryport.aws import pages
+from dryport.aws.errors import ServiceError
 from dryport.cloudwatch import queries, series, storage
 from dryport.cloudwatch.model import scope
 from dryport.cloudwatch.queries import Answers, Query, Result, pairs, period_of
@@ -17,6 +18,7 @@ from dryport.gateway.service import Call, Output, Service
 _MOST_STATISTICS = 1440  # data points of GetMetricStatistics
 _MOST_DATA = 100_800  # of GetMetricData, in one answer
 _MOST_QUERIES = 500
+_LAST = 2.0**40  # seconds; a database takes no number of any size
 _ASCENDING = "TimestampAscending"
 
 
@@ -34,12 +36,11 @@ class _Statistics:
     async def of_metric(self, call: Call, request: Any) -> Output:
         """The statistics of a metric, a data point a period and unit."""
         wanted = _wanted(request)
-        period, end = request["Period"], int(request["EndTime"])
+        period = request["Period"]
         if not series.is_period(period):
             raise invalid("The parameter Period must be a value in the set [ 1, 5, 10, 20, 30 ], or a multiple of 60.")
-        if request["StartTime"] >= request["EndTime"]:
-            raise invalid("The parameter StartTime must be less than the parameter EndTime.")
-        start = series.begin(request["StartTime"], call.now, period)
+        first, end = _times(request, invalid)
+        start = series.begin(first, call.now, period)
         count = -(-(end - start) // period)
         if count > _MOST_STATISTICS:
             raise clash(
@@ -60,20 +61,27 @@ class _Statistics:
         given = request["MetricDataQueries"]
         if not 1 <= len(given) <= _MOST_QUERIES:
             raise validation(f"The collection MetricDataQueries must have between 1 and {_MOST_QUERIES} members.")
-        if request["StartTime"] >= request["EndTime"]:
-            raise validation("The parameter StartTime must be less than the parameter EndTime.")
+        first, end = _times(request, validation)
         limit = request.get("MaxDatapoints", _MOST_DATA)
         if not 1 <= limit <= _MOST_DATA:
             raise validation(f"The parameter MaxDatapoints must be between 1 and {_MOST_DATA}.")
         asked = queries.check(given, "MetricDataQueries")
         skipped = pages.start(request.get("NextToken"), bad_token())
         periods = {period_of(asked, each) for each in asked}
-        begins = {each: series.begin(request["StartTime"], call.now, each) for each in periods}
-        where, end = scope(call.account, call.region), int(request["EndTime"])
+        begins = {each: series.begin(first, call.now, each) for each in periods}
+        where = scope(call.account, call.region)
         ascending = request.get("ScanBy") == _ASCENDING
         return await self._file.read(
             lambda connection: _page(Answers(connection, where, asked, begins, end), asked, ascending, skipped, limit)
         )
+
+
+def _times(request: Any, refused: Callable[[str], ServiceError]) -> tuple[float, int]:
+    """From when, and until when (exclusive), in seconds since the epoch. Raises ServiceError."""
+    first, end = request["StartTime"], request["EndTime"]
+    if not first < end:
+        raise refused("The parameter StartTime must be less than the parameter EndTime.")
+    return min(max(first, 0.0), _LAST), int(min(max(end, 0.0), _LAST))
 
 
 def _wanted(request: Any) -> list[str]:
@@ -108,19 +116,27 @@ def _point(at: int, summary: Any, unit: str, wanted: Sequence[str]) -> dict[str,
 
 
 def _page(answers: Answers, asked: Sequence[Query], ascending: bool, skipped: int, limit: int) -> dict[str, Any]:
-    """GetMetricData's answer: ``limit`` values from the one at ``skipped`` on, counted through all queries."""
+    """GetMetricData's answer: ``limit`` values from the one at ``skipped`` on, counted through all queries.
+
+    A result without values is on the page of what comes next after it.
+    """
     shown: list[dict[str, Any]] = []
+    empty: list[dict[str, Any]] = []
     place, end = 0, skipped + limit
-    for query in (each for each in asked if each.returned):
-        for result in answers.of(query.id):
-            times = sorted(result.values, reverse=not ascending)
-            first, last = max(0, skipped - place), max(0, end - place)
-            chosen = times[first:last]
-            # A result without values is on the page that it would begin on.
-            if chosen or (not times and skipped <= place <= end) or (not skipped and not times):
-                shown.append(_result(result, chosen, complete=last >= len(times)))
-            place += len(times)
-    answer: dict[str, Any] = {"MetricDataResults": shown, "Messages": []}
+    for result in (each for query in asked if query.returned for each in answers.of(query.id)):
+        if place > end:
+            break
+        times = sorted(result.values, reverse=not ascending)
+        if not times and skipped <= place:
+            empty.append(_result(result, (), complete=True))
+        if times and place >= end:
+            return {"MetricDataResults": shown, "Messages": [], "NextToken": pages.make_token(end)}
+        chosen = times[max(0, skipped - place) : end - place]
+        if chosen:
+            shown += [*empty, _result(result, chosen, complete=place + len(times) <= end)]
+            empty = []
+        place += len(times)
+    answer: dict[str, Any] = {"MetricDataResults": [*shown, *empty], "Messages": []}
     if place > end:
         answer["NextToken"] = pages.make_token(end)
     return answer

@@ -41,9 +41,12 @@ def triggered(reader: Reader, service: Service) -> list[str]:
 
 
 def bake(reader: Reader, service: Service, now: float) -> tuple[Service, float]:
-    """Seconds that are left of the bake time, which begins with the first call for a deployment."""
+    """Seconds that are left of the bake time, which begins with the first call for a deployment.
+
+    Strategies that shift traffic have a bake time of their own, in which blue still serves.
+    """
     watch = service.primary.alarms
-    if watch is None or not watching(service):
+    if watch is None or not watching(service) or service.deployment_configuration.get("strategy") != "ROLLING":
         return service, 0.0
     if not watch.bake_until:
         seconds = cloudwatch.bake_seconds(reader, service.account, service.region, watch.names)
