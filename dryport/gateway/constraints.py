@@ -45,8 +45,8 @@ def _camel(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def _scalar(shape: Shape) -> _Sentences | None:
-    """What a value of this shape breaks by itself: its length, range, pattern or enumeration."""
+def _tests(shape: Shape) -> list[tuple[Callable[[Any], bool], str]]:
+    """What a shape asks of a value by itself: a length, a range, a pattern or an enumeration."""
     tests: list[tuple[Callable[[Any], bool], str]] = []
     if shape.enum is not None:
         allowed = frozenset(shape.enum)
@@ -66,6 +66,12 @@ def _scalar(shape: Shape) -> _Sentences | None:
         tests.append(
             (_Pattern(shape.regex).matches, f"Member must satisfy regular expression pattern: {shape.pattern}")
         )
+    return tests
+
+
+def _scalar(shape: Shape) -> _Sentences | None:
+    """What a value of this shape breaks by itself."""
+    tests = _tests(shape)
     if not tests:
         return None
     return lambda value: [sentence for test, sentence in tests if not test(value)]
@@ -196,12 +202,12 @@ class Constraints:
         sentences = _scalar(shape)
         if sentences is None:
             return None
+        every = [sentence for _, sentence in _tests(shape)]  # also those that are kept
 
         def together(value: list[Any], path: str, found: list[Violation]) -> None:
-            broken = next((texts for item in value if (texts := sentences(item))), None)
-            if broken is not None:
+            if any(sentences(item) for item in value):
                 shown = None if shape.sensitive else value_text(value)
-                found.append(Violation(path, shown, f"Member must satisfy constraint: [{', '.join(broken)}]"))
+                found.append(Violation(path, shown, f"Member must satisfy constraint: [{', '.join(every)}]"))
 
         return together
 

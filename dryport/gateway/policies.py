@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway.models import ServiceModel
@@ -89,10 +89,22 @@ def _s3(operation: str, violations: Sequence[Violation]) -> ServiceError:
     return ServiceError("ValidationException", coral_message(violations), 400)
 
 
+def _iam(operation: str, violations: Sequence[Violation]) -> ServiceError:
+    """IAM shows no values."""
+    bare = [replace(one, value=None, constraint=_with_null(one.constraint)) for one in violations]
+    return ServiceError("ValidationError", coral_message(bare), 400)
+
+
+def _with_null(constraint: str) -> str:
+    listed = "Member must satisfy constraint: ["
+    return f"{constraint[:-1]}, Member must not be null]" if constraint.startswith(listed) else constraint
+
+
 _POLICIES: dict[str, Policy] = {
     "ec2": _ec2,
     "ecr": _ecr,
     "ecs": _ecs,
+    "iam": _iam,
     "logs": _logs,
     "s3": _s3,
 }

@@ -193,7 +193,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "attach_user_policy",
         {"UserName": "me", "PolicyArn": READ + "x"},
         "NoSuchEntity",
-        f"Policy {READ}x was not found.",
+        f"Policy {READ}x does not exist or is not attachable.",
     ),
     ("delete_policy", {"PolicyArn": READ}, "AccessDenied", "Policy is outside your own account."),
     (

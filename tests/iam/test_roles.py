@@ -226,7 +226,7 @@ def test_a_role_is_what_it_was_made(served: Served) -> None:
         RoleName="App", Path="/team/", AssumeRolePolicyDocument=trust("ec2"), Description="d", MaxSessionDuration=7200
     )["Role"]
     assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:role/team/App" and made["AssumeRolePolicyDocument"]
-    assert iam.get_role(RoleName="App")["Role"] == made | {"RoleLastUsed": {}}
+    assert iam.get_role(RoleName="App")["Role"] == made | {"MaxSessionDuration": 7200, "RoleLastUsed": {}}
     assert [role["RoleName"] for role in iam.list_roles(PathPrefix="/team/")["Roles"]] == ["App"]
     iam.update_role(RoleName="App", Description="e", MaxSessionDuration=3600)
     found = iam.get_role(RoleName="App")["Role"]

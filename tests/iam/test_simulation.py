@@ -215,7 +215,7 @@ def test_policies_that_there_are_not(iam: Any) -> None:
     absent, present = (f"arn:aws:iam::aws:policy/{name}" for name in ("Nothing", "AmazonEC2FullAccess"))
     assert refusal(iam.get_policy, PolicyArn=absent) == ("NoSuchEntity", f"Policy {absent} was not found.")
     wrong = "arn:aws:s3:::a-bucket-of-mine"
-    assert refusal(iam.get_policy, PolicyArn=wrong) == ("InvalidInput", f"ARN {wrong} is not valid.")
+    assert refusal(iam.get_policy, PolicyArn=wrong) == ("ValidationError", f"ARN {wrong} is not valid.")
     assert refusal(iam.get_policy_version, PolicyArn=present, VersionId="v999")[0] == "NoSuchEntity"
     assert refusal(iam.get_policy_version, PolicyArn=present, VersionId="v1")[0] == "NotImplemented"
 

@@ -207,9 +207,9 @@ def test_last_use_of_keys_and_roles(served: Served) -> None:
     assert iam.get_role(RoleName=name)["Role"]["RoleLastUsed"] == {}
     session(served, "sts", assume(user, arn)["Credentials"]).get_caller_identity()
     assert iam.get_role(RoleName=name)["Role"]["RoleLastUsed"]["Region"] == "us-east-1"
-    assert refusal(iam.get_access_key_last_used, AccessKeyId=key + "X")[0] == "NoSuchEntity"
+    assert refusal(iam.get_access_key_last_used, AccessKeyId=key + "X")[0] == "AccessDenied"
     iam.delete_access_key(UserName=user.name, AccessKeyId=key)
-    assert refusal(iam.get_access_key_last_used, AccessKeyId=key)[0] == "NoSuchEntity"
+    assert refusal(iam.get_access_key_last_used, AccessKeyId=key)[0] == "AccessDenied"
 
 
 def test_last_use_is_written_once_a_minute(served: Served) -> None:

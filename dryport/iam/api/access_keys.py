@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dryport.aws.errors import ServiceError
 from dryport.gateway.service import Call, Output
 from dryport.iam import credentials, last_use
 from dryport.iam.api import SERVICE
@@ -65,7 +66,11 @@ def get_access_key_last_used(call: Call, request: Request) -> Output:
     """When a key of the account was used last, exact to a minute, for what and where."""
     key = credentials.find(call.tx, request["AccessKeyId"])
     if key is None or key.account != call.account or key.session_token is not None:
-        raise no_such_entity(f"The Access Key with id {request['AccessKeyId']} cannot be found.")
+        message = (
+            f"User: {call.principal.arn} is not authorized to perform iam:GetAccessKeyLastUsed "
+            f"on resource: access key {request['AccessKeyId']}"
+        )
+        raise ServiceError("AccessDenied", message, 403)
     used = last_use.of(call.tx, key.access_key_id)
     last: dict[str, Any] = {"Region": "N/A", "ServiceName": "N/A"}
     if used is not None:

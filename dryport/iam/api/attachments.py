@@ -10,7 +10,7 @@ import msgspec
 from dryport.gateway.service import Call, Output
 from dryport.iam.api import SERVICE
 from dryport.iam.api.common import Request, changeable, get, limit, no_such_entity, page, put
-from dryport.iam.api.policies import KINDS, policy_arn
+from dryport.iam.api.policies import KINDS, attachable
 
 LIMIT = 10  # Source: "IAM and AWS STS quotas", IAM user guide
 
@@ -18,7 +18,7 @@ LIMIT = 10  # Source: "IAM and AWS STS quotas", IAM user guide
 def attach(kind: str, call: Call, request: Request) -> Output:
     """Attach a policy; one that is attached stays."""
     one = changeable(call, KINDS[kind], request[f"{kind}Name"])
-    arn = policy_arn(call, request["PolicyArn"])
+    arn = attachable(call, request["PolicyArn"])
     if arn not in one.attached:
         if len(one.attached) >= LIMIT:
             raise limit(f"PoliciesPer{kind}", LIMIT)

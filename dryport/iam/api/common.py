@@ -88,16 +88,18 @@ def length(document: str) -> int:
     return len(_SPACE.sub("", document))
 
 
-def tags_of(request: Request, before: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Tags with those of a request. Raises ServiceError."""
+def tags_of(request: Request, before: Mapping[str, str] | None = None, *, exact: bool = False) -> dict[str, str]:
+    """Tags with those of a request; ``exact`` where keys that differ in case are two. Raises ServiceError."""
     given = [(tag["Key"], tag["Value"]) for tag in request.get("Tags", ())]
-    if len({key.lower() for key, _ in given}) < len(given):
-        raise invalid_input("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+    folded = str if exact else str.lower
+    if len({folded(key) for key, _ in given}) < len(given):
+        hint = "" if exact else " Please note that Tag keys are case insensitive."
+        raise invalid_input(f"Duplicate tag keys found.{hint}")
     kept = dict(before or {})
     for key, value in given:
         if key.lower().startswith("aws:"):
             raise invalid_input("Tag keys beginning with aws: are reserved for system use.")
-        for old in [name for name in kept if name.lower() == key.lower()]:
+        for old in [name for name in kept if folded(name) == folded(key)]:
             del kept[old]
         kept[key] = value
     if len(kept) > _TAGS:
@@ -105,10 +107,11 @@ def tags_of(request: Request, before: Mapping[str, str] | None = None) -> dict[s
     return kept
 
 
-def without(tags: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
-    """Tags but for some."""
-    gone = {key.lower() for key in keys}
-    return {key: value for key, value in tags.items() if key.lower() not in gone}
+def without(tags: Mapping[str, str], keys: Iterable[str], *, exact: bool = False) -> dict[str, str]:
+    """Tags but for some; ``exact`` as for ``tags_of``."""
+    folded = str if exact else str.lower
+    gone = {folded(key) for key in keys}
+    return {key: value for key, value in tags.items() if folded(key) not in gone}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -59,7 +59,6 @@ def _identity(call: Call, one: Identity) -> dict[str, Any]:
         return users.described(one) | found | {"GroupList": sorted(held)}
     used = last_use.of(call.tx, one.id)
     about = roles.described(one)
-    about.pop("MaxSessionDuration")
     about.pop("Description", None)
     profiles = [instance_profiles.described(call, each) for each in call.tx.find(PROFILES, "role", one.id)]
     last = {} if used is None else {"LastUsedDate": int(used.time), "Region": used.region}

@@ -81,7 +81,7 @@ def delete_group(call: Call, request: Request) -> Output:
 @SERVICE.operation("AddUserToGroup")
 def add_user_to_group(call: Call, request: Request) -> Output:
     """Put a user in a group; one that is in it stays."""
-    group, user = get(call, "group", request["GroupName"]), get(call, "user", request["UserName"])
+    user, group = get(call, "user", request["UserName"]), get(call, "group", request["GroupName"])
     if group.id not in user.groups:
         if len(user.groups) >= LIMIT_OF_USER:
             raise limit("GroupsPerUser", LIMIT_OF_USER)
@@ -92,7 +92,7 @@ def add_user_to_group(call: Call, request: Request) -> Output:
 @SERVICE.operation("RemoveUserFromGroup")
 def remove_user_from_group(call: Call, request: Request) -> Output:
     """Take a user out of a group."""
-    group, user = get(call, "group", request["GroupName"]), get(call, "user", request["UserName"])
+    user, group = get(call, "user", request["UserName"]), get(call, "group", request["GroupName"])
     put(call, msgspec.structs.replace(user, groups=tuple(one for one in user.groups if one != group.id)))
     return None
 

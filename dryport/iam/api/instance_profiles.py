@@ -46,13 +46,15 @@ def create_instance_profile(call: Call, request: Request) -> Output:
         tags=tags_of(request),
     )
     call.tx.put(PROFILES, made)
-    return {"InstanceProfile": _whole(call, made)}
+    tags = {"Tags": request["Tags"]} if request.get("Tags") else {}
+    return {"InstanceProfile": described(call, made) | tags}
 
 
 @SERVICE.operation("GetInstanceProfile")
 def get_instance_profile(call: Call, request: Request) -> Output:
     """A profile with its role."""
-    return {"InstanceProfile": _whole(call, _get(call, request))}
+    profile = _get(call, request)
+    return {"InstanceProfile": described(call, profile) | {"Tags": tag_list(profile.tags)}}
 
 
 @SERVICE.operation("ListInstanceProfiles")
@@ -138,11 +140,6 @@ def _get(call: Call, request: Request) -> InstanceProfile:
     if found is None:
         raise no_such_entity(f"Instance Profile {name} cannot be found.")
     return found
-
-
-def _whole(call: Call, profile: InstanceProfile) -> dict[str, Any]:
-    tags = {"Tags": tag_list(profile.tags)} if profile.tags else {}
-    return described(call, profile) | tags
 
 
 def described(call: Call, profile: InstanceProfile) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from dryport.iam.api import SERVICE
 from dryport.iam.api.common import (
     Request,
     exists,
-    invalid_input,
     length,
     limit,
     no_such_entity,
@@ -53,11 +52,12 @@ def create_policy(call: Call, request: Request) -> Output:
         updated=call.now,
         versions=(PolicyVersion(1, document, call.now),),
         description=request.get("Description"),
-        tags=tags_of(request),
+        tags=tags_of(request, exact=True),
     )
     call.tx.put(POLICIES, made)
-    tags = {"Tags": tag_list(made.tags)} if made.tags else {}
-    return {"Policy": described(call, made) | tags}
+    shown = described(call, made)
+    shown.pop("Description", None)  # which the answer to this does not tell
+    return {"Policy": shown | ({"Tags": request["Tags"]} if made.tags else {})}
 
 
 @SERVICE.operation("ListPolicies")
@@ -144,11 +144,17 @@ def policy_arn(call: Call, arn: str) -> str:
     return arn
 
 
-def policy(call: Call, arn: str) -> Policy:
-    """A managed policy, AWS's or the account's. Raises ServiceError."""
+def attachable(call: Call, arn: str) -> str:
+    """The ARN of a policy that can be attached. Raises ServiceError."""
+    policy(call, arn, missing="does not exist or is not attachable")
+    return arn
+
+
+def policy(call: Call, arn: str, missing: str = "was not found") -> Policy:
+    """A managed policy, AWS's or the account's. Raises ServiceError, which says that it is ``missing``."""
     parts = arns.parse(arn)
     if parts is None or parts.service != "iam" or not parts.resource.startswith("policy/"):
-        raise invalid_input(f"ARN {arn} is not valid.")
+        raise ServiceError("ValidationError", f"ARN {arn} is not valid.", 400)
     customers = call.tx.get(POLICIES, arn) if parts.account == call.account else None
     if customers is not None:
         return customers
@@ -156,12 +162,12 @@ def policy(call: Call, arn: str) -> Policy:
     for one in managed.listed() if parts.account == "aws" else ():
         if one.arn(partition) == arn:
             return one
-    raise no_such_entity(f"Policy {arn} was not found.")
+    raise no_such_entity(f"Policy {arn} {missing}.")
 
 
-def own(call: Call, arn: str) -> CustomerPolicy:
+def own(call: Call, arn: str, missing: str = "was not found") -> CustomerPolicy:
     """A policy of the account's, to be changed. Raises ServiceError, for AWS's too."""
-    found = policy(call, arn)
+    found = policy(call, arn, missing)
     if isinstance(found, CustomerPolicy):
         return found
     raise ServiceError("AccessDenied", "Policy is outside your own account.", 403)

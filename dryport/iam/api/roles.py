@@ -69,14 +69,14 @@ def get_role(call: Call, request: Request) -> Output:
     role = get(call, "role", request["RoleName"])
     used = last_use.of(call.tx, role.id)
     last = {} if used is None else {"LastUsedDate": int(used.time), "Region": used.region}
-    return {"Role": described(role) | _details(role) | {"RoleLastUsed": last}}
+    return {"Role": described(role) | _session(role) | _details(role) | {"RoleLastUsed": last}}
 
 
 @SERVICE.operation("ListRoles")
 def list_roles(call: Call, request: Request) -> Output:
     """The roles below a path."""
     shown, more = page(listed(call, "role", request), request)
-    return {"Roles": [described(role) for role in shown], **more}
+    return {"Roles": [described(role) | _session(role) for role in shown], **more}
 
 
 @SERVICE.operation("UpdateRole")
@@ -126,7 +126,7 @@ def delete_role(call: Call, request: Request) -> Output:
 
 
 def described(role: Identity) -> dict[str, Any]:
-    """A role as lists show it."""
+    """A role as it is told of wherever it is not asked for: when it is made, in instance profiles."""
     about = {} if role.description is None else {"Description": role.description}
     return {
         "RoleName": role.name,
@@ -135,9 +135,12 @@ def described(role: Identity) -> dict[str, Any]:
         "Path": role.path,
         "CreateDate": int(role.created),
         "AssumeRolePolicyDocument": encoded(role.trust),
-        "MaxSessionDuration": role.max_session,
         **about,
     }
+
+
+def _session(role: Identity) -> dict[str, Any]:
+    return {"MaxSessionDuration": role.max_session}
 
 
 def _details(role: Identity) -> dict[str, Any]:

@@ -43,7 +43,7 @@ for _kind in ("User", "Role"):
 def tag_policy(call: Call, request: Request) -> Output:
     """Set tags of a customer's policy."""
     policy = own(call, request["PolicyArn"])
-    call.tx.put(POLICIES, msgspec.structs.replace(policy, tags=tags_of(request, policy.tags)))
+    call.tx.put(POLICIES, msgspec.structs.replace(policy, tags=tags_of(request, policy.tags, exact=True)))
     return None
 
 
@@ -51,7 +51,7 @@ def tag_policy(call: Call, request: Request) -> Output:
 def untag_policy(call: Call, request: Request) -> Output:
     """Take tags of a customer's policy away."""
     policy = own(call, request["PolicyArn"])
-    call.tx.put(POLICIES, msgspec.structs.replace(policy, tags=without(policy.tags, request["TagKeys"])))
+    call.tx.put(POLICIES, msgspec.structs.replace(policy, tags=without(policy.tags, request["TagKeys"], exact=True)))
     return None
 
 

@@ -43,7 +43,7 @@ def create_policy_version(call: Call, request: Request) -> Output:
 @SERVICE.operation("SetDefaultPolicyVersion")
 def set_default_policy_version(call: Call, request: Request) -> Output:
     """Have another version act, from the next request on."""
-    found = own(call, request["PolicyArn"])
+    found = own(call, request["PolicyArn"], _no_version(request))
     version = _version(found, request["VersionId"])
     call.tx.put(POLICIES, msgspec.structs.replace(found, default=version.number, updated=call.now))
     return None
@@ -52,7 +52,7 @@ def set_default_policy_version(call: Call, request: Request) -> Output:
 @SERVICE.operation("DeletePolicyVersion")
 def delete_policy_version(call: Call, request: Request) -> Output:
     """Delete a version that is not the default one."""
-    found = own(call, request["PolicyArn"])
+    found = own(call, request["PolicyArn"], _no_version(request))
     version = _version(found, request["VersionId"])
     if version.number == found.default:
         raise ServiceError("DeleteConflict", "Cannot delete the default version of a policy.", 409)
@@ -76,7 +76,7 @@ def list_policy_versions(call: Call, request: Request) -> Output:
 @SERVICE.operation("GetPolicyVersion")
 def get_policy_version(call: Call, request: Request) -> Output:
     """A version with its document, percent-encoded as AWS gives it."""
-    found, wanted = policy(call, request["PolicyArn"]), request["VersionId"]
+    found, wanted = policy(call, request["PolicyArn"], _no_version(request)), request["VersionId"]
     if isinstance(found, CustomerPolicy):
         version = _version(found, wanted)
         return {"PolicyVersion": _described(found, version) | {"Document": encoded(version.document)}}
@@ -97,8 +97,12 @@ def _version(found: CustomerPolicy, wanted: str) -> PolicyVersion:
     raise _missing(found.arn, wanted)
 
 
+def _no_version(request: Request) -> str:
+    return f"version {request['VersionId']} does not exist or is not attachable"
+
+
 def _missing(arn: str, wanted: str) -> ServiceError:
-    return no_such_entity(f"Policy {arn} version {wanted} does not exist or is not attachable.")
+    return no_such_entity(f"Policy {arn} {_no_version({'VersionId': wanted})}.")
 
 
 def _described(found: CustomerPolicy, version: PolicyVersion) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def get_federation_token(call: Call, request: Mapping[str, Any]) -> Output:
     return {
         "Credentials": _credentials(session),
         "FederatedUser": {"FederatedUserId": session.user_id, "Arn": session.principal_arn},
+        "PackedPolicySize": 0,
         **_packed(session),
     }
 
