@@ -21,6 +21,7 @@ _MINUTE = 60
 _MAKERS = {
     Kind.APPLICATION: (metrics.APPLICATION, metrics.of_application),
     Kind.NETWORK: (metrics.NETWORK, metrics.of_network),
+    Kind.CLASSIC: (metrics.CLASSIC, metrics.of_classic),
 }
 log = logging.getLogger("dryport.elb.measuring")
 
@@ -32,7 +33,7 @@ class Plane(Protocol):
 
 
 class Measuring:
-    """Application and network load balancers; a meter is begun anew with the control plane."""
+    """A meter a balancer, begun anew with the control plane."""
 
     def __init__(self, store: Store, clock: Clock, plane: Plane, balancers: Balancers) -> None:
         self._store, self._clock, self._plane, self._balancers = store, clock, plane, balancers
@@ -54,7 +55,7 @@ class Measuring:
 
     async def look(self) -> None:
         """Read every balancer's counters."""
-        carried = {arn: each for arn, each in self._balancers.carried.items() if each.kind in _MAKERS}
+        carried = dict(self._balancers.carried)
         self._meters = {arn: self._meters.get(arn) or Meter() for arn in carried}
         await asyncio.gather(*(self._read(each) for each in carried.values()))
 
@@ -77,16 +78,18 @@ class Measuring:
                 balancer, carried = tx.get(model.LOAD_BALANCERS, arn), self._balancers.carried.get(arn)
                 if balancer is not None and carried is not None:
                     namespace, make = _MAKERS[carried.kind]
-                    data = list(make(arn, counts, is_open, _groups(tx, arn), at))
+                    known_by = balancer.name if balancer.classic is not None else arn
+                    data = list(make(known_by, counts, is_open, _groups(tx, balancer), at))
                     cloudwatch.put(tx, balancer.account, balancer.region, namespace, data)
 
         if taken:
             await self._store.transact(work)
 
 
-def _groups(reader: Reader, arn: str) -> Mapping[str, list[str]]:
-    """The states of the targets that do not drain, by the target groups of a balancer."""
+def _groups(reader: Reader, balancer: model.LoadBalancer) -> Mapping[str, list[str]]:
+    """The states of the targets that do not drain, by the target groups of a balancer; of a classic one by its own."""
+    groups = {balancer.arn} if balancer.classic is not None else published.groups(reader, balancer.arn)
     return {
         group: [each.state for each in reader.find(model.TARGETS, "group", group) if each.state != model.DRAINING]
-        for group in sorted(published.groups(reader, arn))
+        for group in sorted(groups)
     }

@@ -1,7 +1,7 @@
 """Load balancers' metrics as CloudWatch has them, of what HAProxy counts and what health checks found. Pure.
 
 Sources: "CloudWatch metrics for your Application Load Balancer", user guide for application load balancers; the same of
-network load balancers. Where AWS has them only if they are not zero, so does this.
+network and of classic load balancers. Where AWS has them only if they are not zero, so does this.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dryport.cloudwatch.published import Handed, sample
 from dryport.elb.dataplane.counters import Counts
 from dryport.elb.dataplane.rules import token
 
-APPLICATION, NETWORK = "AWS/ApplicationELB", "AWS/NetworkELB"
+APPLICATION, NETWORK, CLASSIC = "AWS/ApplicationELB", "AWS/NetworkELB", "AWS/ELB"
 _HEALTH = {"healthy": "HealthyHostCount", "unhealthy": "UnHealthyHostCount"}
 _COUNT, _BYTES = "Count", "Bytes"
 
@@ -75,6 +75,30 @@ def of_network(
     yield sample("ProcessedBytes", balancer, at, float(counts.get(("", "bytes"), 0)), _BYTES)
     for group_arn, states in groups.items():
         yield from _health(group_arn, balancer, list(states), at)
+
+
+def of_classic(
+    name: str, counts: Counts, is_open: int, groups: Mapping[str, Iterable[str]], at: float
+) -> Iterator[Handed]:
+    """A minute of a classic load balancer's, by its name; ``groups`` has its instances' states under any key."""
+    balancer = [("LoadBalancerName", name)]
+
+    def of_all(counter: str) -> int:
+        return sum(value for (token, each), value in counts.items() if token and each == counter)
+
+    totals = {"RequestCount": of_all("stot"), "BackendConnectionErrors": of_all("econ")}
+    for digit in "2345":
+        totals[f"HTTPCode_Backend_{digit}XX"] = of_all(f"hrsp_{digit}xx")
+    for digit in "45":
+        code = f"hrsp_{digit}xx"
+        totals[f"HTTPCode_ELB_{digit}XX"] = max(0, counts.get(("", code), 0) - of_all(code))
+    for metric, value in totals.items():
+        if value:
+            yield sample(metric, balancer, at, float(value), _COUNT)
+    states = [state for each in groups.values() for state in each]
+    if states:
+        for state, metric in _HEALTH.items():
+            yield sample(metric, balancer, at, float(states.count(state)), _COUNT)
 
 
 def _health(group_arn: str, balancer: list[tuple[str, str]], states: list[str], at: float) -> Iterator[Handed]:

@@ -124,6 +124,18 @@ def test_what_a_real_haproxy_counts(tmp_path: Path) -> None:
     assert per_target.dimensions == [TG, LB]
 
 
+def test_a_classic_load_balancer() -> None:
+    counts = {("", "hrsp_5xx"): 5, ("", "stot"): 9, ("one", "hrsp_5xx"): 2, ("two", "stot"): 3, ("one", "stot"): 4}
+    found = shown(metrics.of_classic("old", counts, 2, {"any": ["healthy", "healthy", "unhealthy"]}, 60.0))
+    assert found == {
+        ("RequestCount", "LoadBalancerName"): 7.0,
+        ("HTTPCode_Backend_5XX", "LoadBalancerName"): 2.0,
+        ("HTTPCode_ELB_5XX", "LoadBalancerName"): 3.0,
+        ("HealthyHostCount", "LoadBalancerName"): 2.0,
+        ("UnHealthyHostCount", "LoadBalancerName"): 1.0,
+    }
+
+
 def reading(worker: int, value: int) -> Reading:
     return Reading(worker, {("", "stot"): value}, 1)
 

@@ -59,7 +59,7 @@ def test_a_busy_service_is_seen_to_be_busy(tasks: Tasks) -> None:
 
 
 def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
-    """Its alarm goes off for answers that its targets did not give, as deployments' do."""
+    """Its alarm goes off for answers that its targets did not give, as deployments' do; a classic one counts, too."""
     elb, ec2 = tasks.platform.client("elbv2"), tasks.platform.client("ec2")
     cloudwatch = tasks.platform.client("cloudwatch")
     subnets = ec2.describe_subnets()["Subnets"]
@@ -69,7 +69,13 @@ def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
     made = elb.create_load_balancer(
         Name="counted", Subnets=[each["SubnetId"] for each in subnets[:2]], SecurityGroups=[group]
     )["LoadBalancers"][0]
-    arn, port = made["LoadBalancerArn"], free_port()
+    arn, port, other = made["LoadBalancerArn"], free_port(), free_port()
+    classic = tasks.platform.client("elb")
+    listener = {"Protocol": "HTTP", "LoadBalancerPort": other, "InstancePort": 80}
+    zones = [each["AvailabilityZone"] for each in subnets[:2]]
+    old = classic.create_load_balancer(
+        LoadBalancerName="old", Listeners=[listener], AvailabilityZones=zones, SecurityGroups=[group]
+    )["DNSName"]
     name = arn.partition(":loadbalancer/")[2]
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503", "MessageBody": "no"}}
     try:
@@ -82,13 +88,14 @@ def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
 
         def counted() -> float:
             """Requests that were refused, while they are made."""
-            curl = ["curl", "-s", "-o", "/dev/null", "-m", "2", f"http://{made['DNSName']}:{port}/"]
-            subprocess.run(curl, check=False)
+            for url in (f"http://{made['DNSName']}:{port}/", f"http://{old}:{other}/"):
+                subprocess.run(["curl", "-s", "-o", "/dev/null", "-m", "2", url], check=False)
             time.sleep(1)
             found = points(tasks, "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", {"LoadBalancer": name}, "Sum")
             return sum(point["Sum"] for point in found)
 
         assert 1 <= eventually(counted, 150) <= 150
+        assert points(tasks, "AWS/ELB", "HTTPCode_ELB_5XX", {"LoadBalancerName": "old"}, "Sum")[-1]["Sum"] >= 1
         connections = points(tasks, "AWS/ApplicationELB", "NewConnectionCount", {"LoadBalancer": name}, "Sum")
         assert connections[-1]["Sum"] >= 1
 
@@ -99,6 +106,7 @@ def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
     finally:
         cloudwatch.delete_alarms(AlarmNames=["counted"])
         elb.delete_load_balancer(LoadBalancerArn=arn)
+        classic.delete_load_balancer(LoadBalancerName="old")
         ours = {"Filters": [{"Name": "group-id", "Values": [group]}]}
         eventually(lambda: not ec2.describe_network_interfaces(**ours)["NetworkInterfaces"], 30)
         ec2.delete_security_group(GroupId=group)
