@@ -53,6 +53,10 @@ def _tasks(plane: Plane, name: str = "web") -> list[Task]:
     return [task for task in found if task.desired_status == "RUNNING"]
 
 
+def _said(service: Any) -> list[str]:
+    return [event["message"] for event in service.events]
+
+
 def _messages(service: dict[str, Any]) -> list[str]:
     return [event["message"] for event in reversed(service["events"])]
 
@@ -298,11 +302,13 @@ async def test_zones_are_balanced_once_they_can_be(plane: Plane, agent: MakeAgen
         return sorted(task.availability_zone or "" for task in _tasks(plane))
 
     await plane.until(lambda: zones() == ["us-east-1a"] * 2 + ["us-east-1b"] * 2, "two in each")
+    balanced = "(service web) is AZ balanced with 2 tasks in us-east-1a, and 2 tasks in us-east-1b."
+    stored = plane.store.reader.all
+    await plane.until(lambda: any(balanced in _said(each) for each in stored(SERVICES)), "that it is said")
     service = await _stable(plane)
     said = _messages(service)
     start = "(service web) is not AZ balanced with 4 tasks in us-east-1a, and 0 tasks in us-east-1b. AZ Rebalancing in "
     assert f"{start}progress." in said
-    assert "(service web) is AZ balanced with 2 tasks in us-east-1a, and 2 tasks in us-east-1b." in said
 
 
 async def test_a_daemon_runs_everywhere(plane: Plane, agent: MakeAgent) -> None:
