@@ -51,7 +51,7 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.judge = Judge()
-        self.plane = Plane(Random(self.random.random()), self.judge.observe)
+        self.plane = Plane(Random(self.random.random()), self.judge.observe, self.judge.anew)
         self.machines: list[Machine] = []
         self.services: list[Wanted] = []
         self.log: list[str] = []

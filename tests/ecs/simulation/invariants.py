@@ -33,6 +33,15 @@ class Judge:
     def trace(self) -> str:
         return self._trace.hexdigest()[:16]
 
+    def anew(self, reader: Reader) -> None:
+        """The control plane begins on what the disk has: what was seen besides has not been."""
+        self._served = {task.arn for task in reader.all(TASKS) if task.served or self._is_served(task, reader)}
+
+    @staticmethod
+    def _is_served(task: Task, reader: Reader) -> bool:
+        found = [reader.get(TARGETS, target_key(each.group, each.id, each.port)) for each in task.targets]
+        return task.registration == "registered" and all(each is not None and each.state == "healthy" for each in found)
+
     def observe(self, changes: list[Change[Any]], reader: Transaction) -> None:
         """Note what does not hold now: a judge inside a transaction must not raise into what it judges."""
         self.transactions += 1
@@ -137,12 +146,10 @@ class Judge:
         owners: dict[str, list[Task]] = defaultdict(list)
         for task in reader.all(TASKS):
             if task.registration == "registered":
-                keys = [target_key(each.group, each.id, each.port) for each in task.targets]
-                found = [reader.get(TARGETS, key) for key in keys]
-                if all(each is not None and each.state == "healthy" for each in found):
+                if self._is_served(task, reader):
                     self._served.add(task.arn)
-                for key in keys:
-                    owners[key].append(task)
+                for each in task.targets:
+                    owners[target_key(each.group, each.id, each.port)].append(task)
         for key, tasks in owners.items():
             if sum(task.last_status == "RUNNING" for task in tasks) > 1:
                 self._say(f"{key} is more than one task's: {[task.arn[-6:] for task in tasks]}")

@@ -25,7 +25,7 @@ from dryport.elb.controllers import Drains
 from dryport.gateway.service import Call, principal_of
 from dryport.iam import credentials
 from dryport.iam.model import CREDENTIALS, Credential
-from dryport.store import Change, StoreUnavailable, Transaction
+from dryport.store import Change, Reader, StoreUnavailable, Transaction
 from dryport.store.memory import MemoryState
 from dryport.store.sqlite import SqliteStore
 from tests.ecs.control.plane import DEMO
@@ -35,6 +35,7 @@ from tests.ecs.simulation.loop import VirtualClock
 _SUPERVISOR_SECONDS = 1.0  # until a control plane that died is started again
 _LATENCY = (0.0005, 0.02)  # seconds, of a call's way there or back
 Observer = Callable[[list[Change[Any]], Transaction], None]
+Anew = Callable[[Reader], None]
 
 
 class Unavailable(Exception):
@@ -52,7 +53,7 @@ class Disk:
 class SimulatedStore(SqliteStore):
     """The real store, groups and all, but for SQLite itself. ``observe`` sees each transaction's changes and result."""
 
-    def __init__(self, disk: Disk, observe: Observer) -> None:
+    def __init__(self, disk: Disk, observe: Observer, anew: Anew) -> None:
         stored: dict[str, dict[str, bytes]] = {}
         births: dict[str, dict[str, int]] = {}
         for born, (kind, key, body) in sorted(disk.rows.items()):
@@ -63,6 +64,7 @@ class SimulatedStore(SqliteStore):
         super().__init__(nothing, MemoryState(stored, sequences), births)
         self._disk = disk
         self._observe = observe
+        self._anew = anew
         self._dead = False
 
     def apply(self, work: Callable[[Transaction], Any]) -> Any:
@@ -103,13 +105,20 @@ class SimulatedStore(SqliteStore):
     def _flushed(self, group: Any, error: BaseException | None) -> None:
         if not self._dead:
             super()._flushed(group, error)
+            if error is not None:
+                self._anew(self._state)  # what could not be written is undone
 
 
 class Plane:
-    """One control plane, its loops and agents' sessions. ``observe`` is told of every transaction."""
+    """One control plane, its loops and agents' sessions.
 
-    def __init__(self, random: Random, observe: Observer) -> None:
+    ``observe`` is told of every transaction; ``anew`` of what there is after some of them were lost: with each start,
+    and where the disk is full.
+    """
+
+    def __init__(self, random: Random, observe: Observer, anew: Anew) -> None:
         self.random = random
+        self._anew = anew
         self.disk = Disk()
         self.up = False
         self.store: SimulatedStore
@@ -127,6 +136,7 @@ class Plane:
         """Start it on its disk; again, as the supervisor does, where the disk does not let it."""
         while True:
             self._begin()
+            self._anew(self.store.reader)
             try:
                 await self.store.transact(self._world)
             except StoreUnavailable:
@@ -144,7 +154,7 @@ class Plane:
             await self.start()
 
     def _begin(self) -> None:
-        self.store = SimulatedStore(self.disk, self._observe)
+        self.store = SimulatedStore(self.disk, self._observe, self._anew)
         self.context = Context(self.store, self._clock, self.random, Config(state_dir=Path("/nowhere"), port=4566))
         self._hub = Hub(self.context)
         for loop in (

@@ -89,7 +89,7 @@ def _play(scenario: Scenario, machines: int) -> None:
 
     async def play() -> None:
         judge = Judge()
-        plane = Plane(Random(2), judge.observe)
+        plane = Plane(Random(2), judge.observe, judge.anew)
         await plane.start()
         there = [Machine(plane, number + 1, "us-east-1a", lambda *_: None) for number in range(machines)]
         try:
