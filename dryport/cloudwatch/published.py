@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from dryport.cloudwatch.model import ALARM, ALARMS, INLET, Alarm, Handed, Inlet, alarm_arn, scope
@@ -13,10 +14,14 @@ __all__ = ["ALARMS", "Alarm", "Handed", "alarm_arn", "alarming", "bake_seconds",
 
 
 def put(tx: Transaction, account: str, region: str, namespace: str, data: Sequence[Handed]) -> None:
-    """Hand in data of a namespace (``AWS/ECS``): they are written soon, each once, whoever is killed in between."""
-    if data:
+    """Hand in data of a namespace (``AWS/ECS``): they are written soon, each once, whoever is killed in between.
+
+    What is no finite number (somebody measured nonsense) is left out.
+    """
+    found = [each for each in data if all(map(math.isfinite, (each.count, each.total, each.low, each.high)))]
+    if found:
         number = tx.next("cloudwatch.inlet")
-        tx.put(INLET, Inlet(number=number, scope=scope(account, region), namespace=namespace, data=list(data)))
+        tx.put(INLET, Inlet(number=number, scope=scope(account, region), namespace=namespace, data=found))
 
 
 def sample(name: str, dimensions: Iterable[tuple[str, str]], at: float, value: float, unit: str) -> Handed:

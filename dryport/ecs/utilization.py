@@ -8,6 +8,7 @@ Sources: "Amazon ECS CloudWatch metrics", "Amazon ECS service utilization metric
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -44,7 +45,8 @@ def _mean(found: Any) -> float | None:
     count, total = found.get("sampleCount"), found.get("sum")
     if not isinstance(count, int | float) or not isinstance(total, int | float) or count <= 0 or total < 0:
         return None
-    return float(total) / float(count)
+    mean = float(total) / float(count)
+    return mean if math.isfinite(mean) else None
 
 
 def data(

@@ -76,6 +76,7 @@ async def test_services_and_clusters_have_utilization(plane: Plane, agent: MakeA
         {first.arn: _sets(4.0, 60.0)},
         {first.arn: _sets(0.0, 0.0, count=0)},  # nothing was measured
         {first.arn.replace("task/", "task/x"): _sets(50.0, 50.0)},  # whose is that?
+        {second.arn: {**_sets(1.0, 1.0), "memoryStatsSet": {"sampleCount": 1e-300, "sum": 1e300}}},  # of no sense
     ]
     for frame in frames:
         metrics = [{"taskArn": arn, "containerMetrics": [each]} for arn, each in frame.items()]
