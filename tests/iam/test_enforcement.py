@@ -151,6 +151,42 @@ def test_a_definition_is_its_latest_revision_however_it_is_called(served: Served
     assert refusal(run, taskDefinition=named)[1] == user.not_allowed("ecs:RunTask", arn)
 
 
+def test_task_sets_are_resources_of_their_own(served: Served) -> None:
+    """One that is made is any of its service's; a statement about one, or about its service, holds for no other."""
+    served.client("ecs").create_service(
+        cluster="prod", serviceName="web", deploymentController={"type": "EXTERNAL"}, desiredCount=0
+    )
+    own = ECS_ARN + "task-set/prod/web/"
+    of_web = {"ArnEquals": {"ecs:service": ECS_ARN + "service/prod/web"}}
+    user = User(served, statement("Allow", "ecs:CreateTaskSet", own + "ecs-svc/1"))
+    ecs, name = user.client("ecs"), {"cluster": "prod", "service": "web"}
+    made = {**name, "taskDefinition": "web"}
+    said = user.not_allowed("ecs:CreateTaskSet", own + "*")
+    assert refusal(ecs.create_task_set, **made) == ("AccessDeniedException", said)
+    user.may(statement("Allow", "ecs:CreateTaskSet", own + "*", Condition=of_web))
+    blue, green = (ecs.create_task_set(**made)["taskSet"] for _ in "ab")
+
+    user.may(statement("Allow", "ecs:*TaskSet*", blue["taskSetArn"]))
+    for called in (blue["id"], blue["taskSetArn"]):
+        assert ecs.describe_task_sets(**name, taskSets=[called])["taskSets"][0]["id"] == blue["id"]
+    for operation, member in (("DeleteTaskSet", "taskSet"), ("DescribeTaskSets", "taskSets")):
+        ask = ecs.delete_task_set if operation == "DeleteTaskSet" else ecs.describe_task_sets
+        other = {member: green["id"] if member == "taskSet" else [blue["id"], green["id"]]}
+        said = user.not_allowed(f"ecs:{operation}", green["taskSetArn"])
+        assert refusal(ask, **name, **other) == ("AccessDeniedException", said)
+    promote, service = ecs.update_service_primary_task_set, ECS_ARN + "service/prod/web"
+    said = user.not_allowed("ecs:UpdateServicePrimaryTaskSet", service)
+    assert refusal(promote, **name, primaryTaskSet=blue["id"])[1] == said
+    user.may(statement("Allow", "ecs:UpdateServicePrimaryTaskSet", service))
+    assert promote(**name, primaryTaskSet=green["id"])["taskSet"]["status"] == "PRIMARY"
+    key = {"StringEquals": {"aws:ResourceTag/team": "a"}}
+    user.may(statement("Allow", "ecs:DeleteTaskSet", Condition=key))
+    said = user.not_allowed("ecs:DeleteTaskSet", blue["taskSetArn"])
+    assert refusal(ecs.delete_task_set, **name, taskSet=blue["id"])[1] == said
+    served.client("ecs").tag_resource(resourceArn=blue["taskSetArn"], tags=[{"key": "team", "value": "a"}])
+    assert ecs.delete_task_set(**name, taskSet=blue["id"])["taskSet"]["status"] == "DRAINING"
+
+
 @pytest.mark.parametrize("named", ["db", "whole", "cut"])
 def test_a_secret_is_one_however_it_is_called(served: Served, named: str) -> None:
     manager = served.client("secretsmanager")

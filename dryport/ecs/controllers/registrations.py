@@ -19,8 +19,8 @@ from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ecs import lifecycle
 from dryport.ecs.model import TASK_DEFINITIONS, TASKS, Json, Task, TaskTarget, registration_due
-from dryport.ecs.services import balancers, events, registries
-from dryport.ecs.services.model import SERVICES
+from dryport.ecs.services import balancers, events, registries, task_sets
+from dryport.ecs.services.model import SERVICES, Service
 from dryport.elb import published as elb
 from dryport.elb.model import DRAINING, TARGETS, Target
 from dryport.servicediscovery import published as cloudmap
@@ -97,7 +97,7 @@ class Together:
 
     def register(self) -> None:
         """Have them found, and RUNNING."""
-        done, failed = Counter[str](), Counter[tuple[str, str]]()
+        done, failed = Counter[tuple[str, str]](), Counter[tuple[str, str, str]]()
         for task in self._tasks:
             body = _body(self._tx, task)
             targets = balancers.targets(self._tx, task, body)
@@ -106,30 +106,38 @@ class Together:
             for target in targets:
                 error = balancers.unregistrable(self._tx, target)
                 if error:
-                    failed[target.group, error] += 1
+                    failed[self._task_set(task), target.group, error] += 1
                 else:
                     elb.register(self._tx, target.group, target.id, target.port)
-                    done[target.group] += 1
+                    done[self._task_set(task), target.group] += 1
             self._register_with_cloudmap(task, body)
             changed = replace(task, registration="registered", targets=targets)
             self._tx.put(TASKS, lifecycle.advance(changed, lifecycle.RUNNING, self._now))
-        said = [events.registered(count, balancers.place(self._tx, group)) for group, count in done.items()]
-        wrong = ((balancers.place(self._tx, group), error) for group, error in failed)
-        self._say([*said, *(events.not_registered(place, error) for place, error in wrong)])
+        for (task_set, group), count in done.items():
+            self._say(events.registered(count, balancers.place(self._tx, group)), task_set)
+        for task_set, group, error in failed:
+            self._say(events.not_registered(balancers.place(self._tx, group), error), task_set)
 
     def deregister(self) -> None:
         """Have nobody led to them any more."""
-        done, draining = Counter[str](), Counter[str]()
+        done, draining = Counter[tuple[str, str]](), Counter[str]()
         for task in self._tasks:
             left = [target for target in task.targets if self._leave(task, target)]
-            done.update(target.group for target in left)
+            done.update((self._task_set(task), target.group) for target in left)
             draining.update([task.started_by or ""] if left else [])
             for service_id in service_ids(task):
                 cloudmap.deregister(self._tx, self._random, self._now, service_id, instance_id(task))
             self._tx.put(TASKS, replace(task, registration="leaving", left_at=self._now))
-        self._say([events.deregistered(count, balancers.place(self._tx, group)) for group, count in done.items()])
+        for (task_set, group), count in done.items():
+            self._say(events.deregistered(count, balancers.place(self._tx, group)), task_set)
         for deployment, count in draining.items():
-            self._say([events.draining(count)], deployment)
+            self._say(events.draining(count), deployment)
+
+    def _task_set(self, task: Task) -> str:
+        """The task set that a task is of, "" where its service has none."""
+        service = self._service()
+        has_sets = service is not None and task_sets.controlled_elsewhere(service)
+        return (task.started_by or "") if has_sets else ""
 
     def _leave(self, task: Task, target: TaskTarget) -> bool:
         """Deregister a target, where it is one and no other task's by now; whether it was."""
@@ -151,13 +159,13 @@ class Together:
             except ServiceError as error:
                 log.warning("%s cannot be registered: %s", task.arn, error)
 
-    def _say(self, messages: Sequence[str], deployment: str = "") -> None:
-        service = next(iter(self._tx.find(SERVICES, "tasks", self._service_key)), None)
-        if service is None or not messages:
-            return
-        for message in messages:
-            service = events.say(service, message, self._now, self._random, task_set=deployment)
-        self._tx.put(SERVICES, service)
+    def _service(self) -> Service | None:
+        return next(iter(self._tx.find(SERVICES, "tasks", self._service_key)), None)
+
+    def _say(self, message: str, deployment: str) -> None:
+        service = self._service()
+        if service is not None:
+            self._tx.put(SERVICES, events.say(service, message, self._now, self._random, task_set=deployment))
 
 
 def _over(change: Change[Target]) -> bool:

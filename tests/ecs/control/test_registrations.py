@@ -116,6 +116,17 @@ async def test_a_bridge_task_is_found_at_its_instances_address_and_the_port_it_w
     assert zone.records[f"{task_id}.web.sim.test"]["A"].values == ["172.31.0.9"]
 
 
+async def test_a_task_of_a_task_set_is_found_with_what_others_call_the_task_set(world: World) -> None:
+    controlled = {"cluster": "demo", "deploymentController": {"type": "EXTERNAL"}, "desiredCount": 1}
+    await world.plane.api("create_service", serviceName="web", **controlled)
+    registry = {"registryArn": world.registry["Arn"], "containerName": "main", "containerPort": 80}
+    named = {"externalId": "release-7", "serviceRegistries": [registry], "scale": {"value": 100.0, "unit": "PERCENT"}}
+    made = await world.plane.api("create_task_set", cluster="demo", service="web", taskDefinition="web", **named)
+    assert made["taskSet"]["serviceRegistries"] == [registry]
+    await world.running()
+    assert [each["ECS_TASK_SET_EXTERNAL_ID"] for each in world.instances().values()] == ["release-7"]
+
+
 async def test_an_agent_is_told_to_stop_a_task_once_nobody_finds_it(world: World) -> None:
     await world.create()
     task = await world.running()

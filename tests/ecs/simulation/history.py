@@ -26,7 +26,7 @@ STRATEGIES: tuple[list[dict[str, str]], ...] = (
     [{"type": "binpack", "field": "memory"}],
     [{"type": "random"}],
 )
-_MOST_TASKS = 5  # of a service
+MOST_TASKS = 5  # of a service
 _MOST_MACHINES = 5
 _TO_END = 3 * 3600.0  # seconds until the wanted state has come, once all is well: back-off and protection are in it
 _QUIET = 1800.0  # seconds for which nothing moves then
@@ -84,13 +84,7 @@ class History:
     # What happens
 
     async def _step(self) -> None:
-        choices = {
-            self._scale: 3, self._deploy: 3, self._deploy_bad: 1, self._force: 1, self._stop_deployment: 1,
-            self._protect: 1, self._rebound: 1, self._create: 1, self._delete: 1, self._die: 4, self._sicken: 2,
-            self._crash: 2, self._restart: 2, self._cut: 1, self._drain: 1, self._undrain: 1, self._lose: 1,
-            self._boot: 2, self._disk: 1, self._kill: 2, self._pause: 4, self._mute: 2, self._recheck: 1,
-            self._regroup: 1,
-        }  # fmt: skip
+        choices = self.choices()
         step = self.random.choices(list(choices), list(choices.values()))[0]
         name = step.__name__.strip("_")
         self.taken[name] += 1
@@ -104,6 +98,16 @@ class History:
         await doing
         self._check_kept()
         await asyncio.sleep(self.random.choice((0.0, 0.0, 0.01, 0.1, 1.0)))
+
+    def choices(self) -> dict[Any, int]:
+        """What may happen next, by how often it does."""
+        return {
+            self._scale: 3, self._deploy: 3, self._deploy_bad: 1, self._force: 1, self._stop_deployment: 1,
+            self._protect: 1, self._rebound: 1, self._create: 1, self._delete: 1, self._die: 4, self._sicken: 2,
+            self._crash: 2, self._restart: 2, self._cut: 1, self._drain: 1, self._undrain: 1, self._lose: 1,
+            self._boot: 2, self._disk: 1, self._kill: 2, self._pause: 4, self._mute: 2, self._recheck: 1,
+            self._regroup: 1,
+        }  # fmt: skip
 
     def _service(self) -> Wanted | None:
         there = [each for each in self.services if not each.deleted]
@@ -142,17 +146,8 @@ class History:
     async def _create(self) -> None:
         if len(self.services) >= 3:
             return
-        number = len(self.services)
         kind = self.random.random()
-        service = Wanted(
-            f"web{number}",
-            self.random.randint(0, _MOST_TASKS),
-            daemon=kind < 0.15,
-            port=8000 + number if kind > 0.8 else 0,
-            groups=[],
-        )
-        if self.random.random() < 0.5:
-            service.groups = [await make_group(self.plane, f"{service.name}-{each}") for each in "ab"]
+        service = await self._named(daemon=kind < 0.15, port=8000 + len(self.services) if kind > 0.8 else 0)
         request: dict[str, Any] = {"deploymentConfiguration": self._configuration(service)}
         request |= {"loadBalancers": self._balancers(service), "healthCheckGracePeriodSeconds": self._grace()}
         if service.daemon:
@@ -173,6 +168,14 @@ class History:
             "CreateService", serviceName=service.name, taskDefinition=definition, clientToken=service.name, **request
         )
         self.services.append(service)
+
+    async def _named(self, *, daemon: bool, port: int) -> Wanted:
+        """A service to come, with target groups or none."""
+        name = f"web{len(self.services)}"
+        service = Wanted(name, self.random.randint(0, MOST_TASKS), daemon=daemon, port=port, groups=[])
+        if self.random.random() < 0.5:
+            service.groups = [await make_group(self.plane, f"{service.name}-{each}") for each in "ab"]
+        return service
 
     def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
         chosen = self.random.sample(service.groups, self.random.randint(1, 2)) if service.groups else []
@@ -201,7 +204,7 @@ class History:
         if service is None or service.daemon:
             return
         service.desired = -1  # either may be there until the answer is
-        desired = self.random.randint(0, 2 if service.port else _MOST_TASKS)
+        desired = self.random.randint(0, 2 if service.port else MOST_TASKS)
         await self._ask("UpdateService", service=service.name, desiredCount=desired)
         service.desired = desired
 
@@ -353,13 +356,15 @@ class History:
             if not machine.gone:
                 await self._state("ACTIVE", machine)
         for service in self.services:
-            if service.deleted:
-                continue
-            more: dict[str, Any] = {}
-            if not service.daemon and not service.port:  # others of the bounds leave no way to go on
-                more["deploymentConfiguration"] = {"minimumHealthyPercent": 50, "maximumPercent": 200}
-            definition = await self._define(service)
-            await self._ask("UpdateService", service=service.name, taskDefinition=definition, **more)
+            if not service.deleted:
+                await self._mend(service)
+
+    async def _mend(self, service: Wanted) -> None:
+        more: dict[str, Any] = {}
+        if not service.daemon and not service.port:  # others of the bounds leave no way to go on
+            more["deploymentConfiguration"] = {"minimumHealthyPercent": 50, "maximumPercent": 200}
+        definition = await self._define(service)
+        await self._ask("UpdateService", service=service.name, taskDefinition=definition, **more)
 
     async def _end(self) -> None:
         await self._until(self._converged, _TO_END, "the wanted state")
@@ -408,13 +413,17 @@ class History:
         for service in self.services:
             if service.deleted:
                 continue
-            revision = reader.get(SERVICE_REVISIONS, self._stored(service).revision_arn)
-            groups = [each["targetGroupArn"] for each in revision.load_balancers] if revision else []
             for task in self._tasks(service):
                 place = self._places[task.arn]
-                wanted |= {target_key(group, place.id, place.containers[task.arn].port) for group in groups}
+                port = place.containers[task.arn].port
+                wanted |= {target_key(group, place.id, port) for group in self.groups_of(service, task)}
         found = {each.key for each in reader.all(TARGETS)}
         return found == wanted and all(each.state == "healthy" for each in reader.all(TARGETS))
+
+    def groups_of(self, service: Wanted, task: Task) -> list[str]:
+        """The target groups that a task has to be in."""
+        revision = self.plane.store.reader.get(SERVICE_REVISIONS, self._stored(service).revision_arn)
+        return [each["targetGroupArn"] for each in revision.load_balancers] if revision else []
 
     def _steady(self, service: Wanted, tasks: list[Task]) -> bool:
         stored = self._stored(service)
@@ -459,9 +468,12 @@ class History:
 
 
 def run(seed: int) -> History:
-    """Live through the history of a seed. Raises whatever goes wrong, with ``history`` as an attribute."""
+    """Live through the history of a seed, every fifth one of which is of task sets. Raises whatever goes wrong, with
+    ``history`` as an attribute."""
+    from tests.ecs.simulation.external import ExternalHistory  # it is a history
+
     loop = VirtualLoop(Random(seed ^ 0x5EED))
-    history = History(seed)
+    history = ExternalHistory(seed) if seed % 5 == 4 else History(seed)
     try:
         loop.run_until_complete(history.live())
         return history

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
 from dryport.ecs.services.model import SERVICES, Service
@@ -80,8 +82,10 @@ class Judge:
         for key, of_service in touched.items():
             found = reader.find(SERVICES, "tasks", key)
             if found:
-                self._most(found[0], of_service, reader.find(TASKS, "service", key))
-                self._least(found[0], of_service, reader.find(TASKS, "service", key), reader)
+                tasks = reader.find(TASKS, "service", key)
+                for service, changed, there in _apart(found[0], of_service, tasks):
+                    self._most(service, changed, there)
+                    self._least(service, changed, there, reader)
 
     def _most(self, service: Service, changes: list[Change[Task]], tasks: list[Task]) -> None:
         if not any(change.old is None for change in changes):
@@ -176,7 +180,8 @@ class Judge:
 
     def _one_primary(self, service: Service) -> None:
         primaries = sum(each.status == "PRIMARY" for each in service.deployments)
-        if primaries != (service.status != "INACTIVE"):
+        needed = service.status != "INACTIVE" and service.controller == "ECS"
+        if not needed <= primaries <= (service.status != "INACTIVE"):
             self._say(f"{service.name} has {primaries} primary deployments")
 
     def _say(self, fault: str) -> None:
@@ -186,3 +191,16 @@ class Judge:
         """Raise Broken with what did not hold."""
         if self.faults:
             raise Broken("; ".join(self.faults[:5]))
+
+
+def _apart(
+    service: Service, changes: list[Change[Task]], tasks: list[Task]
+) -> Iterable[tuple[Service, list[Change[Task]], list[Task]]]:
+    """What has bounds of its own, with its tasks: a service, or each of its task sets."""
+    if service.controller == "ECS":
+        yield service, changes, tasks
+        return
+    for each in service.deployments:
+        mine = [one for one in changes if any(task and task.started_by == each.id for task in (one.old, one.new))]
+        there = [task for task in tasks if task.started_by == each.id]
+        yield replace(service, name=f"{service.name} {each.id}", desired_count=each.desired_count), mine, there

@@ -17,7 +17,7 @@ import pytest
 
 from dryport.ecs.controllers import registrations
 from dryport.ecs.model import TASKS, Task
-from dryport.ecs.services import balancers, daemon, rolling
+from dryport.ecs.services import balancers, daemon, rolling, task_sets
 from dryport.ecs.services.model import SERVICES
 from tests.ecs.control.plane import DEMO
 from tests.ecs.simulation import history
@@ -61,6 +61,22 @@ def test_the_judge_sees_bounds_that_are_broken(
     monkeypatch.setattr(daemon, "least", rolling.least)
     with pytest.raises(AssertionError, match=r"are allowed|have to be"):
         for seed in range(100):
+            history.run(seed)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "wrong", "words"),
+    [
+        (rolling, "most", lambda desired, percent: desired * percent // 100 + 1, "are allowed"),
+        (task_sets, "computed", lambda desired, scale: int(desired * scale / 100), "did not come"),
+    ],
+)
+def test_the_judge_sees_task_sets_that_are_kept_wrongly(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: Callable[..., int], words: str
+) -> None:
+    monkeypatch.setattr(module, name, wrong)
+    with pytest.raises(AssertionError, match=words):
+        for seed in range(4, 500, 5):
             history.run(seed)
 
 
