@@ -45,7 +45,10 @@ def _mean(found: Any) -> float | None:
     count, total = found.get("sampleCount"), found.get("sum")
     if not isinstance(count, int | float) or not isinstance(total, int | float) or count <= 0 or total < 0:
         return None
-    mean = float(total) / float(count)
+    try:
+        mean = float(total) / float(count)
+    except OverflowError:  # an integer of any size
+        return None
     return mean if math.isfinite(mean) else None
 
 

@@ -93,6 +93,8 @@ class Upstream:
     async def send(self, call: Call, stream: Stream, body: bytes) -> None:
         """Send a request on and its answer back. Raises ServiceError where there is none."""
         headers = {name: value for name, value in call.headers.items() if name not in _KEPT_BACK}
+        if headers.get("content-encoding", "").strip().lower() == "gzip":
+            del headers["content-encoding"]  # the body has been unpacked (``gateway.bodies``)
         line = Line(stream.method, stream.path, stream.query, call.host, call.account, call.region, call.now)
         try:
             async with self._asked(line, headers, body) as answer:

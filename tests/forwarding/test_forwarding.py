@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -62,6 +63,23 @@ def test_what_the_upstream_gets(served: Served, behind: Upstream) -> None:
     whole = repr(got)
     for own in (key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"], served.key.access_key_id):
         assert own not in whole
+
+
+def test_a_compressed_body_goes_on_unpacked(served: Served, behind: Upstream) -> None:
+    """It has to be read to say what it needs; so the upstream is not told that it is compressed."""
+
+    def pack(request: Any, **_: Any) -> None:
+        request.data = gzip.compress(request.data)
+        request.headers["Content-Encoding"] = "gzip"
+
+    behind.parts = [b'{"MessageId": "m", "MD5OfMessageBody": "5d41402abc4b2a76b9719d911017c592"}']
+    client = served.client("sqs")
+    client.meta.events.register("before-sign.sqs.SendMessage", pack)
+    client.send_message(QueueUrl=URL, MessageBody="hello")
+    [got] = behind.received
+    assert json.loads(got.body) == {"QueueUrl": URL, "MessageBody": "hello"}
+    assert "content-encoding" not in got.headers
+    assert got.is_signed_with(SECRET)
 
 
 CALLS: list[tuple[str, Callable[[Any], Any], str, str, bytes]] = [
