@@ -192,6 +192,20 @@ def test_a_service_is_explained_by_what_it_lacks(ecs: Ecs) -> None:
     assert code == "ServiceNotFoundException"
 
 
+def test_a_service_with_task_sets_is_explained_by_its_primary_one(ecs: Ecs) -> None:
+    one = register_instance(ecs, "one", {ZONE: "us-east-1a"})
+    name = {"cluster": ecs.name, "service": "sets"}
+    ecs.client.create_service(
+        cluster=ecs.name, serviceName="sets", desiredCount=2, deploymentController={"type": "EXTERNAL"}
+    )
+    code, said = refusal(ecs.served.client("dryport").explain_placement, **name)
+    assert (code, said) == (INVALID, "The service has no task sets.")
+    made = ecs.client.create_task_set(**name, taskDefinition=define(ecs, memory=100))["taskSet"]
+    ecs.client.create_task_set(**name, taskDefinition=define(ecs, memory=5000))
+    ecs.client.update_service_primary_task_set(**name, primaryTaskSet=made["id"])
+    assert explain(ecs, service="sets")["placements"] == [one, one]
+
+
 def test_a_daemon_has_one_task_on_an_instance(ecs: Ecs) -> None:
     register_instance(ecs, "one")
     register_instance(ecs, "two")

@@ -299,6 +299,53 @@ async def test_tags(sets: Sets) -> None:
     assert shown["tags"] == [*tags, {"key": "b", "value": "2"}]
 
 
+async def test_task_sets_on_fargate_by_capacity_providers(sets: Sets, plane: Plane, agent: MakeAgent) -> None:
+    """With a network each; the service is said to have the primary one's."""
+    await agent()
+    providers = ["FARGATE", "FARGATE_SPOT"]
+    await plane.api("put_cluster_capacity_providers", cluster="demo", capacityProviders=providers,
+                    defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}])  # fmt: skip
+    fargate = {"networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"]}
+    await sets.define("far", **fargate)
+    subnets = [subnet.id for subnet in plane.subnets()]
+    tags = [{"key": "team", "value": "a"}]
+    await sets.service(desired=2, propagateTags="SERVICE", enableECSManagedTags=True, tags=tags)
+    on_demand = [{"capacityProvider": "FARGATE", "base": 0, "weight": 1}]
+    blue = await sets.create(
+        100.0, "far", networkConfiguration={"awsvpcConfiguration": {"subnets": subnets[:1]}},
+        capacityProviderStrategy=on_demand, platformVersion="1.4.0",
+    )  # fmt: skip
+    green = await sets.create(50.0, "far", networkConfiguration={"awsvpcConfiguration": {"subnets": subnets[1:2]}})
+    assert "launchType" not in blue and blue["capacityProviderStrategy"] == on_demand
+    assert (blue["platformVersion"], green["platformVersion"], blue["platformFamily"]) == ("1.4.0", "LATEST", "Linux")
+    await sets.steady(blue, green)
+    assert [task.capacity_provider for task in sets.tasks(blue)] == ["FARGATE"] * 2
+    assert [task.capacity_provider for task in sets.tasks(green)] == ["FARGATE_SPOT"]
+    zones = [subnet.availability_zone for subnet in plane.subnets()]
+    assert {task.availability_zone for task in sets.tasks(blue)} == {zones[0]}
+    assert {task.availability_zone for task in sets.tasks(green)} == {zones[1]}
+    managed = [
+        {"key": f"aws:ecs:{name}Name", "value": value} for name, value in (("cluster", "demo"), ("service", "web"))
+    ]
+    assert sets.tasks(green)[0].tags == [*managed, *tags]
+    await sets.ask("update_service_primary_task_set", primaryTaskSet=green["id"])
+    shown = await sets.shown()
+    assert shown["networkConfiguration"] == green["networkConfiguration"]
+    assert shown["capacityProviderStrategy"] == green["capacityProviderStrategy"] and "launchType" not in shown
+
+
+async def test_a_protected_task_stays_until_its_protection_is_gone(sets: Sets, plane: Plane) -> None:
+    await sets.service(desired=2)
+    made = await sets.create()
+    await sets.steady(made)
+    kept = sets.tasks()[0].arn
+    await plane.api("update_task_protection", cluster="demo", tasks=[kept], protectionEnabled=True)
+    await sets.scale(made, 0.0)
+    await plane.until(lambda: [task.arn for task in sets.tasks()] == [kept], "the other one goes")
+    await plane.api("update_task_protection", cluster="demo", tasks=[kept], protectionEnabled=False)
+    await plane.until(lambda: not sets.tasks(), "it goes too")
+
+
 async def test_without_a_scale_a_task_set_has_no_tasks(sets: Sets) -> None:
     await sets.service(desired=2)
     made = await sets.ask("create_task_set", taskDefinition="web")
