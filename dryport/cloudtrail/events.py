@@ -28,6 +28,7 @@ _OBJECTS = """
 # Calls that move data, by botocore's name of the service.
 _DATA = {
     "s3": frozenset(_OBJECTS.split()),
+    "cloudwatch": frozenset(("PutMetricData", "GetMetricData", "GetMetricStatistics", "ListMetrics")),
     "logs": frozenset(("PutLogEvents", "GetLogEvents")),
     "servicediscovery": frozenset(("DiscoverInstances", "DiscoverInstancesRevision")),
 }

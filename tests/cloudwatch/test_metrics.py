@@ -15,6 +15,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from dryport.cloudtrail.room import room as cloudtrail
+from dryport.cloudwatch.room import room
 from tests.served import Served
 
 HOUR_AGO, SOON = timedelta(hours=1), timedelta(minutes=2)
@@ -370,3 +372,18 @@ def test_times_of_any_size_are_taken(served: Served) -> None:
     assert answer["Datapoints"] == []
     code, _ = refusal(client.get_metric_statistics, StartTime=10, EndTime=10, **asked)
     assert code == "InvalidParameterValue"
+
+
+def test_the_account_of_calls_has_alarms_and_no_data(tmp_path: Path) -> None:
+    running = Served(tmp_path, [room, cloudtrail])
+    try:
+        client = running.client("cloudwatch")
+        client.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "m", "Value": 1.0}])
+        client.list_metrics()
+        client.describe_alarms()
+        client.put_composite_alarm(AlarmName="a", AlarmRule="TRUE")
+        events = running.client("cloudtrail").lookup_events()["Events"]
+    finally:
+        running.stop()
+    ours = {each["EventName"] for each in events if each["EventSource"] == "monitoring.amazonaws.com"}
+    assert ours == {"DescribeAlarms", "PutCompositeAlarm"}
