@@ -172,6 +172,10 @@ KEYS: dict[str, dict[str, str]] = {
 }
 
 
+# The roles of deployments that shift traffic.
+SHIFTING = ("loadBalancers.advancedConfiguration.roleArn", "deploymentConfiguration.lifecycleHooks.roleArn")
+
+
 def need(action: str, *on: str, **keys: str) -> dict[str, Any]:
     """A permission: its action, and resources as ``type:member``."""
     return {"action": action, "on": list(on), "keys": keys}
@@ -350,7 +354,8 @@ PASSED: dict[str, dict[str, list[dict[str, Any]]]] = {
             operation: [pass_role(f"overrides.{name}", TASKS) for name in ("taskRoleArn", "executionRoleArn")]
             for operation in ("RunTask", "StartTask")
         },
-        "CreateService": [pass_role("role", "ecs.amazonaws.com")],
+        "CreateService": [pass_role(name, "ecs.amazonaws.com") for name in ("role", *SHIFTING)],
+        "UpdateService": [pass_role(name, "ecs.amazonaws.com") for name in SHIFTING],
     },
     "iam": {"AddRoleToInstanceProfile": [need("iam:PassRole", "role:RoleName")]},
     "ssm": {

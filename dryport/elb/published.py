@@ -138,6 +138,20 @@ def target(reader: Reader, group_arn: str, target_id: str, port: int) -> Target 
     return reader.get(model.TARGETS, model.target_key(group_arn, target_id, port))
 
 
+def weights(reader: Reader, rule_or_listener_arn: str) -> dict[str, int] | None:
+    """The weights of the target groups that a rule (or a listener) forwards to, by their ARNs; ``None`` where there is
+    no such rule, or it does something else."""
+    rule = reader.get(model.RULES, rule_or_listener_arn)
+    listener = names.listener_of_default_rule(rule_or_listener_arn) or rule_or_listener_arn
+    found = rule or reader.get(model.LISTENERS, listener)
+    if found is None or not model.forwarded(found.actions):
+        return None
+    listed = found.actions[0].get("ForwardConfig", {}).get("TargetGroups")
+    if not listed:
+        return {found.actions[0]["TargetGroupArn"]: 1}
+    return {each["TargetGroupArn"]: each.get("Weight", 1) for each in listed}
+
+
 def shift(tx: Transaction, rule_or_listener_arn: str, weights: dict[str, int]) -> None:
     """Have a rule (a listener's default one too, or a listener by its own ARN) forward to target groups by weight: what
     blue/green deployments do.

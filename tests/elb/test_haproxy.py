@@ -246,6 +246,23 @@ def test_no_request_fails_while_targets_change(tmp_path: Path, webs: tuple[Web, 
             until(all_healthy)
 
 
+def test_a_target_has_to_pass_a_check_of_its_own(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    """Not of whom its slot had before."""
+    good, dead = webs[0].target, Target(address=ADDRESS, port=1)
+    check = HealthCheck(path="/health", interval=5, timeout=2)
+    with carried(balancer([listener(TO_A)], [group("a", good, health_check=check)]), tmp_path) as running:
+        ((name, slots),) = running.slots.items()
+        until(lambda: "L7OK" in running.tell("show stat"))
+        gone = assign(slots, ())
+        now = assign(gone, (dead,))
+        for before, after in ((slots, gone), (gone, now)):
+            for command in commands(name, before, after):
+                running.tell(command)
+        found = running.tell("show stat")
+        assert list(health.promotions(found, {name: now}, {})) == []
+        assert health.report(found, {name: now}, {})[name][dead.key].state in ("initial", "unhealthy")
+
+
 def test_no_request_fails_while_rules_change(tmp_path: Path, webs: tuple[Web, Web]) -> None:
     groups = [group("a", webs[0].target), group("b", webs[1].target)]
     with carried(balancer([listener(TO_A)], groups), tmp_path) as running, steady_load("/load"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup
 from dryport.ecs.api import SERVICE, pages, service_shapes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
-from dryport.ecs.services import history, rollout
+from dryport.ecs.services import history, rollout, shifting, stages
 from dryport.ecs.services.model import SERVICE_DEPLOYMENTS, SERVICE_REVISIONS, SERVICES, ServiceDeployment
 from dryport.gateway.service import Call, Output
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_ecs import type_defs as types
 
 _MOST_DESCRIBED = 20
+_HOOK_ID = re.compile(r"ecs-[a-z]+-[A-Za-z0-9_-]+")
 
 
 @SERVICE.operation("ListServiceDeployments")
@@ -80,17 +84,40 @@ def stop_service_deployment(call: Call, request: types.StopServiceDeploymentRequ
         raise ServiceError(
             "ConflictException", "The service deployment cannot be stopped: it is no longer in progress."
         )
-    target = None
-    if request.get("stopType", "ROLLBACK") == "ROLLBACK":
-        target = history.rollback_target(call.tx, service, call.random, call.now)
-        if target is None:
-            raise ServiceError("ConflictException", "The service has no completed deployment to roll back to.")
-    service = rollout.fail(service, rollout.STOPPED_BY_USER, call.now, call.random, breaker=False)
-    if target is not None:
-        service = rollout.roll_back(service, target, call.now, call.random, breaker=False)
+    back = request.get("stopType", "ROLLBACK") == "ROLLBACK"
+    if back and shifting.rollback_target(call.tx, service, call.random, call.now) is None:
+        raise ServiceError("ConflictException", "The service has no completed deployment to roll back to.")
+    # Traffic is not left between two revisions.
+    back = back or service.primary.progress is not None
+    service = shifting.end(call.tx, service, rollout.STOPPED_BY_USER, call.now, call.random, back=back)
     call.tx.put(SERVICES, service)
     history.keep(call.tx, service, service_shapes.view_of(call.tx, service), call.now)
     return {"serviceDeploymentArn": deployment.arn}
+
+
+@SERVICE.operation("ContinueServiceDeployment")
+def continue_service_deployment(call: Call, request: types.ContinueServiceDeploymentRequestTypeDef) -> Output:
+    """Answer a pause hook that a deployment waits for: go on, or go back."""
+    if not _HOOK_ID.fullmatch(request["hookId"]):
+        raise invalid("Invalid hookId: hookId must follow the format: ecs-{hookType}-{id}")
+    known = call.tx.get(SERVICE_DEPLOYMENTS, request["serviceDeploymentArn"])
+    if known is None or (known.account, known.region) != (call.account, call.region):
+        raise ServiceError("ServiceDeploymentNotFoundException", "The service deployment does not exist.")
+    if known.status not in ("PENDING", "IN_PROGRESS"):
+        raise invalid("Continuing a service deployment is not allowed for service deployment in terminal states.")
+    service = call.tx.get(SERVICES, known.service_arn)
+    progress = service.primary.progress if service is not None and service.deployments else None
+    waiting = (
+        [each.id for each in stages.current(progress) if each.status == stages.AWAITING_ACTION] if progress else []
+    )
+    mine = service is not None and service.deployments and service.primary.id == known.deployment_id
+    if service is None or progress is None or not mine or request["hookId"] not in waiting:
+        raise invalid("Provided hookId is either completed, unavailable, or not associated with the given Resource ARN")
+    answer = stages.SUCCEEDED if request.get("action", "CONTINUE") == "CONTINUE" else stages.FAILED
+    answered = [replace(each, status=answer) if each.id == request["hookId"] else each for each in progress.hooks]
+    primary = replace(service.primary, progress=replace(progress, hooks=answered), updated_at=call.now)
+    call.tx.put(SERVICES, replace(service, deployments=[primary, *service.deployments[1:]]))
+    return {"serviceDeploymentArn": known.arn}
 
 
 def _few(arns: list[str] | Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dryport.ecs.api import clusters
+from dryport.ecs.api import clusters, strategies
 from dryport.ecs.connect import cloud_map, configuration
 from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
@@ -16,19 +16,13 @@ from dryport.ecs.services import balancers, registries, rollout, zones
 from dryport.ecs.services.model import ECS, EXTERNAL, Service, ServiceRevision
 from dryport.gateway.service import Call
 
-# Nothing shifts traffic yet.
 UNSUPPORTED = (
-    "loadBalancers.advancedConfiguration",
     "enableExecuteCommand",
     *configuration.UNSUPPORTED,
     *volumes.UNSUPPORTED,
     "vpcLatticeConfigurations",
     "gatewayConnectors",
     "monitoring",
-    "deploymentConfiguration.bakeTimeInMinutes",
-    "deploymentConfiguration.lifecycleHooks",
-    "deploymentConfiguration.linearConfiguration",
-    "deploymentConfiguration.canaryConfiguration",
     "deploymentConfiguration.earlySuccessCriteria",
     "deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask",
     "deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration",
@@ -69,17 +63,14 @@ def desired_count(request: Any, strategy: str, before: int | None = None) -> int
 def deployment_configuration(given: Any, strategy: str, before: Json | None = None) -> Json:
     """The deployment configuration with what ECS fills in. Raises ServiceError."""
     minimum, maximum = _PERCENTS[strategy]
-    if given.get("strategy", "ROLLING") != "ROLLING":
-        raise invalid(f"Dryport does not have the deployment strategy {given['strategy']} yet.")
     merged: Json = {
         "deploymentCircuitBreaker": {"enable": False, "rollback": False},
         "maximumPercent": maximum,
         "minimumHealthyPercent": minimum,
-        "strategy": "ROLLING",
-        "bakeTimeInMinutes": 0,
-        **(before or {}),
-        **given,
     }
+    for known in (before or {}, given):
+        merged |= {member: known[member] for member in (*merged, "alarms") if member in known}
+    merged |= strategies.configuration(given, before or {}, strategy)
     if given.get("alarms", {}).get("enable") and not given["alarms"].get("alarmNames"):
         raise invalid("alarmNames cannot be empty where deployment alarms are enabled.")
     least, most = merged["minimumHealthyPercent"], merged["maximumPercent"]
@@ -168,6 +159,8 @@ def revision(
     placement.strategies(service.placement_strategy)
     if service.scheduling_strategy == "DAEMON" and request.get("volumeConfigurations"):
         raise invalid("The daemon scheduling strategy does not support volume configurations.")
+    load_balancers = balancers.check(call, request.get("loadBalancers", ()), definition, kind, request.get("role", ""))
+    strategies.check_balancers(call, service.deployment_configuration["strategy"], load_balancers)
     launched = {name: request[name] for name in _LAUNCHED if name in request}
     prepared = launch.prepare(call, launched, cluster, definition, kind, service.tags)
     return ServiceRevision(
@@ -183,9 +176,7 @@ def revision(
         network_configuration=prepared.network,
         volume_configurations=list(request.get("volumeConfigurations") or ()),
         service_registries=registries.check(call, request.get("serviceRegistries", ()), definition, kind),
-        load_balancers=balancers.check(
-            call, request.get("loadBalancers", ()), definition, kind, request.get("role", "")
-        ),
+        load_balancers=load_balancers,
         created_at=call.now,
     )
 

@@ -12,12 +12,14 @@ from dryport.ecs.services.model import (
     SERVICE_REVISIONS,
     TASK_SETS,
     Deployment,
+    Hook,
     Service,
     ServiceDeployment,
     ServiceRevision,
     TaskSet,
     tasks_key,
 )
+from dryport.ecs.services.shifting import serving
 from dryport.ecs.services.views import View
 from dryport.store import Reader
 
@@ -94,7 +96,18 @@ def revision(reader: Reader, revision: ServiceRevision) -> Json:
         **_launching(reader, revision),
         **_volumes(revision),
         **_connect(revision),
+        **_resolved(revision),
     }
+
+
+def _resolved(revision: ServiceRevision) -> Json:
+    """AWS's ``ResolvedConfiguration`` of a revision whose target groups take turns."""
+    found = []
+    for each in serving(revision):
+        rule = each.get("advancedConfiguration", {}).get("productionListenerRule")
+        if rule:
+            found.append({"targetGroupArn": each["targetGroupArn"], "productionListenerRule": rule})
+    return {"resolvedConfiguration": {"loadBalancers": found}} if found else {}
 
 
 def service_deployment(each: ServiceDeployment) -> Json:
@@ -117,11 +130,43 @@ def service_deployment(each: ServiceDeployment) -> Json:
         "alarms": each.alarms or {"status": "DISABLED"},
         **_times(each),
     }
+    if each.stage:
+        shape |= _shifting(each, shape)
     if each.status_reason:
         shape["statusReason"] = each.status_reason
     if each.rollback:
         shape["rollback"] = {**each.rollback, "startedAt": time(each.rollback["startedAt"])}
     return shape
+
+
+def _shifting(each: ServiceDeployment, shape: Json) -> Json:
+    """How far a deployment has come that shifts traffic. What serves beside it is the blue revision."""
+    shown: Json = {"lifecycleStage": each.stage}
+    if each.balanced:
+        sources = [
+            {**one, **_weights(100.0 - each.production, 100.0 - each.test)}
+            if one["arn"] == each.blue_revision_arn
+            else {**one, **_weights(0.0, 0.0)}
+            for one in each.source_revisions
+        ]
+        shown["sourceServiceRevisions"] = sources
+        target = {**shape["targetServiceRevision"], **_weights(each.production, each.test)}
+        shown["targetServiceRevision"] = target
+    if each.hooks:
+        shown["lifecycleHookDetails"] = [_hook(one) for one in each.hooks]
+    return shown
+
+
+def _weights(production: float, test: float) -> Json:
+    return {"requestedProductionTrafficWeight": production, "requestedTestTrafficWeight": test}
+
+
+def _hook(hook: Hook) -> Json:
+    """AWS's ``DeploymentLifecycleHookDetail``."""
+    shape: Json = {"hookId": hook.id, "targetType": hook.target_type, "status": hook.status}
+    if hook.target_arn:
+        shape["targetArn"] = hook.target_arn
+    return {**shape, "expiresAt": time(hook.expires_at), "timeoutAction": hook.timeout_action}
 
 
 def brief(each: ServiceDeployment) -> Json:

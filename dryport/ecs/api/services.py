@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from dryport.aws.errors import ServiceError
 from dryport.ecs import lookup, tags
-from dryport.ecs.api import SERVICE, external_services, pages, service_requests, service_shapes
+from dryport.ecs.api import SERVICE, external_services, pages, service_requests, service_shapes, strategies
 from dryport.ecs.connect import cloud_map
 from dryport.ecs.launching import launch
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import alarms, balancers, history, rollout, task_sets
+from dryport.ecs.services import alarms, balancers, history, rollout, shifting, task_sets
 from dryport.ecs.services.launching import service_role_arn
 from dryport.ecs.services.model import (
     ACTIVE,
@@ -124,10 +124,11 @@ def _same(request: Any, existing: Service) -> Service:
 def _deploy(call: Call, service: Service, revision: ServiceRevision) -> Service:
     """Store a revision, and a deployment of the service to it."""
     sources = history.sources(service, service_shapes.view_of(call.tx, service))
+    call.tx.put(SERVICE_REVISIONS, revision)
     deployment = rollout.deployment_of(service, revision.task_definition_arn, call.random, call.now)
     deployment = alarms.begin(call.tx, service, deployment)
+    deployment = shifting.begin(call.tx, service, deployment, call.random, call.now)
     service = rollout.begin(service, deployment)
-    call.tx.put(SERVICE_REVISIONS, revision)
     call.tx.put(SERVICES, service)
     history.begin(call.tx, service, deployment, sources, call.now)
     return service
@@ -191,6 +192,8 @@ def _revised(
     if version is not None:
         wanted["platformVersion"] = version
     wanted |= {member: request[member] for member in ("serviceRegistries", "loadBalancers") if member in request}
+    if "loadBalancers" not in request and "deploymentConfiguration" in request:
+        strategies.check_balancers(call, service.deployment_configuration["strategy"], present.load_balancers)
     revision = service_requests.revision(call, wanted, service, cluster, definition, where)
     if "serviceRegistries" not in request:
         revision = replace(revision, service_registries=present.service_registries)
@@ -199,7 +202,7 @@ def _revised(
         revision = replace(revision, load_balancers=present.load_balancers)
     connect = request.get("serviceConnectConfiguration", present.service_connect or None)
     service, revision = service_requests.connected(call, connect, service, cluster, definition, revision)
-    same = replace(revision, arn=present.arn, created_at=present.created_at) == present
+    same = replace(revision, arn=present.arn, created_at=present.created_at, resolved=present.resolved) == present
     return service, None if same and not request.get("forceNewDeployment") else revision
 
 

@@ -13,10 +13,11 @@ from dryport.control.context import Context
 from dryport.control.controller import Controller
 from dryport.ecs import lifecycle
 from dryport.ecs.boards import BOARDS, board
+from dryport.ecs.controllers.shifts import Shifts
 from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
-from dryport.ecs.services import alarms, balancers, breaker, daemon, events, history, rolling, rollout, zones
+from dryport.ecs.services import alarms, balancers, breaker, daemon, events, history, rolling, rollout, shifting, zones
 from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
     COMPLETED,
@@ -131,7 +132,7 @@ class Pass:
 
     def __init__(self, owner: ServiceController, tx: Transaction, service: Service, now: float) -> None:
         self._owner, self._tx, self._now = owner, tx, now
-        self._random = owner.random
+        self._random = self.random = owner.random
         self._before = self.service = service
         self._again: list[float] = []
 
@@ -163,9 +164,9 @@ class Pass:
         for deployment in self.service.deployments:
             started = view.last_start(deployment.id)
             if started and not deployment.reached_running:
-                self._change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=0, retry_at=0.0)
+                self.change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=0, retry_at=0.0)
             elif deployment.failed_tasks and started > deployment.failed_at:
-                self._change(deployment.id, failed_tasks=0, retry_at=0.0)
+                self.change(deployment.id, failed_tasks=0, retry_at=0.0)
         ended = [task for task in view.tasks if task.last_status == lifecycle.STOPPED]
         for task in ended:
             self._tx.put(TASKS, replace(task, noted=True))
@@ -191,9 +192,7 @@ class Pass:
         pause = breaker.delay(failures)
         counted = deployment.breaker_failures + (not deployment.reached_running)
         now = self._now
-        self._change(
-            deployment_id, failed_tasks=failures, failed_at=now, breaker_failures=counted, retry_at=now + pause
-        )
+        self.change(deployment_id, failed_tasks=failures, failed_at=now, breaker_failures=counted, retry_at=now + pause)
         if pause and deployment.id == self.service.primary.id:
             self._say(events.INCONSISTENT)
 
@@ -201,11 +200,11 @@ class Pass:
         """Whether the primary deployment has failed."""
         primary = self.service.primary
         configuration = self.service.deployment_configuration
-        if primary.rollout_state != IN_PROGRESS or self.service.status == DRAINING:
+        if primary.rollout_state != IN_PROGRESS or self.service.status == DRAINING or shifting.decided(self.service):
             return
         found = alarms.triggered(self._tx, self.service)
         if found and primary.alarms is not None:
-            self._change(primary.id, alarms=replace(primary.alarms, triggered=found))
+            self.change(primary.id, alarms=replace(primary.alarms, triggered=found))
             self._fail(view, rollout.ALARM, breaker=False, back=primary.alarms.rollback)
             return
         if not breaker.triggered(configuration, primary.breaker_failures, self.service.desired_count):
@@ -220,10 +219,7 @@ class Pass:
     def _fail(self, view: View, why: str, *, breaker: bool, back: bool) -> None:
         """The primary deployment has failed: go back to the completed one, if that is wanted and there is one."""
         now, random = self._now, self._random
-        self.service = rollout.fail(self.service, why, now, random, breaker=breaker)
-        target = history.rollback_target(self._tx, self.service, random, now) if back else None
-        if target is not None:
-            self.service = rollout.roll_back(self.service, target, now, random, breaker=breaker)
+        self.service = shifting.end(self._tx, self.service, why, now, random, breaker=breaker, back=back)
         history.keep(self._tx, self.service, view, self._now)  # the failed one may be gone in a moment
 
     # What is next
@@ -237,6 +233,9 @@ class Pass:
     def _act_as_replica(self, view: View) -> None:
         if self._balance(view):
             return
+        if shifting.under_way(self.service) and self.service.status != DRAINING:
+            Shifts(self, self._tx, view, self._now).act()
+            return
         service = self.service
         grace = service.grace_seconds
         others = {each.id: view.counts(each.id, self._now, grace) for each in service.deployments[1:]}
@@ -245,12 +244,16 @@ class Pass:
         configuration = service.deployment_configuration
         bounds = (configuration["minimumHealthyPercent"], configuration["maximumPercent"])
         plan = rolling.decide(service.desired_count, bounds, primary, others)
-        self._stop(view, service.primary.id, plan.primary)
         for name, stops in plan.others.items():
-            self._stop(view, name, stops)
+            self.stop(view, name, stops)
+        self.follow(view, service.primary, plan)
+
+    def follow(self, view: View, deployment: Deployment, plan: rolling.Plan) -> None:
+        """Start and stop what a plan says of a deployment's own tasks."""
+        self.stop(view, deployment.id, plan.primary)
         if plan.stuck:
             self._say_again(events.STUCK)
-        self._start(min(plan.start, _MOST_STARTS), more=plan.start > _MOST_STARTS)
+        self._start(deployment, min(plan.start, _MOST_STARTS), more=plan.start > _MOST_STARTS)
 
     def _balance(self, view: View) -> bool:
         """Move tasks between zones, if that is what is to be done now."""
@@ -306,7 +309,7 @@ class Pass:
             try:
                 wanted = launcher.homes(service.primary, current.keys() | earlier.keys())
             except ServiceError as error:
-                self._refused(error)
+                self._refused(service.primary, error)
                 return
         if len(wanted) != service.desired_count:
             self.service = service = rollout.scale(service, len(wanted), self._now)
@@ -319,7 +322,7 @@ class Pass:
         )
         self._stop_tasks([view.by_arn[arn] for arn in plan.stop])
         self._stop_sick(view, [arn for slot in wanted for arn in current.get(slot, ())], plan.stop)
-        if not plan.start or not self._may_start():
+        if not plan.start or not self._may_start(service.primary):
             return
         self._started(*launcher.start_on(service.primary, plan.start))
 
@@ -329,23 +332,22 @@ class Pass:
         sick = [task for task in sick if view.kind(task, self._now, self.service.grace_seconds) == "unhealthy"]
         self._stop_tasks(sick, self._blame(view, sick))
 
-    def _start(self, count: int, *, more: bool) -> None:
+    def _start(self, deployment: Deployment, count: int, *, more: bool) -> None:
         if more:
             self._again.append(0.0)
-        if not count or not self._may_start():
+        if not count or not self._may_start(deployment):
             return
         try:
-            found = self._owner.launcher(self._tx, self.service).start(self.service.primary, count)
+            found = self._owner.launcher(self._tx, self.service).start(deployment, count)
         except ServiceError as error:
-            self._refused(error)
+            self._refused(deployment, error)
             return
         self._started(*found)
 
-    def _may_start(self) -> bool:
-        primary = self.service.primary
-        if primary.rollout_state == FAILED:
+    def _may_start(self, deployment: Deployment) -> bool:
+        if deployment.rollout_state == FAILED:
             return False
-        pause = primary.retry_at - self._now
+        pause = deployment.retry_at - self._now
         if pause > 0:
             self._again.append(pause)
             return False
@@ -360,13 +362,15 @@ class Pass:
             self._say_again(unplaced)
             self._again.append(_PLACE_AGAIN)
 
-    def _refused(self, error: ServiceError) -> None:
+    def _refused(self, deployment: Deployment, error: ServiceError) -> None:
         """The revision cannot be launched as things are (its subnet is gone, say): that is a task that failed."""
-        self._failed_to_start(self.service.primary.id)
+        self._failed_to_start(deployment.id)
         self._say_again(events.refused(error.message))
-        self._again.append(max(1.0, self.service.primary.retry_at - self._now))
+        failed = self._find(deployment.id) or deployment
+        self._again.append(max(1.0, failed.retry_at - self._now))
 
-    def _stop(self, view: View, deployment_id: str, stops: rolling.Stops) -> None:
+    def stop(self, view: View, deployment_id: str, stops: rolling.Stops) -> None:
+        """Stop so many of a deployment's tasks."""
         grace = self.service.grace_seconds
         chosen = view.of_kind(deployment_id, "pending", self._now, grace)[: stops.pending]
         chosen += view.of_kind(deployment_id, "unhealthy", self._now, grace)[: stops.unhealthy]
@@ -422,7 +426,7 @@ class Pass:
     def _unhealthy(self, task: Task) -> None:
         deployment = self._find(task.started_by or "")
         if deployment is not None:
-            self._change(
+            self.change(
                 deployment.id,
                 failed_tasks=deployment.failed_tasks + 1,
                 failed_at=self._now,
@@ -434,7 +438,7 @@ class Pass:
     def _settle(self, view: View) -> None:
         """Whether a deployment is complete, the service steady, a deleted one gone."""
         service = self.service
-        here = {service.primary.id, *view.deployments()}
+        here = {service.primary.id, shifting.blue_id(service), *view.deployments()}
         if alarms.watching(service):
             here |= {each.id for each in service.deployments if each.revision_arn == service.completed_revision_arn}
         if any(each.id not in here for each in service.deployments):
@@ -446,7 +450,7 @@ class Pass:
             if not view.tasks:
                 service = replace(service, status=INACTIVE, deleted_at=self._now, deployments=[], waiting=False)
                 self._again.append(INACTIVE_SECONDS)
-        elif full and alone:
+        elif full and alone and shifting.over(service):
             service, left = alarms.bake(self._tx, service, self._now)
             if left:
                 self._again.append(left)
@@ -468,10 +472,16 @@ class Pass:
 
     # Small things
 
+    def wait(self, seconds: float) -> None:
+        """Look at the service again after so many seconds, if that is any."""
+        if seconds > 0:
+            self._again.append(seconds)
+
     def _find(self, deployment_id: str) -> Deployment | None:
         return next((each for each in self.service.deployments if each.id == deployment_id), None)
 
-    def _change(self, deployment_id: str, **members: Any) -> None:
+    def change(self, deployment_id: str, **members: Any) -> None:
+        """Change members of a deployment."""
         changed = [
             replace(each, updated_at=self._now, **members) if each.id == deployment_id else each
             for each in self.service.deployments

@@ -46,7 +46,7 @@ def bake(reader: Reader, service: Service, now: float) -> tuple[Service, float]:
     Strategies that shift traffic have a bake time of their own, in which blue still serves.
     """
     watch = service.primary.alarms
-    if watch is None or not watching(service) or service.deployment_configuration.get("strategy") != "ROLLING":
+    if watch is None or not watching(service) or service.primary.progress is not None:
         return service, 0.0
     if not watch.bake_until:
         seconds = cloudwatch.bake_seconds(reader, service.account, service.region, watch.names)

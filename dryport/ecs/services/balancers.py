@@ -45,6 +45,9 @@ def check(
         if role_arn and not iam.may(call.tx, role_arn, "ecs.amazonaws.com", _asked(each)):
             raise invalid(_UNVALIDATED.format(what=_LISTENERS if each.get("loadBalancerName") else _GROUP))
         _check(call, each, definition.body)
+        alternate = each.get("advancedConfiguration", {}).get("alternateTargetGroupArn")
+        if alternate:
+            _check(call, {**each, "targetGroupArn": alternate}, definition.body)
     check_ports(given, definition.body)
     return [dict(each) for each in given]
 

@@ -15,6 +15,7 @@ from dryport.ecs.services.model import (
     SERVICE_DEPLOYMENTS,
     SERVICE_REVISIONS,
     Deployment,
+    Progress,
     Service,
     ServiceDeployment,
 )
@@ -61,9 +62,27 @@ def keep(tx: Transaction, service: Service, view: View, now: float) -> None:
                 breaker=_breaker(service, deployment),
                 alarms=alarms.shape(service, deployment),
             )
+            if deployment.progress is not None:
+                changed = _shifting(changed, deployment.progress, service)
         changed = _ended(service, deployment, changed, now)
         if changed != known:
             tx.put(SERVICE_DEPLOYMENTS, replace(changed, updated_at=now))
+
+
+def _shifting(known: ServiceDeployment, progress: Progress, service: Service) -> ServiceDeployment:
+    """What is remembered of a deployment that shifts traffic, with how far it has come."""
+    if known.status not in ("PENDING", "IN_PROGRESS") and known.stage:
+        return replace(known, production=progress.production, test=progress.test, hooks=progress.hooks)
+    blue = next((each.revision_arn for each in service.deployments if each.id == progress.blue), "")
+    return replace(
+        known,
+        balanced=progress.settle > 0,
+        blue_revision_arn=blue or known.blue_revision_arn,
+        stage=progress.stage,
+        production=progress.production,
+        test=progress.test,
+        hooks=progress.hooks,
+    )
 
 
 def _ended(service: Service, deployment: Deployment | None, known: ServiceDeployment, now: float) -> ServiceDeployment:

@@ -23,6 +23,7 @@ from dryport.ecs.placement.board import Board
 from dryport.ecs.placement.model import SERVICE_DEFAULT, Request
 from dryport.ecs.services import events
 from dryport.ecs.services.model import SERVICE_REVISIONS, Deployment, Service, ServiceRevision, tasks_key
+from dryport.ecs.services.shifting import serving
 from dryport.gateway.service import Call, Principal
 from dryport.store import Store, Transaction
 
@@ -144,7 +145,7 @@ class Launcher:
         deployment = next((each for each in self._service.deployments if each.id == task.started_by), None)
         if deployment is not None:
             revision = self._revision(deployment)
-            task = replace(task, registries=revision.service_registries, load_balancers=revision.load_balancers)
+            task = replace(task, registries=revision.service_registries, load_balancers=serving(revision))
             task = tasks.connected(self._call, self._service, revision, task)
         self._tx.put(TASKS, task)
         return task

@@ -16,7 +16,7 @@ INACTIVE_SECONDS = 3600.0  # for how long a deleted service can be seen
 
 
 class ServiceRevision(Record, frozen=True, kw_only=True):
-    """What the tasks of a service are at one time; never changed."""
+    """What the tasks of a service are at one time; never changed, but for ``resolved`` when it is deployed again."""
 
     arn: str
     service_arn: str
@@ -34,6 +34,7 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     service_connect: Json = {}  # AWS's ServiceConnectConfiguration
     connect_namespace: str = ""  # the ARN of its namespace, "" where it is not enabled
     connect_resources: list[Json] = []  # AWS's ServiceConnectServiceResource
+    resolved: list[Json] = []  # the same with the target groups that its tasks are in, where they take turns
     created_at: float
 
 
@@ -44,6 +45,47 @@ class AlarmWatch(Record, frozen=True, kw_only=True):
     rollback: bool = False
     triggered: list[str] = []
     bake_until: float = 0.0
+
+
+class Hook(Record, frozen=True, kw_only=True):
+    """A run of a lifecycle hook. ``role_arn``, ``details`` and ``next_at``, when its function is asked (again), are
+    those of Lambda functions; ``reason`` is why it failed."""
+
+    id: str
+    stage: str
+    step: int = 0
+    target_type: str = "AWS_LAMBDA"
+    target_arn: str = ""
+    role_arn: str = ""
+    details: Json = {}
+    status: str = IN_PROGRESS
+    expires_at: float
+    timeout_action: str = "ROLLBACK"
+    next_at: float = 0.0
+    reason: str = ""
+
+
+class Progress(Record, frozen=True, kw_only=True):
+    """How far a deployment that shifts traffic has come, and what is left, as it was when it began.
+
+    ``blue`` is the id of the deployment that serves until then, "" where there is none; ``since`` is when the stage
+    (or its step) began; ``production`` and ``test`` are green's shares of the traffic. ``pause`` is between the shifts
+    to ``shares``, ``settle`` is what balancers are given for a shift. Shares are percents, times seconds.
+    """
+
+    strategy: str
+    stage: str
+    since: float
+    blue: str = ""
+    step: int = 0
+    production: float = 0.0
+    test: float = 0.0
+    shares: list[float]
+    pause: float = 0.0
+    bake: float = 0.0
+    settle: float = 0.0
+    configured: list[Json] = []  # AWS's DeploymentLifecycleHook
+    hooks: list[Hook] = []  # those that have been run, and are
 
 
 class Deployment(Record, frozen=True, kw_only=True):
@@ -66,6 +108,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     rollout_state: str = IN_PROGRESS
     rollout_reason: str = ""
     alarms: AlarmWatch | None = None  # while they are watched, and after
+    progress: Progress | None = None  # of one that shifts traffic
     created_at: float
     updated_at: float
 
@@ -87,6 +130,13 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     configuration: Json = {}
     status: str = "IN_PROGRESS"
     status_reason: str = ""
+    # Of one that shifts traffic; ``production`` and ``test`` are its percents of it, the blue revision has the rest.
+    stage: str = ""
+    balanced: bool = False
+    blue_revision_arn: str = ""
+    production: float = 0.0
+    test: float = 0.0
+    hooks: list[Hook] = []
     breaker: Json = {}  # AWS's ServiceDeploymentCircuitBreaker
     rollback: Json = {}  # AWS's Rollback
     alarms: Json = {}  # AWS's ServiceDeploymentAlarms

@@ -16,6 +16,8 @@ UNHEALTHY = "tasks failed container health checks"
 UNHEALTHY_BY_ELB = "tasks failed ELB health checks"
 STOPPED_BY_USER = "stopped by user"
 ALARM = "alarm detected"
+HOOKS_FAILED = "hook execution failure(s) detected"
+INVALID_NETWORKING = "invalid networking configuration"
 
 
 def number(random: Random) -> str:
@@ -74,10 +76,12 @@ def complete(service: Service, now: float, random: Random) -> Service:
     return events.say(service, events.completed(primary.id), now, random)
 
 
-def fail(service: Service, why: str, now: float, random: Random, *, breaker: bool = True) -> Service:
-    """The primary deployment has failed: no more tasks are started for it."""
+def fail(service: Service, why: str, now: float, random: Random, *, breaker: bool = True, reason: str = "") -> Service:
+    """The primary deployment has failed: no more tasks are started for it. ``reason`` is what its state says, where
+    it is not made of ``why``."""
     who = "ECS deployment circuit breaker" if breaker else "ECS deployment"
-    primary = replace(service.primary, rollout_state=FAILED, rollout_reason=f"{who}: {why}.", updated_at=now)
+    reason = reason or f"{who}: {why}."
+    primary = replace(service.primary, rollout_state=FAILED, rollout_reason=reason, updated_at=now)
     service = replace(service, deployments=[primary, *service.deployments[1:]])
     return events.say(service, events.failed(primary.id, why), now, random)
 

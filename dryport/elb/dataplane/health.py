@@ -78,7 +78,8 @@ def promotions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, 
             if target is None or target.draining or row is None or not row["status"].startswith("DOWN"):
                 continue
             first = before.get(backend, {}).get(target.key, _INITIAL).state == "initial"
-            if first and _status(row).endswith(_PASSED):
+            # What was found of whom the slot had before is shown until the next check; what has passed counts from 0.
+            if first and _status(row).endswith(_PASSED) and int(row["check_health"] or 0):
                 yield f"set server {backend}/s{place} health up"
 
 

@@ -1,0 +1,457 @@
+"""Blue/green, canary and linear deployments, with agents on real websockets.
+
+Target groups, listeners and targets' health are written by hand, as in ``test_balancers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from msgspec.structs import replace
+
+from dryport.ecs.model import TASKS
+from dryport.ecs.services import stages
+from dryport.ecs.services.model import SERVICES, Progress, Service
+from dryport.elb import published as elb
+from dryport.elb.model import LISTENERS, TARGETS, Listener
+from dryport.elb.names import default_rule_arn
+from tests.ecs.control.plane import DEMO, Plane
+from tests.ecs.control.test_balancers import BALANCER, PREFIX, World, drains
+from tests.iam.stored import put_roles
+
+ROLE = "arn:aws:iam::000000000000:role/balancing"
+SERVICE = "arn:aws:ecs:us-east-1:000000000000:service/demo/web"
+BLUE_GREEN: dict[str, Any] = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0}
+
+
+class Shifted(World):
+    """A world with two target groups that take turns: production leads to the first one, the test listener to both."""
+
+    first: str
+    second: str
+    production: str
+    test: str
+
+    async def begin(self) -> None:
+        await super().begin()
+        await self.plane.store.transact(lambda tx: put_roles(tx, "ecs", "balancing"))
+        self.first, self.second = await self.group("first", used=False), await self.group("second", used=False)
+        self.production = await self._rule("production", {self.first: 1, self.second: 0})
+        self.test = await self._rule("test", {self.first: 1, self.second: 0})
+
+    async def _rule(self, name: str, weights: dict[str, int]) -> str:
+        listed = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
+        listener = Listener(
+            arn=f"{PREFIX}:listener/app/front/0123456789abcdef/{name}",
+            load_balancer=BALANCER,
+            protocol="HTTP",
+            port=80,
+            actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": listed}}],
+        )
+        await self.plane.store.transact(lambda tx: tx.put(LISTENERS, listener))
+        return default_rule_arn(listener.arn)
+
+    def balancer(self, **more: Any) -> dict[str, Any]:
+        advanced = {
+            "alternateTargetGroupArn": self.second,
+            "productionListenerRule": self.production,
+            "testListenerRule": self.test,
+            "roleArn": ROLE,
+        }
+        return {
+            "targetGroupArn": self.first,
+            "containerName": "main",
+            "containerPort": 80,
+            "advancedConfiguration": advanced | more,
+        }
+
+    async def made(self, configuration: dict[str, Any] = BLUE_GREEN, **more: Any) -> dict[str, Any]:
+        """A service whose first deployment is complete: it went to the second group, which did not serve."""
+        await self.create(
+            loadBalancers=[self.balancer()], deploymentConfiguration=configuration, **{"desired": 2, **more}
+        )
+        await self.well(self.second)
+        return await self.complete()
+
+    async def well(self, group: str, count: int = 2) -> None:
+        await self.registered(group, count)
+        await self.find("healthy", group)
+
+    async def complete(self) -> dict[str, Any]:
+        def there() -> bool:
+            stored = self.stored()
+            return len(stored.deployments) == 1 and stored.primary.rollout_state == "COMPLETED"
+
+        await self.plane.until(there, "complete")
+        return await self.service()
+
+    def stored(self) -> Service:
+        found = self.plane.store.reader.get(SERVICES, SERVICE)
+        assert found is not None
+        return found
+
+    def progress(self) -> Progress:
+        found = self.stored().primary.progress
+        assert found is not None
+        return found
+
+    async def at(self, stage: str, step: int = 0) -> None:
+        def there() -> bool:
+            progress = self.stored().primary.progress
+            return progress is not None and (progress.stage, progress.step) == (stage, step)
+
+        await self.plane.until(there, f"{stage} {step}; now {self.stored().primary.progress}")
+
+    def weights(self, rule: str) -> dict[str, int]:
+        """Of the first and the second target group."""
+        found = elb.weights(self.plane.store.reader, rule) or {}
+        return {name: found[arn] for name, arn in (("first", self.first), ("second", self.second))}
+
+    async def history(self) -> list[dict[str, Any]]:
+        """The service's deployments, the latest first."""
+        listed = await self.plane.api("list_service_deployments", cluster="demo", service="web")
+        arns = [each["serviceDeploymentArn"] for each in listed["serviceDeployments"]]
+        found = await self.plane.api("describe_service_deployments", serviceDeploymentArns=arns)
+        by_arn = {each["serviceDeploymentArn"]: each for each in found["serviceDeployments"]}
+        return [by_arn[arn] for arn in arns]
+
+    def hold(self, stage: str, **timeout: Any) -> dict[str, Any]:
+        """A configuration that pauses at a stage."""
+        hook = {"targetType": "PAUSE", "lifecycleStages": [stage]}
+        return {**BLUE_GREEN, "lifecycleHooks": [hook | ({"timeoutConfiguration": timeout} if timeout else {})]}
+
+    async def go_on(self, action: str = "CONTINUE") -> None:
+        waiting = [each for each in stages.current(self.progress()) if each.status == "AWAITING_ACTION"]
+        await self.plane.api(
+            "continue_service_deployment",
+            serviceDeploymentArn=self.stored().primary.service_deployment_arn,
+            hookId=waiting[0].id,
+            action=action,
+        )
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shifted]:
+    monkeypatch.setattr(stages, "SETTLE", 0.3)
+    plane = await Plane(tmp_path, rooms=[drains]).start()
+    made = Shifted(plane)
+    await made.begin()
+    yield made
+    await made.host.close()
+    await plane.stop()
+
+
+async def test_target_groups_take_turns(world: Shifted) -> None:
+    """Green comes to its number in the group that does not serve; testers, then production go there; blue goes."""
+    made = await world.made()
+    assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
+    assert made["deploymentConfiguration"] == {
+        "strategy": "BLUE_GREEN",
+        "bakeTimeInMinutes": 0,
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+        "maximumPercent": 200,
+        "minimumHealthyPercent": 100,
+    }
+    old = {task.arn for task in world.tasks()}
+    await world.update(forceNewDeployment=True)
+    await world.registered(world.first, 2)
+    await asyncio.sleep(0.3)
+    assert world.progress().stage == "SCALE_UP" and world.weights(world.test) == {"first": 0, "second": 100}
+    await world.find("healthy", world.first)
+    await world.at("TEST_TRAFFIC_SHIFT")
+    assert world.weights(world.test) == {"first": 100, "second": 0}
+    assert world.weights(world.production) == {"first": 0, "second": 100}
+    await world.at("CLEAN_UP")
+    assert world.weights(world.production) == {"first": 100, "second": 0}
+    after = await world.complete()
+    assert world.targets(world.second) == [] and world.states(world.first) == ["healthy", "healthy"]
+    assert not old & {task.arn for task in world.tasks()}
+    last, first = await world.history()
+    assert (
+        (last["status"], last["lifecycleStage"])
+        == ("SUCCESSFUL", "CLEAN_UP")
+        == (
+            first["status"],
+            first["lifecycleStage"],
+        )
+    )
+    assert last["targetServiceRevision"]["requestedProductionTrafficWeight"] == 100.0
+    assert last["targetServiceRevision"]["requestedTestTrafficWeight"] == 100.0
+    assert last["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"] == 0.0
+    arns = [last["targetServiceRevision"]["arn"], first["targetServiceRevision"]["arn"]]
+    found = (await world.plane.api("describe_service_revisions", serviceRevisionArns=arns))["serviceRevisions"]
+    groups = {each["serviceRevisionArn"]: each["resolvedConfiguration"]["loadBalancers"] for each in found}
+    assert groups[arns[0]] == [{"targetGroupArn": world.first, "productionListenerRule": world.production}]
+    assert groups[arns[1]] == [{"targetGroupArn": world.second, "productionListenerRule": world.production}]
+    assert after["loadBalancers"] == [world.balancer()]
+
+
+async def test_both_are_kept_at_their_number_until_blue_goes(world: Shifted) -> None:
+    await world.made()
+    held = world.hold("POST_PRODUCTION_TRAFFIC_SHIFT")
+    await world.update(forceNewDeployment=True, deploymentConfiguration=held)
+    await world.well(world.first)
+    await world.at("POST_PRODUCTION_TRAFFIC_SHIFT")
+    assert world.states(world.second) == ["healthy", "healthy"]
+    lost = next(task for task in world.tasks() if task.targets[0].group == world.second)
+    await world.host.report(lost.arn, "STOPPED")
+    await world.well(world.second, 1)
+    await world.update(desiredCount=3)
+    await world.well(world.first, 1)
+    await world.well(world.second, 1)
+    assert len(world.states(world.first)) == len(world.states(world.second)) == 3
+    deployments = (await world.service())["deployments"]
+    assert [each["desiredCount"] for each in deployments] == [3, 3]
+    await world.go_on()
+    service = await world.complete()
+    assert service["runningCount"] == 3 and world.targets(world.second) == []
+
+
+@pytest.mark.parametrize("stage", ["PRE_SCALE_UP", "POST_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT", "BAKE_TIME"])
+async def test_a_stop_brings_traffic_back_at_once_and_green_goes(world: Shifted, stage: str) -> None:
+    before = await world.made()
+    wanted = {**BLUE_GREEN, "bakeTimeInMinutes": 60} if stage == "BAKE_TIME" else world.hold(stage)
+    await world.update(forceNewDeployment=True, deploymentConfiguration=wanted)
+    if stage != "PRE_SCALE_UP":
+        await world.well(world.first)
+    await world.at(stage)
+    arn = world.stored().primary.service_deployment_arn
+    await world.plane.api("stop_service_deployment", serviceDeploymentArn=arn)
+    assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
+    after = await world.complete()
+    assert after["deployments"][0]["id"] == before["deployments"][0]["id"]
+    assert world.targets(world.first) == [] and world.states(world.second) == ["healthy", "healthy"]
+    last = (await world.history())[0]
+    assert (last["status"], last["lifecycleStage"]) == ("ROLLBACK_SUCCESSFUL", stage)
+    assert last["targetServiceRevision"]["requestedProductionTrafficWeight"] == 0.0
+    assert last["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"] == 100.0
+
+
+async def test_tasks_that_fail_bring_it_back(world: Shifted) -> None:
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    await world.made({**BLUE_GREEN, **breaker})
+    world.host.obedient = False
+    await world.update(forceNewDeployment=True)
+    green, failed = world.stored().primary.id, set[str]()
+
+    def fresh() -> set[str]:
+        return {task.arn for task in world.tasks(started_by=green)} & set(world.host.tasks) - failed
+
+    for _ in range(3):
+        arn = (await world.plane.until(fresh, "a task of green")).pop()
+        failed.add(arn)
+        await world.host.report(arn, "STOPPED")
+        await world.plane.store.transact(_at_once)
+    world.host.obedient = True
+    for arn in fresh():
+        await world.host.report(arn, "STOPPED")
+    await world.complete()
+    last = (await world.history())[0]
+    assert last["status"] == "ROLLBACK_SUCCESSFUL"
+    assert last["rollback"]["reason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert world.states(world.second) == ["healthy", "healthy"] and world.targets(world.first) == []
+
+
+def _at_once(tx: Any) -> None:
+    """The next start waits no more."""
+    service = tx.get(SERVICES, SERVICE)
+    deployments = [replace(each, retry_at=0.0) for each in service.deployments]
+    tx.put(SERVICES, replace(service, deployments=deployments))
+
+
+async def test_canary_and_linear_go_by_steps(world: Shifted) -> None:
+    await world.made()
+    pauses = {"lifecycleHooks": [{"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}]}
+    canary = {"canaryPercent": 0.5, "canaryBakeTimeInMinutes": 0}
+    await world.update(
+        forceNewDeployment=True, deploymentConfiguration={"strategy": "CANARY", "canaryConfiguration": canary, **pauses}
+    )
+    await world.well(world.first)
+    await world.at("PRE_PRODUCTION_TRAFFIC_SHIFT")
+    await world.go_on()
+    await world.at("PRE_PRODUCTION_TRAFFIC_SHIFT", 1)
+    assert world.weights(world.production) == {"first": 5, "second": 995}
+    shown = (await world.history())[0]
+    assert shown["targetServiceRevision"]["requestedProductionTrafficWeight"] == 0.5
+    assert shown["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"] == 99.5
+    await world.go_on()
+    await world.complete()
+    assert world.weights(world.production) == {"first": 100, "second": 0}
+
+    linear = {"stepPercent": 40.0, "stepBakeTimeInMinutes": 0}
+    await world.update(
+        forceNewDeployment=True, deploymentConfiguration={"strategy": "LINEAR", "linearConfiguration": linear}
+    )
+    await world.well(world.second)
+    for step, share in enumerate((0, 40, 80)):
+        await world.at("PRE_PRODUCTION_TRAFFIC_SHIFT", step)
+        assert world.weights(world.production) == {"first": 100 - share, "second": share}
+        await world.go_on()
+    await world.complete()
+    assert world.weights(world.production) == {"first": 0, "second": 100}
+    assert [each["status"] for each in (await world.history())[0]["lifecycleHookDetails"]] == ["SUCCEEDED"] * 3
+
+
+async def test_a_pause_is_answered_or_times_out(world: Shifted) -> None:
+    await world.made()
+    await world.update(forceNewDeployment=True, deploymentConfiguration=world.hold("POST_TEST_TRAFFIC_SHIFT"))
+    await world.well(world.first)
+    await world.at("POST_TEST_TRAFFIC_SHIFT")
+    assert world.weights(world.test) == {"first": 100, "second": 0}
+    shown = (await world.history())[0]
+    hook = shown["lifecycleHookDetails"][0]
+    assert (hook["targetType"], hook["status"], hook["timeoutAction"]) == ("PAUSE", "AWAITING_ACTION", "ROLLBACK")
+    assert hook["hookId"].startswith("ecs-pause-") and "targetArn" not in hook
+    asked = {"serviceDeploymentArn": shown["serviceDeploymentArn"]}
+    with pytest.raises(ClientError, match="hookId must follow the format: ecs-"):
+        await world.plane.api("continue_service_deployment", hookId="pause", **asked)
+    with pytest.raises(ClientError, match="either completed, unavailable, or not associated"):
+        await world.plane.api("continue_service_deployment", hookId="ecs-pause-x", **asked)
+    await world.go_on("ROLLBACK")
+    await world.complete()
+    last = (await world.history())[0]
+    assert last["status"] == "ROLLBACK_SUCCESSFUL" and last["lifecycleHookDetails"][0]["status"] == "FAILED"
+    assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
+    with pytest.raises(ClientError, match="not allowed for service deployment in terminal states"):
+        await world.plane.api("continue_service_deployment", hookId=hook["hookId"], **asked)
+
+    await world.update(forceNewDeployment=True, deploymentConfiguration=world.hold("POST_SCALE_UP", timeoutInMinutes=1))
+    await world.well(world.first)
+    await world.at("POST_SCALE_UP")
+    await world.plane.store.transact(_expire)
+    await world.complete()
+    last = (await world.history())[0]
+    assert last["statusReason"] == "Service deployment rolled back because POST_SCALE_UP pause hook timed out."
+    assert last["lifecycleHookDetails"][0]["status"] == "TIMED_OUT"
+
+
+def _expire(tx: Any) -> None:
+    service = tx.get(SERVICES, SERVICE)
+    progress = service.primary.progress
+    hooks = [replace(each, expires_at=0.0) for each in progress.hooks]
+    primary = replace(service.primary, progress=replace(progress, hooks=hooks))
+    tx.put(SERVICES, replace(service, deployments=[primary, *service.deployments[1:]]))
+
+
+async def test_a_later_deployment_begins_by_going_back_to_blue(world: Shifted) -> None:
+    before = await world.made()
+    held = world.hold("POST_PRODUCTION_TRAFFIC_SHIFT")
+    await world.update(forceNewDeployment=True, deploymentConfiguration=held)
+    await world.well(world.first)
+    await world.at("POST_PRODUCTION_TRAFFIC_SHIFT")
+    second = world.stored().primary.id
+    await world.update(forceNewDeployment=True)
+    assert world.progress().stage == "RECONCILE_SERVICE" or world.progress().blue == before["deployments"][0]["id"]
+    assert world.weights(world.production) == {"first": 0, "second": 100}
+    await world.plane.until(lambda: not world.tasks(started_by=second), "the second one's tasks are gone")
+    await world.well(world.first)
+    await world.at("POST_PRODUCTION_TRAFFIC_SHIFT")
+    await world.go_on()
+    await world.complete()
+    assert [each["status"] for each in await world.history()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+
+
+async def test_a_rolling_deployment_goes_on_in_the_group_that_serves(world: Shifted) -> None:
+    await world.made()
+    await world.update(forceNewDeployment=True, deploymentConfiguration={"strategy": "ROLLING"})
+    await world.plane.until(lambda: world.states(world.second).count("initial") == 2, "two more")
+    await world.find("healthy", world.second)
+    await world.complete()
+    assert world.targets(world.first) == [] and world.weights(world.production) == {"first": 0, "second": 100}
+    assert "lifecycleStage" not in (await world.history())[0]
+
+
+async def test_without_balancers_nothing_is_shifted(world: Shifted) -> None:
+    await world.create(deploymentConfiguration=BLUE_GREEN)
+    await world.complete()
+    old = {task.arn for task in world.tasks()}
+    await world.update(forceNewDeployment=True, deploymentConfiguration=world.hold("POST_SCALE_UP"))
+    await world.at("POST_SCALE_UP")
+    assert len(world.tasks(last_status="RUNNING")) == 4
+    await world.go_on()
+    await world.complete()
+    assert len(world.tasks(desired_status="RUNNING")) == 2 and not old & {task.arn for task in world.tasks()}
+    last = (await world.history())[0]
+    assert last["lifecycleStage"] == "CLEAN_UP"
+    assert "requestedProductionTrafficWeight" not in last["targetServiceRevision"]
+
+
+async def test_rules_that_are_wrong_are_told(world: Shifted) -> None:
+    stranger = await world.group("stranger")
+    both = await world._rule("both", {world.first: 1, world.second: 1})
+    other = await world._rule("other", {stranger: 1, world.first: 0, world.second: 0})
+    alone = await world._rule("alone", {world.first: 1})
+    reason = "Service deployment rolled back because of invalid networking configuration"
+    for rule, words in (
+        (both, f"productionListenerRule {both} should have exactly one target group serving traffic but found 2"),
+        (other, f"Production listener rule is forwarding traffic to unexpected target group {stranger}."),
+    ):
+        await world.create(
+            serviceName="web",
+            loadBalancers=[world.balancer(productionListenerRule=rule)],
+            deploymentConfiguration=BLUE_GREEN,
+        )
+        await world.plane.until(lambda: world.stored().primary.rollout_state == "FAILED", "failed")
+        last = (await world.history())[0]
+        assert last["status"] == "STOPPED" and last["statusReason"].startswith(f"{reason}. {words}")
+        assert not world.tasks()
+        await world.plane.api("delete_service", cluster="demo", service="web", force=True)
+        await world.plane.until(lambda: world.stored().status == "INACTIVE", "gone")
+    for balancer, words in (
+        (world.balancer(testListenerRule=world.production), "both production and test listener rules"),
+        (
+            world.balancer(productionListenerRule=f"{PREFIX}:listener/app/front/0123456789abcdef/test"),
+            "Must be RuleArn for ALB or ListenerArn for NLB",
+        ),
+        (
+            world.balancer(productionListenerRule=alone, testListenerRule=""),
+            "testListenerRule is required when productionListenerRule is not associated with both",
+        ),
+        (world.balancer(alternateTargetGroupArn=world.first), "Duplicate targetGroupArn found"),
+        ({**world.balancer(), "advancedConfiguration": {}}, "alternateTargetGroupArn cannot be null or empty"),
+        ({"targetGroupArn": stranger, "containerName": "main", "containerPort": 80}, "field is required for all"),
+    ):
+        with pytest.raises(ClientError, match=words):
+            await world.create(loadBalancers=[balancer], deploymentConfiguration=BLUE_GREEN)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1441}, "bakeTimeInMinutes must be between 0 and 1440"),
+        ({"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 0.05}}, "multiple of 0.1 between 0.1 and"),
+        ({"strategy": "LINEAR", "linearConfiguration": {"stepPercent": 2.9}}, "multiple of 0.1 between 3.0 and"),
+        ({"strategy": "LINEAR", "canaryConfiguration": {"canaryPercent": 5.0}}, "only be used with the CANARY"),
+        ({"strategy": "ROLLING", "bakeTimeInMinutes": 5}, "BLUE_GREEN, CANARY and LINEAR only"),
+        (
+            {
+                "strategy": "BLUE_GREEN",
+                "lifecycleHooks": [{"targetType": "PAUSE", "lifecycleStages": ["TEST_TRAFFIC_SHIFT"]}],
+            },
+            "Invalid lifecycle stage provided for Pause Hook",
+        ),
+    ],
+)
+async def test_limits(world: Shifted, configuration: dict[str, Any], words: str) -> None:
+    with pytest.raises(ClientError, match=words):
+        await world.create(deploymentConfiguration=configuration)
+
+
+async def test_a_kill_in_the_middle_changes_nothing(world: Shifted) -> None:
+    await world.made()
+    await world.update(forceNewDeployment=True, deploymentConfiguration=world.hold("POST_TEST_TRAFFIC_SHIFT"))
+    await world.well(world.first)
+    await world.at("POST_TEST_TRAFFIC_SHIFT")
+    await world.plane.restart(kill=True)
+    await world.host.connect(send_credentials=True)
+    assert world.weights(world.test) == {"first": 100, "second": 0}
+    await world.go_on()
+    await world.complete()
+    assert world.weights(world.production) == {"first": 100, "second": 0}
+    assert {each.group for each in world.plane.store.reader.all(TARGETS)} == {world.first}
+    assert all(task.group == "service:web" for task in world.plane.store.reader.find(TASKS, "cluster", DEMO))
