@@ -54,6 +54,7 @@ class HaproxyPlane:
             config=configuration.render(balancer, wanted),
             flows=flows.of(balancer),
             files={f"{name}.pem": content for name, content in files.items()},
+            weights=haproxy.weights(balancer),
         )
         await self._host.ensure_balancer(carrier)
         now = await self._slots(number)
@@ -110,5 +111,8 @@ class HaproxyPlane:
         if promotions:
             await self._host.ask_balancer(number, promotions)
             stat = (await self._host.ask_balancer(number, ["show stat"]))[0]
-        reported = health.report(stat, present, known)
+        checks = {names[each.arn]: each.health_check for each in balancer.groups}
+        checks |= {each.name: each.group.health_check for each in haproxy.zonal(balancer)}
+        patience = {name: check.interval * check.unhealthy for name, check in checks.items()}
+        reported = health.report(stat, present, known, patience)
         return {arn: reported[name] for arn, name in names.items() if name in reported}

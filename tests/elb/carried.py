@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-from dryport.elb.dataplane import haproxy
+from dryport.elb.dataplane import haproxy, rules
 from dryport.elb.dataplane.configuration import assign, render
 from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
 from dryport.elb.dataplane.slots import Slots, commands
@@ -96,6 +96,7 @@ def refused(text: str, directory: Path) -> str:
     path = directory / "haproxy.cfg"
     path.write_text(text)
     (directory / haproxy.STATE).write_text("1\n")
+    (directory / rules.WEIGHTS).touch()
     said = subprocess.run(["haproxy", "-c", "-f", path.name], cwd=directory, capture_output=True, text=True)
     return f"{said.returncode}: {said.stderr}" if said.returncode or said.stderr.strip() else ""
 
@@ -114,9 +115,11 @@ class Running:
                 self.tell(command.replace("health down", "health up"))
 
     def change(self, plan: Balancer) -> None:
-        """Have it be so, by a reload."""
+        """Have it be so, by a reload if that takes one."""
         text, _ = configuration(plan)
-        asyncio.run(self._process.ensure(Carrier(id="test", namespace="", config=text, files=self._files)))
+        weights = haproxy.weights(plan)
+        carrier = Carrier(id="test", namespace="", config=text, files=self._files, weights=weights)
+        asyncio.run(self._process.ensure(carrier))
 
     def tell(self, command: str) -> str:
         return asyncio.run(self._process.ask(command))

@@ -13,6 +13,7 @@ from dryport.aws.errors import ServiceError
 from dryport.elb import actions, conditions, plans
 from dryport.elb.actions import Where
 from dryport.elb.dataplane import haproxy, plan
+from dryport.elb.dataplane.rules import WEIGHTS
 from dryport.elb.model import Json
 
 _VISIBLE = "".join(map(chr, range(32, 127)))
@@ -116,5 +117,6 @@ def test_what_is_accepted_is_loaded(seed: int, tmp_path: Path) -> None:
     assert len({type(each) for rule in rules for each in rule.conditions}) == 6
     config = tmp_path / "haproxy.cfg"
     config.write_text(rendered(*rules))
+    (tmp_path / WEIGHTS).touch()
     done = subprocess.run(["haproxy", "-c", "-f", config], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from dryport.elb.dataplane import haproxy, health
 from dryport.elb.dataplane.plan import (
     Action,
+    Balancer,
     Condition,
     FixedResponse,
     Forward,
@@ -260,7 +261,10 @@ def test_a_target_has_to_pass_a_check_of_its_own(tmp_path: Path, webs: tuple[Web
                 running.tell(command)
         found = running.tell("show stat")
         assert list(health.promotions(found, {name: now}, {})) == []
-        assert health.report(found, {name: now}, {})[name][dead.key].state in ("initial", "unhealthy")
+        assert health.report(found, {name: now}, {}, {name: 10})[name][dead.key].state == "initial"
+        until(lambda: "L4CON" in running.tell("show stat"))
+        found = running.tell("show stat")
+        assert health.report(found, {name: now}, {}, {name: 0})[name][dead.key].state == "unhealthy"
 
 
 def test_no_request_fails_while_rules_change(tmp_path: Path, webs: tuple[Web, Web]) -> None:
@@ -270,6 +274,24 @@ def test_no_request_fails_while_rules_change(tmp_path: Path, webs: tuple[Web, We
             marker = ((PathPattern(values=("/turn",)),), FixedResponse(status=200, body=str(turn)))
             running.change(balancer([listener(TO_B if turn % 2 else TO_A, marker)], groups))
             assert get(PORT, "/turn").body == str(turn)
+
+
+def test_weights_change_without_a_reload(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    groups = [group("a", webs[0].target), group("b", webs[1].target)]
+
+    def shared(one: int, other: int) -> Balancer:
+        forward = Forward(groups=(Weighted(group="a", weight=one), Weighted(group="b", weight=other)))
+        return balancer([listener(forward)], groups)
+
+    with carried(shared(100, 0), tmp_path) as running:
+        with steady_load("/load"):
+            worker = running.tell("show info").partition("\nPid: ")[2].split()[0]
+            for one, other, expected in ((0, 100, {"b"}), (1, 1, {"a", "b"}), (100, 0, {"a"})):
+                running.change(shared(one, other))
+                assert {get(PORT, "/").body[0] for _ in range(60)} == expected  # else a chance of 2^-59
+        running.change(shared(0, 0))
+        assert get(PORT, "/").status == 503
+        assert running.tell("show info").partition("\nPid: ")[2].split()[0] == worker
 
 
 def certificate(directory: Path) -> None:

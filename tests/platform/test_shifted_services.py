@@ -93,7 +93,10 @@ class Shifted(Kept):
             open_hooks = [each for each in found.get("lifecycleHookDetails", ()) if each["status"] == "AWAITING_ACTION"]
             return found if found["lifecycleStage"] == stage and open_hooks else {}
 
-        return eventually(probe, seconds)
+        try:
+            return eventually(probe, seconds)
+        except AssertionError:
+            raise AssertionError(f"{self.deployment()}; {self.messages()}") from None
 
     def go_on(self) -> None:
         found = self.deployment()

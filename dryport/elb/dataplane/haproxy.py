@@ -87,6 +87,11 @@ def targets(balancer: Balancer) -> dict[str, list[Target]]:
     return found
 
 
+def weights(balancer: Balancer) -> dict[str, int]:
+    """The map of the weights of target groups that share an action's requests."""
+    return {key: value for listener in balancer.listeners for key, value in rules.weights(listener)}
+
+
 def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     """The configuration with as many servers in each backend as it has slots: all of them empty, so that targets, which
     HAProxy is told at run time, change nothing here. Its process runs where the balancer's addresses are, in the

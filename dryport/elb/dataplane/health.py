@@ -28,15 +28,21 @@ def _status(row: Mapping[str, str]) -> str:
 
 
 def report(
-    show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, Mapping[str, Health]]
+    show_stat: str,
+    slots: Mapping[str, Slots],
+    before: Mapping[str, Mapping[str, Health]],
+    patience: Mapping[str, int] = {},
 ) -> dict[str, dict[str, Health]]:
     """By backend and ``Target.key``, from the answer to ``show stat`` (CSV, its first line a comment with the names).
 
     ``before`` is what the last report said: a target that recovers is unhealthy until it has passed all its checks.
+    ``patience`` are the seconds of a backend's checks within which a new target cannot have failed as often as it
+    takes; until its first check, what was found of whom the slot had before is shown.
     """
     rows = _servers(show_stat)
     return {
-        backend: dict(_of_slots(backend, places, rows, before.get(backend, {}))) for backend, places in slots.items()
+        backend: dict(_of_slots(backend, places, rows, before.get(backend, {}), patience.get(backend, 0)))
+        for backend, places in slots.items()
     }
 
 
@@ -84,15 +90,21 @@ def promotions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, 
 
 
 def _of_slots(
-    backend: str, slots: Slots, rows: Mapping[tuple[str, str], Mapping[str, str]], before: Mapping[str, Health]
+    backend: str,
+    slots: Slots,
+    rows: Mapping[tuple[str, str], Mapping[str, str]],
+    before: Mapping[str, Health],
+    patience: int,
 ) -> Iterator[tuple[str, Health]]:
     for place, target in enumerate(slots, 1):
         row = rows.get((backend, f"s{place}"))
-        if target is not None and row is not None:
-            yield target.key, _DRAINING if target.draining else of_server(row, before.get(target.key, _INITIAL))
+        if target is None or row is None:
+            continue
+        found = _DRAINING if target.draining else of_server(row, before.get(target.key, _INITIAL), patience)
+        yield target.key, found
 
 
-def of_server(row: Mapping[str, str], before: Health = _INITIAL) -> Health:
+def of_server(row: Mapping[str, str], before: Health = _INITIAL, patience: int = 0) -> Health:
     """The health of one server by its line of ``show stat``."""
     status = _status(row)
     unknown = status in ("", "INI", "UNK")
@@ -103,6 +115,8 @@ def of_server(row: Mapping[str, str], before: Health = _INITIAL) -> Health:
         return Health(state="healthy")
     if passing:  # not yet as often as it takes
         return before if before.state == "unhealthy" else _INITIAL
+    if before.state == "initial" and int(row["lastchg"] or 0) < patience:
+        return _INITIAL
     if status == "L7STS":
         codes = f" with these codes: [{row['check_code']}]" if row["check_code"] else ""  # none of gRPC's
         return _unhealthy("Target.ResponseCodeMismatch", f"Health checks failed{codes}")

@@ -26,6 +26,8 @@ from dryport.elb.dataplane.words import quoted, regex, template
 
 SERVER = "hdr Server awselb/2.0"
 GROUP_COOKIE = "AWSALBTG"
+WEIGHTS = "weights.map"  # beside the configuration
+_DRAW = 1_000_000
 _TITLES = {
     301: "Moved Permanently",
     302: "Found",
@@ -68,8 +70,31 @@ def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
         tests = " ".join(condition(each) for each in rule.conditions)
         yield f"http-request set-var(txn.rule) int({place}) if !{{ var(txn.rule) -m found }} {tests}"
     yield "http-request set-var(txn.rule) int(0) if !{ var(txn.rule) -m found }"
-    for place, action in enumerate([listener.default, *(rule.action for rule in rules)]):
-        yield from _act(action, f"{{ var(txn.rule) -m int {place} }}", listener, backends)
+    for place, action in enumerate(_actions(listener)):
+        yield from _act(action, place, listener, backends)
+
+
+def _actions(listener: Listener) -> list[Action]:
+    """The default action, then those of the rules by their priority."""
+    return [listener.default, *(rule.action for rule in sorted(listener.rules, key=lambda rule: rule.priority))]
+
+
+def weights(listener: Listener) -> Iterator[tuple[str, int]]:
+    """What the map of weights says for a listener: how far a draw goes, of a million, for each of several groups.
+
+    So a change of weights is no change of the configuration, and takes no reload.
+    """
+    for place, action in enumerate(_actions(listener)):
+        if isinstance(action, Forward) and len(action.groups) > 1:
+            total = sum(group.weight for group in action.groups)
+            below = 0
+            for group in action.groups:
+                below += group.weight
+                yield _weight(listener, place, group.group), round(below * _DRAW / total) if total else 0
+
+
+def _weight(listener: Listener, place: int, group: str) -> str:
+    return f"{listener.port}/{place}/{token(group)}"
 
 
 def condition(asked: Condition) -> str:
@@ -109,7 +134,8 @@ def _parameter(parameter: Parameter) -> str:
     return f"'(^|&){key}{value}(&|$)'"
 
 
-def _act(action: Action, when: str, listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+def _act(action: Action, place: int, listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+    when = f"{{ var(txn.rule) -m int {place} }}"
     match action:
         case FixedResponse(status=status, content_type=kind, body=body):
             bare = not body or status == 204  # no body may be there, and HAProxy takes none
@@ -118,7 +144,7 @@ def _act(action: Action, when: str, listener: Listener, backends: Mapping[str, s
         case Redirect():
             yield from _redirect(action, when, listener)
         case Forward():
-            yield from _forward(action, when, backends)
+            yield from _forward(action, when, {each: _weight(listener, place, each) for each in backends}, backends)
 
 
 def _redirect(action: Redirect, when: str, listener: Listener) -> Iterator[str]:
@@ -143,25 +169,21 @@ def _redirect(action: Redirect, when: str, listener: Listener) -> Iterator[str]:
     yield f'{answer} hdr Location "{location}" if {when}'
 
 
-def _forward(action: Forward, when: str, backends: Mapping[str, str]) -> Iterator[str]:
-    total = sum(group.weight for group in action.groups)
-    if not total:
-        yield f"http-request return {page(503)} if {when}"
-        return
+def _forward(action: Forward, when: str, keys: Mapping[str, str], backends: Mapping[str, str]) -> Iterator[str]:
     if len(action.groups) == 1:
-        yield _choose(backends[action.groups[0].group], when)
+        (only,) = action.groups
+        yield _choose(backends[only.group], when) if only.weight else f"http-request return {page(503)} if {when}"
         return
     when_undecided = f"{when} !{{ var(txn.backend) -m found }}"
     if action.stickiness is not None:
         for group in action.groups:
             tied = f"{{ req.cook({GROUP_COOKIE}) -m str {token(group.group)} }}"
             yield _choose(backends[group.group], f"{when_undecided} {tied}")
-    yield f"http-request set-var(txn.draw) rand({total}) if {when}"
-    below = 0
+    yield f"http-request set-var(txn.draw) rand({_DRAW}) if {when}"
     for group in action.groups:
-        below += group.weight
-        if group.weight:
-            yield _choose(backends[group.group], f"{when_undecided} {{ var(txn.draw) -m int lt {below} }}")
+        yield f"http-request set-var(txn.below) str({keys[group.group]}),map_str_int({WEIGHTS},0) if {when_undecided}"
+        yield _choose(backends[group.group], f"{when_undecided} {{ var(txn.draw),sub(txn.below) -m int lt 0 }}")
+    yield f"http-request return {page(503)} if {when_undecided}"
     if action.stickiness is not None:
         yield f"http-request set-var(txn.tie) int({action.stickiness}) if {when}"
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from dryport.host import namespaces, processes
 from dryport.host.balancers import flows, servers
@@ -26,6 +27,7 @@ _READY = 20.0  # seconds for a process to answer, before it is taken for failed
 _STEP = 0.02
 _ANSWER = 10.0  # seconds for a reply
 _STATE = "servers.state"
+_MAP = "weights.map"
 
 
 class Refused(ValueError):
@@ -71,7 +73,8 @@ class Process:
 
     async def ensure(self, carrier: Carrier) -> None:
         """Have it run so. Raises Refused, PortTaken, OSError; then it goes on as it was."""
-        if self.runs and self.carrier == carrier:
+        if self.runs and self.carrier is not None and replace(self.carrier, weights=carrier.weights) == carrier:
+            await self._weigh(self.carrier, carrier)
             return
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         bound = set(self.carrier.ports) if self.carrier is not None and self.runs else set()
@@ -91,8 +94,21 @@ class Process:
                 self._write(before)
             raise
 
+    async def _weigh(self, before: Carrier, carrier: Carrier) -> None:
+        """Have the process that runs take other weights; noted once it has, so that it is told again otherwise."""
+        if before.weights == carrier.weights:
+            return
+        for key, weight in carrier.weights.items():
+            if before.weights.get(key) != weight and (
+                said := (await self.ask(f"set map {_MAP} {key} {weight}")).strip()
+            ):
+                raise OSError(f"HAProxy does not take the weight {key}: {said}")
+        self.carrier = carrier
+        self._write(carrier)
+
     def _write(self, carrier: Carrier) -> None:
         _write_private(self.directory / "carrier.json", msgspec.json.encode(carrier))
+        _write_private(self.directory / _MAP, _weights(carrier))
         for name, content in carrier.files.items():
             _write_private(self.directory / name, content)
         for path in self.directory.glob("*.pem"):
@@ -115,6 +131,7 @@ class Process:
         try:
             for name, content in carrier.files.items():
                 _write_private(trial / name, content)
+            _write_private(trial / _MAP, _weights(carrier))
             _write_private(trial / "haproxy.cfg", carrier.config.encode())
             command = ["haproxy", "-c", "-f", "haproxy.cfg"]
             asked = await asyncio.create_subprocess_exec(
@@ -250,6 +267,10 @@ class Process:
         if self.carrier is not None and self.carrier.namespace:
             await asyncio.to_thread(namespaces.delete, self.carrier.namespace)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _weights(carrier: Carrier) -> bytes:
+    return "".join(f"{key} {weight}\n" for key, weight in carrier.weights.items()).encode()
 
 
 def _prepare(namespace: str) -> None:

@@ -26,7 +26,8 @@ class Carrier(Message, frozen=True, kw_only=True):
 
     ``config`` names its files without directories; ``files`` are those beside it (certificates). A server that has the
     address ``0.0.0.0:80`` there is at the one that it was last given by the runtime API. ``ports`` are the TCP ports of
-    127.0.0.1 that it listens at. ``flows`` are UDP's, which the kernel leads to servers.
+    127.0.0.1 that it listens at. ``flows`` are UDP's, which the kernel leads to servers. ``weights`` are what its
+    ``weights.map`` says, which changes without a reload.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Carrier(Message, frozen=True, kw_only=True):
     files: dict[str, bytes] = {}
     ports: list[int] = []
     flows: list[Flow] = []
+    weights: dict[str, int] = {}
 
 
 class EnsureBalancer(Message, frozen=True, kw_only=True, tag="ensure_balancer"):
