@@ -251,8 +251,10 @@ def test_a_target_has_to_pass_a_check_of_its_own(tmp_path: Path, webs: tuple[Web
     """Not of whom its slot had before."""
     good, dead = webs[0].target, Target(address=ADDRESS, port=1)
     check = HealthCheck(path="/health", interval=5, timeout=2)
-    with carried(balancer([listener(TO_A)], [group("a", good, health_check=check)]), tmp_path) as running:
-        ((name, slots),) = running.slots.items()
+    plan = balancer([listener(TO_A)], [group("a", good, health_check=check)])
+    name = haproxy.backends(plan)["a"]
+    with carried(plan, tmp_path) as running:
+        slots = running.slots[name]
         until(lambda: "L7OK" in running.tell("show stat"))
         gone = assign(slots, ())
         now = assign(gone, (dead,))

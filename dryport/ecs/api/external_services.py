@@ -56,6 +56,8 @@ def check(request: Any) -> None:
     configuration = request.get("deploymentConfiguration", {})
     if configuration.get("deploymentCircuitBreaker", {}).get("enable"):
         raise invalid("DeploymentCircuitBreaker feature can be configured only with ECS deployment controller.")
+    if configuration.get("strategy", "ROLLING") != "ROLLING":
+        raise invalid(f"Deployment strategies other than ROLLING are not supported with the {EXTERNAL} controller.")
     if configuration.get("alarms", {}).get("enable"):
         raise invalid("Deployment alarms feature can be configured only with ECS deployment controller.")
     _check_placement(request)
