@@ -108,6 +108,9 @@ _BALANCER = {
 }
 _APPLICATION = {
     **_BALANCER,
+    "access_logs.s3.enabled": Attribute("false", _SWITCH),
+    "access_logs.s3.bucket": Attribute("", _text),
+    "access_logs.s3.prefix": Attribute("", _text),
     "idle_timeout.timeout_seconds": Attribute("60", _idle),
     "client_keep_alive.seconds": Attribute("3600", _keep_alive, carried=False),
     **_logs("connection", "health_check"),

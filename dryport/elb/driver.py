@@ -23,6 +23,7 @@ class Host(Protocol):
     async def balancers(self) -> Sequence[str]: ...
     async def ask_balancer(self, balancer_id: str, commands: Sequence[str]) -> Sequence[str]: ...
     async def end_flows(self, balancer_id: str, targets: Sequence[tuple[str, int]]) -> None: ...
+    async def take_log(self, balancer_id: str, after: int, least: int) -> tuple[bytes, int]: ...
 
 
 def balancer_id(arn: str) -> str:
@@ -74,6 +75,12 @@ class HaproxyPlane:
 
     async def _slots(self, number: str) -> dict[str, Slots]:
         return slots.read((await self._host.ask_balancer(number, [_SERVERS]))[0])
+
+    async def records(self, arn: str, after: int, least: int) -> tuple[bytes, int]:
+        """What it noted of requests behind a place, where that is as much as ``least``, and where that ends.
+
+        Raises HostError."""
+        return await self._host.take_log(balancer_id(arn), after, least)
 
     async def remove(self, arn: str) -> None:
         """End the balancer, if there is one. Raises HostError."""

@@ -90,6 +90,8 @@ def forget(tx: Transaction, arn: str) -> None:
         for rule in tx.keys(model.RULES, "listener", listener):
             tx.delete(model.RULES, rule)
         tx.delete(model.LISTENERS, listener)
+    if tx.get(model.ACCESS_LOGS, arn) is not None:
+        tx.delete(model.ACCESS_LOGS, arn)
     found = tx.get(model.LOAD_BALANCERS, arn)
     if found is not None:
         tx.delete(model.LOAD_BALANCERS, arn)

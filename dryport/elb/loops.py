@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dryport.control.context import Context, Loop
+from dryport.elb.access_logs.delivery import Delivery
 from dryport.elb.controllers import Balancers, Checks, Convergence, Drains, Terminations
 from dryport.elb.doorway import Doorway
 from dryport.elb.driver import HaproxyPlane
@@ -23,6 +24,7 @@ def loops(context: Context) -> Sequence[Loop]:
         balancers,
         Checks(context.store, context.clock, plane, balancers),
         Measuring(context.store, context.clock, plane, balancers),
+        Delivery(context, plane, balancers),
         Drains(context.store, context.clock),
         Terminations(context.store, context.clock),
         doorway,

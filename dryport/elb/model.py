@@ -164,6 +164,16 @@ class Target(Record, frozen=True, kw_only=True):
         return target_key(self.group, self.id, self.port)
 
 
+class AccessLog(Record, frozen=True, kw_only=True):
+    """How far a load balancer's access log is delivered: of what HAProxy wrote, the place in bytes; of its intervals,
+    the end of the last one. ``tested`` is the place in S3 that has its test file."""
+
+    arn: str  # the load balancer's
+    position: int = 0
+    until: float = 0.0
+    tested: str = ""
+
+
 def target_key(group: str, target_id: str, port: int) -> str:
     """The key of a target."""
     return f"{group}|{target_id}|{port}"
@@ -205,6 +215,7 @@ TARGET_GROUPS = Table(
     key=lambda g: g.arn,
     indexes={"scope": lambda g: scope(g.account, g.region), "name": lambda g: scope(g.account, g.region, g.name)},
 )
+ACCESS_LOGS = Table("elb.access_log", AccessLog, key=lambda each: each.arn)
 LISTENERS = Table(
     "elb.listener",
     Listener,

@@ -41,6 +41,7 @@ def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
         xff_port=_is(attributes.get("routing.http.xff_client_port.enabled", "false")),
         xff_mode=attributes.get("routing.http.xff_header_processing.mode", "append"),
         drop_invalid_headers=_is(attributes.get("routing.http.drop_invalid_header_fields.enabled", "false")),
+        access_log=_is(attributes["access_logs.s3.enabled"]),
         tls_headers=_is(attributes.get("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false")),
     )
 
@@ -76,6 +77,7 @@ def _listener(stored: Listener, rules: Iterable[model.Rule]) -> plan.Listener:
             for each in sorted(rules, key=lambda each: each.priority)
         ),
         certificates=tuple(certificates.file_id(arn) for arn in stored.certificates),
+        certificate_arn=stored.certificates[0] if len(stored.certificates) == 1 else "",
         ssl_policy=stored.ssl_policy or "ELBSecurityPolicy-2016-08",
         response_headers=tuple(defaults.response_headers(attributes)),
         server_header=_is(attributes.get("routing.http.response.server.enabled", "true")),

@@ -203,6 +203,11 @@ class HostClient:
         result = await self._ask(messages.AskBalancer(balancer_id=balancer_id, commands=[*commands]))
         return result.replies if isinstance(result, Replies) else []
 
+    async def take_log(self, balancer_id: str, after: int, least: int) -> tuple[bytes, int]:
+        """What a balancer noted of requests behind a place, where that is as much as ``least``, and where it ends."""
+        result = await self._ask(messages.TakeLog(balancer_id=balancer_id, after=after, least=least))
+        return (result.content, result.end) if isinstance(result, messages.LogPart) else (b"", after)
+
     async def end_flows(self, balancer_id: str, targets: Sequence[tuple[str, int]]) -> None:
         """End the flows of UDP that a balancer has to targets."""
         await self._ask(messages.EndFlows(balancer_id=balancer_id, targets=[*targets]))

@@ -123,6 +123,7 @@ class Host:
                 | messages.ListBalancers()
                 | messages.AskBalancer()
                 | messages.EndFlows()
+                | messages.TakeLog()
             ):
                 return await self.balancers.do(verb)
             case _:

@@ -129,6 +129,29 @@ def refuses(reader: Reader, role_arn: str, service: str) -> bool:
     return not assuming.trusts(role, service)
 
 
+def lets(
+    document: str,
+    action: str,
+    resource: str,
+    owner: str,
+    context: Mapping[str, str],
+    service: str,
+    account: str,
+) -> bool:
+    """Whether a resource's policy lets a service of AWS's do something: by its name, or the account that it has.
+
+    ``owner`` is the resource's account; ``context`` are the request's keys in lower case.
+    """
+    from dryport.iam import policy
+
+    callers = [policy.Caller(policy.CallerKind.SERVICE, service)]
+    if account:
+        callers.append(policy.Caller(policy.CallerKind.ROOT, f"arn:aws:iam::{account}:root", account))
+    policies = policy.Policies(resource=policy.Attached("resource policy", document))
+    requests = (policy.Request(action, resource, each, context, owner) for each in callers)
+    return any(policy.evaluate(each, policies).allowed for each in requests)
+
+
 def may(reader: Reader, role_arn: str, service: str, action: str) -> bool:
     """Whether a service of AWS's may assume a role, and with it do something that has no resource (``Describe…``)."""
     parts = arns.parse(role_arn)

@@ -29,14 +29,15 @@ class Written:
 
 
 class Disk:
-    """The directory of files. ``random`` makes their names."""
+    """The directory of files. ``random`` makes their names. With ``tidy`` it is the first one of this process, which
+    removes what others have left."""
 
-    def __init__(self, root: Path, random: Random) -> None:
+    def __init__(self, root: Path, random: Random, *, tidy: bool = True) -> None:
         self._root = root
         self._random = random
         self._aside = root / "tmp"
         self._aside.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._aside.iterdir():  # of a process that was killed
+        for left in self._aside.iterdir() if tidy else ():  # of a process that was killed
             left.unlink()
 
     def path(self, file: str) -> Path:

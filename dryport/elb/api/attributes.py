@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.elb import attributes, model, published
+from dryport.elb.access_logs import permission
 from dryport.elb.api import carrying
 from dryport.elb.api.common import listener, load_balancer, pairs, target_group
 from dryport.gateway.service import Call, Output, Service
@@ -33,6 +34,8 @@ def modify_load_balancer(call: Call, request: Any) -> Output:
     found = load_balancer(call, request["LoadBalancerArn"])
     changes = attributes.load_balancer_changes(found, request["Attributes"])
     changed = replace(found, attributes=found.attributes | changes)
+    if any(name.startswith("access_logs.") for name in changes):
+        permission.check_log(call.tx, changed)
     call.tx.put(model.LOAD_BALANCERS, changed)
     return {"Attributes": pairs(attributes.of_load_balancer(changed))}
 

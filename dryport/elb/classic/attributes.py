@@ -17,6 +17,10 @@ DEFAULTS = {
     "draining": "false",
     "draining.timeout": "300",
     "idle_timeout": "60",
+    "access_logs.s3.enabled": "false",
+    "access_logs.s3.bucket": "",
+    "access_logs.s3.prefix": "",
+    "access_logs.minutes": "60",
 }
 
 
@@ -35,7 +39,7 @@ def described(attributes: Mapping[str, str]) -> dict[str, Any]:
     """AWS's structure of all attributes."""
     return {
         "CrossZoneLoadBalancing": {"Enabled": attributes["cross_zone"] == "true"},
-        "AccessLog": {"Enabled": False},
+        "AccessLog": _log(attributes),
         "ConnectionDraining": {
             "Enabled": attributes["draining"] == "true",
             "Timeout": int(attributes["draining.timeout"]),
@@ -50,8 +54,8 @@ def changes(given: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     if "CrossZoneLoadBalancing" in given:
         found["cross_zone"] = _said(given["CrossZoneLoadBalancing"]["Enabled"])
-    if given.get("AccessLog", {}).get("Enabled"):
-        raise not_acted_on("access logs of classic load balancers")
+    if "AccessLog" in given:
+        found |= _log_changes(given["AccessLog"])
     if "ConnectionDraining" in given:
         draining = given["ConnectionDraining"]
         found["draining"] = _said(draining["Enabled"])
@@ -67,6 +71,33 @@ def changes(given: Mapping[str, Any]) -> dict[str, str]:
     for each in given.get("AdditionalAttributes", ()):
         _check_additional(each.get("Key", ""), each.get("Value", ""))
     return found
+
+
+def _log(attributes: Mapping[str, str]) -> dict[str, Any]:
+    if attributes["access_logs.s3.enabled"] != "true":
+        return {"Enabled": False}
+    return {
+        "Enabled": True,
+        "S3BucketName": attributes["access_logs.s3.bucket"],
+        "EmitInterval": int(attributes["access_logs.minutes"]),
+        "S3BucketPrefix": attributes["access_logs.s3.prefix"],
+    }
+
+
+def _log_changes(given: Mapping[str, Any]) -> dict[str, str]:
+    if not given["Enabled"]:
+        return {"access_logs.s3.enabled": "false"}
+    if not given.get("S3BucketName"):
+        raise invalid("S3BucketName must be specified to enable access logs")
+    minutes = given.get("EmitInterval", 60)
+    if minutes not in (5, 60):
+        raise invalid("EmitInterval must be either 5 or 60 minutes")
+    return {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.bucket": given["S3BucketName"],
+        "access_logs.s3.prefix": given.get("S3BucketPrefix", ""),
+        "access_logs.minutes": str(minutes),
+    }
 
 
 def _check_additional(key: str, value: str) -> None:

@@ -39,6 +39,7 @@ def of(reader: Reader, stored: LoadBalancer, classic: Classic) -> plan.Balancer:
         listeners=tuple(_listener(each, classic) for each in listeners),
         groups=tuple(_group(stored, classic, each, there, across=across) for each in listeners or [empty]),
         idle_timeout=int(attributes["idle_timeout"]),
+        access_log=attributes["access_logs.s3.enabled"] == "true",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dryport.elb.dataplane import haproxy, rules
+from dryport.elb.dataplane import haproxy, records, rules
 from dryport.elb.dataplane.plan import Balancer, Forward, HealthCheck, Listener, NotCarried, TargetGroup
 from dryport.elb.dataplane.slots import Slots
 from dryport.elb.dataplane.words import quoted
@@ -22,7 +22,7 @@ _ERRORS = (400, 408, 500, 502, 503, 504)
 def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     """The configuration, with as many servers in each backend as it has slots. Raises NotCarried."""
     names = haproxy.backends(balancer)
-    sections = [haproxy.process(), ("defaults", list(_defaults(balancer)))]
+    sections = [haproxy.process(balancer), ("defaults", list(_defaults(balancer)))]
     for listener in balancer.listeners:
         sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
     if not balancer.listeners:
@@ -44,6 +44,8 @@ def _defaults(balancer: Balancer) -> Iterator[str]:
 def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
     http = listener.protocol in _HTTP
     yield f"mode {'http' if http else 'tcp'}"
+    if balancer.access_log:
+        yield from records.of_http() if http else records.of_tcp()
     secure = _secure(listener) if listener.protocol in ("HTTPS", "SSL") else ""
     for interface in balancer.interfaces:
         yield f"bind {interface.address}:{listener.port}{secure}"

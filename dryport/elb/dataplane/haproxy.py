@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dryport.elb import ssl_policies
-from dryport.elb.dataplane import grpc, rules
+from dryport.elb.dataplane import grpc, records, rules
 from dryport.elb.dataplane.plan import (
     Balancer,
     Forward,
@@ -98,7 +98,7 @@ def render(balancer: Balancer, slots: Mapping[str, Slots]) -> str:
     directory of its files. Raises ``NotCarried``."""
     names = backends(balancer)
     http = balancer.kind is Kind.APPLICATION
-    sections = [process(), _defaults(balancer, http)]
+    sections = [process(balancer), _defaults(balancer, http)]
     heard = [each for each in balancer.listeners if each.protocol != "UDP"]  # that is led by the kernel (``flows``)
     for listener in heard:
         sections.append((f"frontend l-{listener.port}", list(_frontend(balancer, listener, names))))
@@ -119,9 +119,10 @@ def written(sections: Iterable[tuple[str, Sequence[str]]]) -> str:
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
 
 
-def process() -> tuple[str, list[str]]:
+def process(balancer: Balancer) -> tuple[str, list[str]]:
     """The section of the process."""
     return "global", [
+        *([records.TARGET] if balancer.access_log else []),
         "user haproxy",
         "group haproxy",
         f"server-state-file {STATE}",
@@ -175,6 +176,8 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
         yield from _without_health(balancer, listener, names)
         yield f"default_backend {names[group]}"
         return
+    if balancer.access_log:
+        yield from records.of_http()
     yield from _answers(listener)
     if balancer.drop_invalid_headers:
         yield "http-request del-header '[^A-Za-z0-9-]' -m reg"
@@ -192,7 +195,10 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
 
 
 def _without_health(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
-    """Lead to all targets of a group of which too few are healthy."""
+    """Lead to all targets of a group of which too few are healthy.
+
+    Not in a worker that another one has followed: to that its backends have no servers any more, although they serve.
+    """
     actions = [listener.default, *(rule.action for rule in listener.rules)]
     used = {each.group for action in actions if isinstance(action, Forward) for each in action.groups}
     alone = balancer.kind is Kind.NETWORK or rules.only_group(listener) is not None
@@ -200,7 +206,8 @@ def _without_health(balancer: Balancer, listener: Listener, names: Mapping[str, 
         if group.arn in used:
             name = names[group.arn]
             chosen = "" if alone else f"{{ var(txn.backend) -m str {name} }} "
-            yield f"use_backend {regardless(name)} if {chosen}{{ nbsrv({name}) lt {group.least_healthy} }}"
+            few = f"{{ nbsrv({name}) lt {group.least_healthy} }}"
+            yield f"use_backend {regardless(name)} if {chosen}!{{ stopping }} {few}"
 
 
 def by_zone(balancer: Balancer, group_arn: str) -> Iterator[str]:
@@ -252,6 +259,8 @@ def _headers(balancer: Balancer, listener: Listener) -> Iterator[str]:
     yield f"http-request set-header X-Forwarded-Proto {listener.protocol.lower()}"
     yield f"http-request set-header X-Forwarded-Port {listener.port}"
     yield from _TRACE
+    if balancer.access_log:
+        yield records.TRACE
     if balancer.tls_headers and listener.protocol == "HTTPS":
         yield "http-request set-header X-Amzn-Tls-Version %[ssl_fc_protocol]"
         yield "http-request set-header X-Amzn-Tls-Cipher-Suite %[ssl_fc_cipher]"

@@ -134,6 +134,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: tuple[tuple[str, str], ...] = ()  # set in every answer
     server_header: bool = True  # whether answers say what served them
     idle_timeout: int = 350  # of TCP
+    certificate_arn: str = ""  # that of the only certificate
     negotiation: Negotiation | None = None  # of classic load balancers, instead of the policy
 
 
@@ -202,6 +203,7 @@ class Balancer(msgspec.Struct, frozen=True, kw_only=True):
     xff_port: bool = False
     xff_mode: str = "append"  # append, preserve, remove
     drop_invalid_headers: bool = False  # those whose names have other characters than letters, digits and hyphens
+    access_log: bool = False  # whether each request is noted
     tls_headers: bool = False  # whether targets are told the version of TLS and the cipher
 
 

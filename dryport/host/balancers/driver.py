@@ -8,9 +8,10 @@ import logging
 from pathlib import Path
 
 from dryport.host import messages, namespaces
+from dryport.host.balancers import requests
 from dryport.host.balancers.flows import Target
 from dryport.host.balancers.process import Process
-from dryport.host.messages import Balancers, Replies, Result, Verb
+from dryport.host.messages import Balancers, LogPart, Replies, Result, Verb
 
 _PERIOD = 0.5  # seconds between looks at what runs
 log = logging.getLogger("dryport.host")
@@ -56,6 +57,9 @@ class BalancerDriver:
                 if (found := self._processes.get(balancer_id)) is not None:
                     async with found.lock:
                         await found.end_flows([Target(*each) for each in targets])
+            case messages.TakeLog(balancer_id=balancer_id, after=after, least=least):
+                content, end = await asyncio.to_thread(requests.take, self._root / balancer_id, after, least)
+                return LogPart(content=content, end=end)
             case _:
                 raise TypeError(f"no verb: {type(verb).__name__}")
         return None
@@ -93,6 +97,7 @@ class BalancerDriver:
     async def _look_at(self, process: Process) -> None:
         if process.runs:
             await process.remember()
+            await asyncio.to_thread(requests.bound, process.directory)
         elif process.directory.is_dir():
             log.warning("balancer %s has ended; it is started again", process.directory.name)
             await process.start()

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dryport.host import namespaces, processes
-from dryport.host.balancers import flows, servers
+from dryport.host.balancers import flows, requests, servers
 from dryport.host.messages import Carrier
 from dryport.host.nft import NftError
 
@@ -164,18 +164,20 @@ class Process:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        noted = requests.opened(self.directory)
         try:
             return subprocess.Popen(
                 ["haproxy", "-W", "-db", "-S", "unix@master.sock,mode,600,level,admin", "-f", "haproxy.cfg"],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=noted,
                 stderr=log,
                 start_new_session=True,
                 env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin")},
             )
         finally:
             os.close(log)
+            os.close(noted)
 
     def _log(self) -> str:
         with contextlib.suppress(FileNotFoundError):

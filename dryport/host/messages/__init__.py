@@ -15,7 +15,9 @@ from dryport.host.messages.balancers import (
     EnsureBalancer,
     Flow,
     ListBalancers,
+    LogPart,
     Replies,
+    TakeLog,
     Way,
 )
 from dryport.host.messages.base import Message
@@ -110,8 +112,9 @@ Verb = (
     | ListBalancers
     | AskBalancer
     | EndFlows
+    | TakeLog
 )
-Result = Networks | Instances | Console | FileSystemSize | Balancers | Replies
+Result = Networks | Instances | Console | FileSystemSize | Balancers | Replies | LogPart
 
 
 class Request(Message, frozen=True, kw_only=True):
@@ -161,6 +164,7 @@ __all__ = [
     "ListBalancers",
     "ListInstances",
     "ListNetworks",
+    "LogPart",
     "MeasureFileSystem",
     "Message",
     "Metadata",
@@ -184,6 +188,7 @@ __all__ = [
     "SetNames",
     "SetZone",
     "StopInstance",
+    "TakeLog",
     "Teardown",
     "UnmountFileSystem",
     "UnmountVolume",

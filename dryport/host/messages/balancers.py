@@ -72,6 +72,22 @@ class EndFlows(Message, frozen=True, kw_only=True, tag="end_flows"):
     targets: list[tuple[str, int]]
 
 
+class TakeLog(Message, frozen=True, kw_only=True, tag="take_log"):
+    """What a balancer noted of requests behind a place, in bytes, where there is as much as ``least``. What is before
+    that place is needed no more."""
+
+    balancer_id: str
+    after: int
+    least: int
+
+
+class LogPart(Message, frozen=True, kw_only=True, tag="log_part"):
+    """Whole lines, and the place where they end."""
+
+    content: bytes
+    end: int
+
+
 class Balancers(Message, frozen=True, kw_only=True, tag="balancers"):
     """The ids of those that there should be, as the driver knows it."""
 

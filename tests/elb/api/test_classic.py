@@ -318,3 +318,20 @@ def test_pages_and_limits(classic: Any, name: str) -> None:
     assert limits == {
         "classic-load-balancers": "20", "classic-listeners": "100", "classic-registered-instances": "1000"
     }  # fmt: skip
+
+
+def test_access_logs_need_a_bucket_that_lets_them_in(classic: Any, name: str) -> None:
+    modify = classic.modify_load_balancer_attributes
+    log = {"Enabled": True, "S3BucketName": "nobodys"}
+    assert refuses(modify, LoadBalancerName=name, LoadBalancerAttributes={"AccessLog": log}) == (
+        "InvalidConfigurationRequest", "Access Denied for bucket: nobodys. Please check S3bucket permission"
+    )  # fmt: skip
+    assert refuses(modify, LoadBalancerName=name, LoadBalancerAttributes={"AccessLog": {"Enabled": True}})[0] == (
+        "ValidationError"
+    )
+    seldom = {**log, "EmitInterval": 7}
+    assert refuses(modify, LoadBalancerName=name, LoadBalancerAttributes={"AccessLog": seldom}) == (
+        "ValidationError", "EmitInterval must be either 5 or 60 minutes"
+    )  # fmt: skip
+    off = {"AccessLog": {"Enabled": False}}
+    assert modify(LoadBalancerName=name, LoadBalancerAttributes=off)["LoadBalancerAttributes"] == off

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dryport.elb.access_logs import permission
 from dryport.elb.classic import attributes
 from dryport.elb.classic.api.common import balancer, put
 from dryport.gateway.service import Call, Output, Service
@@ -14,12 +15,7 @@ from dryport.gateway.service import Call, Output, Service
 def register(service: Service) -> None:
     """Add the operations of this module."""
     service.operation("DescribeLoadBalancerAttributes")(describe)
-    service.operation("ModifyLoadBalancerAttributes", unsupported=_REFUSED)(modify)
-
-
-_REFUSED = tuple(
-    f"LoadBalancerAttributes.AccessLog.{name}" for name in ("S3BucketName", "EmitInterval", "S3BucketPrefix")
-)
+    service.operation("ModifyLoadBalancerAttributes")(modify)
 
 
 def describe(call: Call, request: Any) -> Output:
@@ -32,7 +28,10 @@ def modify(call: Call, request: Any) -> Output:
     """Change attributes: all that are given, or none."""
     found, _ = balancer(call, request["LoadBalancerName"])
     given = request["LoadBalancerAttributes"]
-    changed = put(call, replace(found, attributes={**found.attributes, **attributes.changes(given)}))
+    changed = replace(found, attributes={**found.attributes, **attributes.changes(given)})
+    if "AccessLog" in given:
+        permission.check_log(call.tx, changed)
+    put(call, changed)
     now = attributes.described(attributes.of(changed))
     return {
         "LoadBalancerName": found.name,
