@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dryport.acm.room import room as acm_room
 from dryport.control.context import Room
 from dryport.ec2.room import room_on as ec2_room_on
 from dryport.elb.api import SERVICE
@@ -33,8 +34,10 @@ def served() -> Iterator[Served]:
     alone = Room(
         services={"elbv2": lambda: SERVICE, "elb": lambda: CLASSIC}
     )  # nobody balances: what is wanted stays as it was asked for
+    # Nobody issues: what is requested stays pending.
+    acm = lambda context: Room(services=acm_room(context).services)  # noqa: E731
     ec2 = lambda context: ec2_room_on(context, machine)  # noqa: E731
-    made = Served(state_dir, [ec2, ssm_room, iam_room, lambda context: alone])
+    made = Served(state_dir, [ec2, ssm_room, iam_room, acm, lambda context: alone])
     yield made
     made.stop()
     shutil.rmtree(state_dir)
