@@ -5,6 +5,7 @@ from __future__ import annotations
 from dryport.control.context import Context, Room
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.connect.controller import Releases
+from dryport.ecs.controllers.hooks import Hooks
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.mounts import Mounts, Remounts
 from dryport.ecs.controllers.registrations import Registrations
@@ -12,6 +13,7 @@ from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.ecs.controllers.utilization import Utilization
+from dryport.ecs.invoking import Endpoint
 from dryport.gateway.service import Service
 from dryport.host.client import HostClient
 
@@ -41,6 +43,7 @@ def room(context: Context) -> Room:
             Utilization(context, hub.telemetry),
             InstanceController(context.store, context.clock),
             ServiceController(context),
+            Hooks(context, Endpoint(context)),
             Registrations(context),
             Releases(context.store, context.clock),
             TaskDefinitionController(context.store, context.clock),

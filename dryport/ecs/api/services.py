@@ -57,6 +57,7 @@ def create_service(call: Call, request: types.CreateServiceRequestTypeDef) -> Ou
     definition = launch.runnable_definition(call, request["taskDefinition"])
     role = balancers.role(call, request, definition)
     service = _new(call, request, cluster, key, name)
+    strategies.check_hooks(call, service.deployment_configuration)
     service = replace(service, role_arn=role or service.role_arn)
     where = service_requests.capacity(request, cluster)
     revision = service_requests.revision(call, {**request, "role": role}, service, cluster, definition, where)
@@ -158,6 +159,8 @@ def update_service(call: Call, request: types.UpdateServiceRequestTypeDef) -> Ou
         propagate_tags=request.get("propagateTags", service.propagate_tags),
         managed_tags=bool(request.get("enableECSManagedTags", service.managed_tags)),
     )
+    if "deploymentConfiguration" in request:
+        strategies.check_hooks(call, changed.deployment_configuration)
     present = call.tx.get(SERVICE_REVISIONS, service.revision_arn)
     assert present is not None  # they stay as long as their service
     zoned = service_requests.rebalancing(request, changed, present.launch_type)

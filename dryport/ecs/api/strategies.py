@@ -12,6 +12,7 @@ from dryport.aws import arn as arns
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 from dryport.ecs.services import stages
+from dryport.ecs.services.model import FUNCTIONS
 from dryport.elb import published as elb
 from dryport.gateway.service import Call
 
@@ -73,8 +74,8 @@ def _hook(given: Any) -> Json:
     kind = given.get("targetType", stages.LAMBDA)
     if not given.get("lifecycleStages"):
         raise invalid("lifecycleStages cannot be null or empty for a lifecycle hook.")
-    if kind != stages.PAUSE:
-        raise invalid("Dryport has lifecycle hooks of the targetType PAUSE only.")
+    if kind == stages.LAMBDA:
+        return _function(given)
     if any(each in _NO_PAUSES for each in given["lifecycleStages"]):
         raise invalid("Invalid lifecycle stage provided for Pause Hook")
     for member in ("hookTargetArn", "roleArn", "hookDetails"):
@@ -89,6 +90,30 @@ def check_connect(strategy: str, given: Any) -> None:
     """Refuse Service Connect, whose traffic is not shifted, where traffic is to be. Raises ServiceError."""
     if given and given.get("enabled") and strategy != stages.ROLLING:
         raise invalid(f"Dryport does not shift the traffic of Service Connect, which the strategy {strategy} would do.")
+
+
+def _function(given: Any) -> Json:
+    parts = arns.parse(given.get("hookTargetArn", ""))
+    if parts is None or parts.service != "lambda" or not parts.resource.startswith("function:"):
+        raise invalid("hookTargetArn must be the ARN of a Lambda function for lifecycle hooks of AWS_LAMBDA.")
+    if not given.get("roleArn"):
+        raise invalid("roleArn cannot be null or empty for lifecycle hooks of AWS_LAMBDA.")
+    if not isinstance(given.get("hookDetails") or {}, dict):
+        raise invalid("hookDetails must be a JSON object.")
+    timeout = {"timeoutInMinutes": _LONGEST, "action": "ROLLBACK", **given.get("timeoutConfiguration", {})}
+    _check_minutes("timeoutInMinutes", timeout["timeoutInMinutes"], 1)
+    return {**given, "targetType": stages.LAMBDA, "timeoutConfiguration": timeout}
+
+
+def check_hooks(call: Call, configuration: Json) -> None:
+    """Refuse hooks that are functions where nothing invokes them. Raises ServiceError."""
+    there = call.tx.get(FUNCTIONS, "lambda")
+    asked = any(each["targetType"] == stages.LAMBDA for each in configuration.get("lifecycleHooks", ()))
+    if asked and (there is None or not there.configured):
+        raise invalid(
+            "Lifecycle hooks that are Lambda functions need an endpoint that invokes them: start Dryport with "
+            "`dryport up --lambda URL`."
+        )
 
 
 # Load balancers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from dryport.ecs.model import Json
-from dryport.ecs.services import hooks, rolling, rollout, shifting, stages
+from dryport.ecs.services import history, hooks, rolling, rollout, shifting, stages
 from dryport.ecs.services.model import IN_PROGRESS, Deployment, Hook, Progress
 from dryport.ecs.services.rolling import Counts, Stops
 from dryport.ecs.services.views import View
@@ -48,6 +48,7 @@ class Shifts:
                 self._pass.service = shifting.end(
                     self._tx, self._pass.service, why, self._now, self._pass.random, reason=wrong or failed
                 )
+                history.keep(self._tx, self._pass.service, self._view, self._now)  # it may be gone in a moment
                 return
             reached = stages.advance(progress, self._seen(green), self._now, self._hooks)
             self._keep(reached)

@@ -48,8 +48,8 @@ class AlarmWatch(Record, frozen=True, kw_only=True):
 
 
 class Hook(Record, frozen=True, kw_only=True):
-    """A run of a lifecycle hook. ``role_arn``, ``details`` and ``next_at``, when its function is asked (again), are
-    those of Lambda functions; ``reason`` is why it failed."""
+    """A run of a lifecycle hook. ``role_arn``, ``execution_id``, ``details`` and ``next_at``, when its function is
+    asked (again), are those of Lambda functions; ``reason`` is why it failed."""
 
     id: str
     stage: str
@@ -57,6 +57,7 @@ class Hook(Record, frozen=True, kw_only=True):
     target_type: str = "AWS_LAMBDA"
     target_arn: str = ""
     role_arn: str = ""
+    execution_id: str = ""
     details: Json = {}
     status: str = IN_PROGRESS
     expires_at: float
@@ -214,6 +215,13 @@ class TaskSet(Record, frozen=True, kw_only=True):
     request_digest: str = ""
 
 
+class Functions(Record, frozen=True, kw_only=True):
+    """Whether the control plane that runs can invoke functions."""
+
+    name: str = "lambda"
+    configured: bool
+
+
 def tasks_key(service: Service) -> str:
     """The value that the index ``service`` of tasks has for a service's."""
     return f"{service.cluster_arn}/{service.group}"
@@ -253,3 +261,4 @@ SERVICE_DEPLOYMENTS = Table(
     },
 )
 TASK_SETS = Table("ecs.task_set", TaskSet, key=lambda s: s.arn, indexes={"service": lambda s: s.service_arn})
+FUNCTIONS = Table("ecs.functions", Functions, key=lambda f: f.name)
