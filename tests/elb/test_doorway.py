@@ -36,6 +36,12 @@ class Machine:
     async def ask_balancer(self, balancer_id: str, commands: Sequence[str]) -> Sequence[str]:
         raise AssertionError("nobody asks the door")
 
+    async def end_flows(self, balancer_id: str, targets: Sequence[tuple[str, int]]) -> None:
+        raise AssertionError("the door leads no flows")
+
+    async def take_log(self, balancer_id: str, after: int, least: int) -> tuple[bytes, int]:
+        raise AssertionError("the door notes nothing")
+
 
 async def test_ports_that_others_have_are_left_to_them_until_they_are_free(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "control.db")

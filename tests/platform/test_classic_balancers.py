@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dryport.host.instances.places import Place as Directory
 from tests.conftest import Platform, free_port
 from tests.load import Load
 from tests.platform.fleet import PARAMETER
@@ -85,6 +86,13 @@ class Place:
     def in_service(self, name: str, count: int = 2) -> None:
         eventually(lambda: [each[0] for each in self.states(name).values()] == ["InService"] * count, 90)
 
+    def inside(self, instance: str, *command: str) -> str:
+        """What a command says that is run in an instance."""
+        run = Directory(self.platform.state_dir / "instances", instance).run()
+        assert run is not None
+        entering = ["nsenter", "--target", str(run.pid), "-m", "-n"]
+        return subprocess.run([*entering, *command], capture_output=True, text=True, timeout=30).stdout
+
     def gone(self, name: str) -> None:
         self.elb.delete_load_balancer(LoadBalancerName=name)
 
@@ -131,6 +139,14 @@ def test_instances_take_traffic_and_leave_it(place: Place) -> None:
     assert f"HTTP_X_FORWARDED_PORT={port}" in asked and "HTTP_X_FORWARDED_PROTO=http" in asked
     assert any(each.startswith("HTTP_X_FORWARDED_FOR=") for each in asked)
     assert f"HTTP_HOST={name}:{port}" in asked  # as the client said it
+    cli = place.platform.cli
+    cli("elb", "wait", "instance-in-service", "--load-balancer-name", "web")
+    shown = cli("elb", "describe-load-balancers", "--load-balancer-names", "web")["LoadBalancerDescriptions"][0]
+    assert shown["DNSName"] == name and len(shown["Instances"]) == 2
+    assert "classic" in place.platform.dryport("status").stdout
+    fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+    found = place.inside(first, "/usr/bin/python3", "-c", fetch, f"{url}/name")  # curl asks no name server for it
+    assert found in {curl(f"{url}/name") for _ in range(8)}
 
     draining = {"ConnectionDraining": {"Enabled": True, "Timeout": 3}}
     modify(LoadBalancerName="web", LoadBalancerAttributes=draining)
@@ -204,8 +220,13 @@ def test_https_with_a_policy_and_cookies_that_tie(place: Place, tmp_path: Path) 
     assert len({curl("-b", jar, *trust, f"{url}/name") for _ in range(6)}) == 1
     other = str(tmp_path / "other")
     assert "AWSELB" not in curl("-i", "-c", other, f"http://{name}:{plain}/name")
-    login = curl("-i", "-c", other, f"http://{name}:{plain}/cgi-bin/login")
-    assert "AWSELB=" in login and "session=1" in login
+
+    def logged_in() -> str:
+        answer = curl("-i", "-c", other, f"http://{name}:{plain}/cgi-bin/login")
+        return answer if "AWSELB=" in answer else ""
+
+    login = eventually(logged_in, 20)
+    assert "session=1" in login
     assert {curl("-b", other, f"http://{name}:{plain}/name") for _ in range(6)} == {login.splitlines()[-1] + "\n"}
     spread = Counter(curl(f"http://{name}:{plain}/name") for _ in range(6))
     assert len(spread) == 2
