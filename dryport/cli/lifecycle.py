@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -31,7 +30,6 @@ def _command(
     forward: Sequence[str],
     keys: Path | None,
     dev_credentials: bool,
-    lambda_url: str,
 ) -> list[str]:
     command = [sys.executable, "-m", "dryport.platform.supervisor"]
     command += ["--state-dir", str(state_dir), "--port", str(port)]
@@ -41,16 +39,7 @@ def _command(
         command += ["--forward", one]
     if keys is not None:
         command += ["--forward-credentials", str(keys.resolve())]
-    if lambda_url:
-        command += ["--lambda", lambda_url]
     return [*command, "--dev-credentials"] if dev_credentials else command
-
-
-def _url(_: click.Context, parameter: click.Parameter, text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise click.BadParameter("expected http://HOST:PORT or https://HOST", param=parameter)
-    return text
 
 
 def _forwards(_: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> Sequence[str]:
@@ -111,15 +100,6 @@ def _own_address(_: click.Context, parameter: click.Parameter, addresses: Sequen
     help="The keys to sign forwarded requests with: a file of mode 0600 in the format of AWS's credentials file, with "
     "a profile a service, or default.",
 )
-@click.option(
-    "--lambda",
-    "lambda_url",
-    default="",
-    metavar="URL",
-    callback=_url,
-    help="Invoke the Lambda functions of lifecycle hooks here: a server of Lambda's Invoke API, or with a path "
-    "one function's URL (the runtime interface emulator's).",
-)
 @click.option("--dev-credentials", is_flag=True, help="Also accept the keys test/test, from loopback only.")
 def up(
     state_dir: Path,
@@ -127,7 +107,6 @@ def up(
     listen: Sequence[str],
     forward: Sequence[str],
     forward_credentials: Path | None,
-    lambda_url: str,
     detach: bool,
     dev_credentials: bool,
 ) -> None:
@@ -149,7 +128,7 @@ def up(
             raise options.Failure(
                 f"port {port} of {address} is taken by another program: choose another one with --port"
             )
-    command = _command(state_dir.resolve(), port, listen, forward, forward_credentials, dev_credentials, lambda_url)
+    command = _command(state_dir.resolve(), port, listen, forward, forward_credentials, dev_credentials)
     if not detach:
         click.echo(f"Dryport starts at http://localhost:{port} (Ctrl-C stops it and its tasks)")
         os.execv(command[0], command)

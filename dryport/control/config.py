@@ -29,7 +29,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one Dryport. Every process of it gets the same ones, as JSON in the state directory.
 
     ``listen`` are addresses besides loopback that the endpoint is served at, for other machines.
-    ``forwards`` are services that others serve. ``lambda_url`` is where functions of lifecycle hooks are invoked.
+    ``forwards`` are services that others serve.
     ``slot`` (0 to 127) sets apart the Dryports that run on one machine: public addresses, names of namespaces.
     """
 
@@ -40,7 +40,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     dev_credentials: bool = False
     account: str = DEFAULT_ACCOUNT
     forwards: tuple[Forward, ...] = ()
-    lambda_url: str = ""
     forward_credentials: str = ""  # the file with the upstreams' keys, empty where there is none
 
     @property

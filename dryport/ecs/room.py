@@ -13,7 +13,7 @@ from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.ecs.controllers.utilization import Utilization
-from dryport.ecs.invoking import Endpoint
+from dryport.ecs.invoking import Forwarded
 from dryport.gateway.service import Service
 from dryport.host.client import HostClient
 
@@ -43,7 +43,7 @@ def room(context: Context) -> Room:
             Utilization(context, hub.telemetry),
             InstanceController(context.store, context.clock),
             ServiceController(context),
-            Hooks(context, Endpoint(context)),
+            Hooks(context, Forwarded(context)),
             Registrations(context),
             Releases(context.store, context.clock),
             TaskDefinitionController(context.store, context.clock),

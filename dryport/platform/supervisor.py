@@ -59,7 +59,6 @@ def write_config(arguments: argparse.Namespace, state_dir: Path) -> Config:
         dev_credentials=arguments.dev_credentials,
         forwards=tuple(_with_port(one) for one in targets.read(arguments.forward)),
         forward_credentials=arguments.forward_credentials,
-        lambda_url=arguments.lambda_url,
         slot=slots.take(state_dir),
     )
     save(config)
@@ -167,7 +166,6 @@ def main() -> None:
     parser.add_argument("--dev-credentials", action="store_true")
     parser.add_argument("--forward", action="append", default=[])
     parser.add_argument("--forward-credentials", default="")
-    parser.add_argument("--lambda", dest="lambda_url", default="")
     arguments = parser.parse_args()
     os.umask(0o022)
     state_dir = arguments.state_dir.resolve()

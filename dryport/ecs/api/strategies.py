@@ -112,7 +112,7 @@ def check_hooks(call: Call, configuration: Json) -> None:
     if asked and (there is None or not there.configured):
         raise invalid(
             "Lifecycle hooks that are Lambda functions need an endpoint that invokes them: start Dryport with "
-            "`dryport up --lambda URL`."
+            "`dryport up --forward lambda=URL`."
         )
 
 

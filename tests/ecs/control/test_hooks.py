@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
+from dryport.control.config import Forward
 from dryport.ecs.services import hooks, stages
 from dryport.ecs.services.model import Hook
 from dryport.iam.model import IDENTITIES
@@ -74,7 +75,7 @@ def functions() -> Iterator[Lambda]:
 async def world(tmp_path: Path, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shifted]:
     monkeypatch.setattr(stages, "SETTLE", 0.3)
     plane = Plane(tmp_path, rooms=[drains])
-    plane.config = replace(plane.config, lambda_url=functions.url)
+    plane.config = replace(plane.config, forwards=(Forward(service="lambda", to=functions.url),))
     await plane.start()
     made = Shifted(plane)
     await made.begin()
@@ -198,7 +199,7 @@ async def test_without_an_endpoint_they_are_refused(tmp_path: Path) -> None:
     plane = await Plane(tmp_path, rooms=[drains]).start()
     world = Shifted(plane)
     await world.begin()
-    with pytest.raises(ClientError, match="dryport up --lambda URL"):
+    with pytest.raises(ClientError, match="dryport up --forward lambda=URL"):
         await world.create(deploymentConfiguration=hooked("PRE_SCALE_UP"))
     await world.host.close()
     await plane.stop()
