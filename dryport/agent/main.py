@@ -103,6 +103,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
     offered = gpus.find(settings.gpu_support) if docker else gpus.NONE
     registration = Registration(settings, state, client, identity, offered)
     registration.remembered()
+    proxies = Proxies(settings, runtime)
     host = Host(
         settings=settings,
         state=state,
@@ -114,7 +115,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         logs=logs,
         metadata=metadata,
         ports=Ports(settings.dynamic_host_ports),
-        proxies=Proxies(settings, runtime),
+        proxies=proxies,
         health_changed=lambda: None,
     )
     engine = Engine(host, submitter)
@@ -129,6 +130,7 @@ async def _run(settings: Settings, identity: Identity, state: State, runtime: Ru
         runtime_version=version,
         interval=settings.metrics_interval if settings.metrics else None,
         cpus=(settings.cpu or (os.cpu_count() or 1) * 1024) / 1024,
+        proxies=proxies,
     )
     host.health_changed = telemetry.health_changed
     control = Session(

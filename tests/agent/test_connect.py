@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dryport.agent.connect import haproxy, image, redirects, ways
+from dryport.agent.connect import haproxy, image, metrics, redirects, ways
 from dryport.agent.connect.ways import Egress, Ingress, Ways
 from dryport.agent.payload import decode_task
 
@@ -31,21 +32,23 @@ PLACES = st.lists(st.tuples(st.from_regex(r"10\.0\.\d\.\d", fullmatch=True), st.
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "http", "http2", "grpc"])
-@pytest.mark.parametrize("alone", [False, True])
-def test_haproxy_takes_the_configuration(tmp_path: Path, protocol: str, alone: bool) -> None:
+@pytest.mark.parametrize("targets", [None, {}, {"main": "172.17.0.3"}])
+def test_haproxy_takes_the_configuration(tmp_path: Path, protocol: str, targets: dict[str, str] | None) -> None:
     changed = msgspec.structs.replace(
         WAYS,
         ingress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.ingress],
         egress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.egress],
     )
     slots = haproxy.assign({}, {"srv-a": [("10.0.0.1", 80)]}, haproxy.services(changed))
-    text = haproxy.render(changed, slots, alone=alone)
+    text = haproxy.render(changed, slots, targets)
     for each in (text, haproxy.render(Ways(), {})):
         file = tmp_path / "haproxy.cfg"
         file.write_text(each)
         done = subprocess.run(["haproxy", "-c", "-f", str(file)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert ("proto h2" in text) == (protocol in ("http2", "grpc"))
+    assert ("server app 172.17.0.3:8080" in text) == bool(targets)
+    assert ("bind 127.0.0.1:61002" in text) == (targets is None)
     assert ("retry-on" in text) == (protocol != "tcp")
 
 
@@ -86,6 +89,9 @@ def test_rules_lead_through_the_proxy() -> None:
     rules = redirects.batch(WAYS, "10.0.0.9")
     assert "ip daddr 127.255.0.1 tcp dport 80 dnat to 127.0.0.1:61002" in rules
     assert "ip daddr 10.0.0.9 tcp dport 8080 dnat to 10.0.0.9:61001" in rules
+    beside = redirects.beside(WAYS, "task", "172.17.0.2")
+    assert "ip daddr 127.255.0.1 tcp dport 80 dnat to 172.17.0.2:61002" in beside
+    assert "delete table ip dryport_connect_task" in redirects.nothing_beside("task")
     assert "dport 5432 dnat to 10.0.0.9" not in rules  # bypassed, as another port was named
 
 
@@ -104,7 +110,40 @@ def test_the_attachment_is_read(tmp_path: Path) -> None:
 
 
 def test_the_image_has_all_that_haproxy_needs(tmp_path: Path) -> None:
-    root, digest = image.make(tmp_path / "images")
-    assert image.make(tmp_path / "images") == (root, digest)
+    with ThreadPoolExecutor(8) as pool:  # as when several tasks begin at once
+        made = set(pool.map(lambda _: image.make(tmp_path / "images"), range(8)))
+    [(root, _)] = made
+    assert [each.name for each in (tmp_path / "images").iterdir()] == [root.name]
     done = subprocess.run(["chroot", str(root), image.PROGRAM, "-v"], capture_output=True, text=True)
     assert done.stdout.startswith("HAProxy version"), done.stderr
+
+
+def test_what_a_proxy_counted_is_told_as_what_came_in_between() -> None:
+    def answer(requests: int, active: int, answered: int, taken: int) -> str:
+        head = "# pxname,svname,scur,bin,bout,conn_tot,req_tot,hrsp_2xx,hrsp_5xx,rtime,\n"
+        front = f"ingress-0,FRONTEND,{active},{requests * 100},0,{requests},{requests},0,0,,\n"
+        return f"{head}{front}i0,app,0,{requests * 10},5,,,{answered},1,{taken},\n"
+
+    ways_ = Ways(ingress=[msgspec.structs.replace(WAYS.ingress[0], discovery="shop")])
+    first, second = (metrics.parse(answer(*each), ways_) for each in ((10, 1, 9, 3), (14, 2, 13, 7)))
+    ours, targets = metrics.wrappers(ways_, first, second)
+    assert ours["dimensions"] == [{"key": "DiscoveryName", "value": "shop"}]
+    assert targets["dimensions"] == [{"key": "TargetDiscoveryName", "value": "shop"}]
+    told = {each["metricName"]: each for each in (*ours["generalMetrics"], *targets["generalMetrics"])}
+    assert {name: each["metricValues"][0] for name, each in told.items()} == {
+        "ActiveConnectionCount": 2,
+        "NewConnectionCount": 4,
+        "ProcessedBytes": 400,
+        "RequestCount": 4,
+        "TargetProcessedBytes": 40,
+        "RequestCountPerTarget": 4,
+        "HTTPCode_Target_2XX_Count": 4,
+        "HTTPCode_Target_3XX_Count": 0,
+        "HTTPCode_Target_4XX_Count": 0,
+        "HTTPCode_Target_5XX_Count": 0,
+        "TargetResponseTime": 7,
+    }
+    assert told["TargetResponseTime"]["metricCounts"] == [4]
+    assert metrics.wrappers(ways_, {}, first) == []
+    again = metrics.wrappers(ways_, second, metrics.parse(answer(1, 0, 1, 1), ways_))[0]["generalMetrics"]
+    assert again[1]["metricValues"] == [1]  # a proxy that was reloaded

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import Platform
 from tests.platform.support import Tasks, docker, eventually, push
+from tests.platform.test_metrics import points
 from tests.platform.test_service_discovery import Ecs, address_of
 
 pytestmark = pytest.mark.platform
@@ -241,3 +242,31 @@ def test_proxies_keep_to_ports_groups_and_timeouts(tasks: Tasks, namespace: str,
         service.delete()
     eventually(lambda: not platform.client("servicediscovery").list_services()["Services"], 30)
     eventually(lambda: ec2.delete_security_group(GroupId=group) or True, 30)
+
+
+def test_what_proxies_count_is_in_cloudwatch(tasks: Tasks, namespace: str) -> None:
+    web = server(tasks, "connect-counted", 2, "web")
+    asking = Asking(tasks, "connect-counting")
+    own = {"ClusterName": "default", "ServiceName": "connect-counted", "DiscoveryName": "web"}
+    targets = {"TargetDiscoveryName": "web"}
+    try:
+        asking.until(web.running(2))
+
+        def whole(name: str, dimensions: dict[str, str], *statistics: str) -> Any:
+            """The second minute's data point, which is a whole one."""
+            return eventually(lambda: points(tasks, "AWS/ECS", name, dimensions, *statistics)[1:2], 240)[0]
+
+        requests = whole("RequestCount", own, "Sum", "SampleCount")
+        assert requests["SampleCount"] == 2  # tasks
+        assert requests["Sum"] > 60
+        each = whole("RequestCountPerTarget", targets, "Average")["Average"]
+        assert each == pytest.approx(requests["Sum"] / 2)
+        assert whole("HTTPCode_Target_2XX_Count", targets, "Sum")["Sum"] == pytest.approx(requests["Sum"], abs=4)
+        assert whole("HTTPCode_Target_5XX_Count", targets, "Sum")["Sum"] == 0
+        assert whole("NewConnectionCount", {"DiscoveryName": "web"}, "Sum")["Sum"] > 0
+        assert whole("ProcessedBytes", own, "Sum")["Sum"] > 60 * requests["Sum"]
+        time = whole("TargetResponseTime", targets, "Average")
+        assert (time["Unit"], 0 <= time["Average"] < 1000) == ("Milliseconds", True)
+    finally:
+        asking.service.delete()
+        web.delete()

@@ -72,9 +72,9 @@ def commands(ways: Ways, before: Mapping[str, Sequence[str]], after: Slots) -> l
     return found
 
 
-def render(ways: Ways, slots: Slots, *, alone: bool = False) -> str:
-    """The configuration. ``alone``: the proxy is in a network namespace of its own; where it reaches the task's other
-    containers it is told at run time (``targets``)."""
+def render(ways: Ways, slots: Slots, targets: Mapping[str, str] | None = None) -> str:
+    """The configuration. ``targets``: the proxy is in a network namespace of its own, and reaches the task's other
+    containers at these addresses, as far as they run."""
     sections = [
         (
             "global",
@@ -91,9 +91,9 @@ def render(ways: Ways, slots: Slots, *, alone: bool = False) -> str:
     for number, incoming in enumerate(ways.ingress):
         bind = f"bind :{incoming.listener}"
         sections.append((f"frontend ingress-{number}", [bind, *_front(incoming, f"i{number}")]))
-        sections.append((f"backend i{number}", list(_ingress(incoming, alone))))
+        sections.append((f"backend i{number}", list(_ingress(incoming, targets))))
     for number, outgoing in enumerate(ways.egress):
-        bind = f"bind {'' if alone else '127.0.0.1'}:{outgoing.listener}"
+        bind = f"bind {'127.0.0.1' if targets is None else ''}:{outgoing.listener}"
         sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}")]))
         sections.append((f"backend e{number}", list(_egress(outgoing, slots[outgoing.service]))))
     if not ways.ingress and not ways.egress:
@@ -128,17 +128,18 @@ def _version(way: Way) -> str:
     return " proto h2" if way.protocol in ("http2", "grpc") else ""
 
 
-def _ingress(way: Ingress, alone: bool) -> Iterator[str]:
+def _ingress(way: Ingress, targets: Mapping[str, str] | None) -> Iterator[str]:
     yield from _back(way)
     yield "retries 0"
-    yield f"server app 127.0.0.1:{way.port}{_version(way)}{' disabled' if alone else ''}"
+    address = "127.0.0.1" if targets is None else targets.get(way.container, "")
+    yield f"server app {address or '127.0.0.1'}:{way.port}{_version(way)}{'' if address else ' disabled'}"
 
 
-def targets(ways: Ways, container: str, address: str) -> list[str]:
-    """What to tell a proxy that is alone of a container that runs at an address."""
+def target_commands(ways: Ways, targets: Mapping[str, str]) -> list[str]:
+    """What to tell a proxy in a namespace of its own of where the task's containers are."""
     found = []
     for number, way in enumerate(ways.ingress):
-        if way.container == container:
+        if address := targets.get(way.container):
             found.append(f"set server i{number}/app addr {address} port {way.port}")
             found.append(f"set server i{number}/app state ready")
     return found

@@ -6,11 +6,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 from dryport.agent.runtime import RuntimeFailure
 
 PROGRAM = "/usr/sbin/haproxy"
+_making = threading.Lock()  # several tasks may be the first
 _DIRECTORIES = ("etc", "tmp", "run/dryport-connect", "dev", "proc", "sys")
 
 
@@ -29,6 +31,13 @@ def make(home: Path) -> tuple[Path, str]:
         status = source.stat()
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     root = home / digest.hexdigest()[:16]
+    with _making:
+        _fill(root, files)
+    return root, f"sha256:{digest.hexdigest()}"
+
+
+def _fill(root: Path, files: dict[str, Path]) -> None:
+    home = root.parent
     if not root.exists():
         unfinished = home / f"{root.name}.new"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -42,7 +51,6 @@ def make(home: Path) -> tuple[Path, str]:
         for each in (home, unfinished):
             each.chmod(0o755)
         unfinished.rename(root)
-    return root, f"sha256:{digest.hexdigest()}"
 
 
 def _libraries() -> dict[str, Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from dryport.agent.connect import haproxy, image, redirects, ways
+from dryport.agent.connect import haproxy, image, metrics, redirects, ways
 from dryport.agent.connect.ways import Reached, Ways
 from dryport.agent.engine.errors import RESOURCE, TaskFailure
 from dryport.agent.engine.network import directory_of
@@ -42,6 +42,7 @@ class Proxies:
         self._settings = settings
         self._runtime = runtime
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._counts: dict[str, dict[str, metrics.Counts]] = {}  # as they were when they were last told
         self._told: dict[str, haproxy.Slots] = {}  # by task id; what this agent knows that the proxy knows
 
     def is_proxy(self, task: Task, container: Container) -> bool:
@@ -72,26 +73,46 @@ class Proxies:
         """Have the connections of a task with a network of its own go through its proxy. Raises TaskFailure."""
         found = ways.of(record.payload)
         interfaces = record.payload.elastic_network_interfaces or []
-        if found is None or not interfaces:
+        if found is None:
             return
-        rules = redirects.batch(found, interfaces[0].address)
         try:
-            await asyncio.to_thread(redirects.put, record.namespace, rules)
-        except (OSError, NftError) as error:
+            if record.namespace and interfaces:
+                rules = redirects.batch(found, interfaces[0].address)
+                await asyncio.to_thread(redirects.put, record.namespace, rules)
+            else:
+                await self._lead_beside(record, found)
+        except (OSError, NftError, RuntimeFailure) as error:
             raise TaskFailure(f"{RESOURCE}: Service Connect could not be set up: {error}") from error
 
+    async def _lead_beside(self, record: TaskRecord, found: Ways) -> None:
+        """On the bridge: lead to the proxy what containers send to aliases, and have it know where they are."""
+        states = {name: await self._runtime.inspect(each.id) for name, each in record.containers.items()}
+        addresses = {
+            name: state.address for name, state in states.items() if state is not None and state.status == "running"
+        }
+        if not addresses.get(found.container):
+            return  # it does not run yet; nothing else does
+        rules = redirects.beside(found, record.payload.id, addresses[found.container])
+        await asyncio.to_thread(redirects.put, "", rules)
+        async with self._locks[record.payload.id]:
+            await asyncio.to_thread(self._write, record.payload, found, self._slots(record.payload), addresses)
+            await self._say(record.payload, haproxy.target_commands(found, addresses))
+
     async def started(self, record: TaskRecord, container: Container, state: ContainerState) -> None:
-        """A container has been started: its proxy is waited for. Raises RuntimeFailure where that does not answer."""
+        """A container has been started: its proxy is waited for, and told of the others where it is not with them.
+
+        Raises RuntimeFailure where it does not answer, TaskFailure.
+        """
         task = record.payload
-        if not self.is_proxy(task, container):
-            return
-        async with self._locks[task.id]:
-            try:
-                async with asyncio.timeout(_READY):
+        try:
+            if self.is_proxy(task, container):
+                async with self._locks[task.id], asyncio.timeout(_READY):
                     await self._everything(task)
-            except TimeoutError:
-                message = "the Service Connect proxy does not answer"
-                raise RuntimeFailure("CannotStartContainerError", message) from None
+            if not record.namespace:
+                await self.lead(record)
+        except TimeoutError:
+            message = "the Service Connect proxy does not answer"
+            raise RuntimeFailure("CannotStartContainerError", message) from None
 
     async def tell(self, task: Task, reached: Reached) -> None:
         """Have a task's proxy lead to where its services are reached now."""
@@ -120,8 +141,24 @@ class Proxies:
                     continue
                 return  # it does not run: it will read what was written
 
+    async def measure(self, task: Task) -> list[metrics.Json]:
+        """What a task's proxy has counted since this was last asked, as it is told; nothing where it does not run."""
+        found = ways.of(task)
+        if found is None or not found.ingress:
+            return []
+        try:
+            now = metrics.parse(await self._say(task, ["show stat"]), found)
+        except (OSError, TimeoutError):
+            return []
+        before, self._counts[task.id] = self._counts.get(task.id, {}), now
+        return metrics.wrappers(found, before, now)
+
     def forget(self, task: Task) -> None:
-        """The task has ended."""
+        """The task has ended. Blocks."""
+        if not task.awsvpc and ways.of(task) is not None:
+            with contextlib.suppress(NftError, OSError):
+                redirects.put("", redirects.nothing_beside(task.id))
+        self._counts.pop(task.id, None)
         self._locks.pop(task.id, None)
         self._told.pop(task.id, None)
 
@@ -154,10 +191,17 @@ class Proxies:
             return msgspec.json.decode((self._directory(task) / "slots.json").read_bytes(), type=haproxy.Slots)
         return {}
 
-    def _write(self, task: Task, found: Ways, slots: haproxy.Slots) -> None:
+    def _targets(self, task: Task) -> dict[str, str]:
+        with contextlib.suppress(FileNotFoundError):
+            return msgspec.json.decode((self._directory(task) / "targets.json").read_bytes(), type=dict[str, str])
+        return {}
+
+    def _write(self, task: Task, found: Ways, slots: haproxy.Slots, targets: dict[str, str] | None = None) -> None:
+        known = self._targets(task) if targets is None else targets
         texts = {
-            haproxy.CONFIGURATION: haproxy.render(found, slots, alone=not task.awsvpc).encode(),
+            haproxy.CONFIGURATION: haproxy.render(found, slots, None if task.awsvpc else known).encode(),
             "slots.json": msgspec.json.encode(slots),
+            "targets.json": msgspec.json.encode(known),
         }
         for name, text in texts.items():
             unfinished = self._directory(task) / f"{name}.new"

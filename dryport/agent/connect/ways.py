@@ -27,6 +27,7 @@ class Ingress(Way, frozen=True, kw_only=True):
 
     name: str
     container: str
+    discovery: str = ""
     intercepted: bool = False
 
 

@@ -95,7 +95,7 @@ async def resume(
             await asyncio.shield(holder)
         await host.network.prepare(record.namespace, await sandbox.start(host, record))
         await host.network.join(record.namespace, record.payload.elastic_network_interfaces or [], again=again)
-        await host.proxies.lead(record)
+    await host.proxies.lead(record)
     await host.metadata.serve(record)
 
 
@@ -206,7 +206,7 @@ async def release(host: Host, record: TaskRecord) -> None:
     """Let go of network and limits: the containers no longer run."""
     await host.metadata.end(record.arn)
     host.ports.release(container.id for container in record.containers.values())
-    host.proxies.forget(record.payload)
+    await asyncio.to_thread(host.proxies.forget, record.payload)
     await sandbox.remove(host, record)
     if record.namespace:
         await host.network.leave(record.namespace, record.payload.elastic_network_interfaces or [])

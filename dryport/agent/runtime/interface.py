@@ -172,6 +172,7 @@ class ContainerState(Data, frozen=True, kw_only=True):
     started_at: float | None = None
     finished_at: float | None = None
     network_bindings: list[dict[str, object]] = []  # ECS's NetworkBinding shape
+    address: str = ""  # its own in the bridge mode, while it runs
 
 
 class Exited(Data, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -44,25 +44,32 @@ def metrics(
     samples: dict[str, Sequence[ContainerStats]],
     now: float,
     cpus: float,
+    connected: Mapping[str, list[Json]] | None = None,
 ) -> Iterator[Json]:
     """PublishMetricsRequests over the samples of each container (by its id) since the last ones.
 
-    ``cpus`` are those that the instance has registered, of which CPU is told in percent.
+    ``cpus`` are those that the instance has registered, of which CPU is told in percent. ``connected`` has what Service
+    Connect's proxies have counted, by task.
     """
-    tasks = [t for record in records if (t := _task_metrics(record, samples, cpus))]
+    tasks = [t for record in records if (t := _task_metrics(record, samples, cpus, (connected or {}).get(record.arn)))]
     for chunk, last in _chunks(tasks):
         metadata = _metadata(identity) | {"fin": last, "idle": not tasks, "messageId": str(uuid.uuid4())}
         message: Json = {"metadata": metadata, "timestamp": now}
         yield message | ({"taskMetrics": chunk} if chunk else {})
 
 
-def _task_metrics(record: TaskRecord, samples: dict[str, Sequence[ContainerStats]], cpus: float) -> Json | None:
+def _task_metrics(
+    record: TaskRecord, samples: dict[str, Sequence[ContainerStats]], cpus: float, connected: list[Json] | None
+) -> Json | None:
     containers = [
         {"containerName": c.name} | _sets(samples[c.id], cpus)
         for c in record.containers.values()
         if len(samples.get(c.id, ())) > 1
     ]
-    return _named(record) | {"containerMetrics": containers} if containers else None
+    if not containers and not connected:
+        return None
+    proxy: Json = {"serviceConnectMetricsWrapper": connected} if connected else {}
+    return _named(record) | {"containerMetrics": containers} | proxy
 
 
 def _sets(samples: Sequence[ContainerStats], cpus: float) -> Json:

@@ -18,6 +18,7 @@ from yarl import URL
 from dryport.agent.acs.backoff import Backoff
 from dryport.agent.acs.registration import HASH, VERSION, Registration
 from dryport.agent.acs.websocket import HandshakeRefused, Inactive, connect
+from dryport.agent.connect.proxies import Proxies
 from dryport.agent.identity import Identity, NoCredentials
 from dryport.agent.model import ContainerStatus, TaskRecord
 from dryport.agent.runtime import ContainerStats, Runtime, RuntimeFailure
@@ -44,12 +45,14 @@ class Telemetry:
         runtime_version: str,
         interval: float | None,
         cpus: float,
+        proxies: Proxies,
     ) -> None:
         """``interval``: seconds between two samples of each container; ``None``: nothing is measured.
 
         ``cpus``: how many the instance has registered.
         """
         self._cpus = cpus
+        self._proxies = proxies
         self._interval = interval
         self._client = client
         self._registration = registration
@@ -129,8 +132,9 @@ class Telemetry:
             for id, own in samples.items():
                 self._samples[id] = own[-1:]  # the next period's first difference begins where this one's ended
             if self._interval is not None:
-                records, now = self._records.values(), time.time()
-                for message in messages.metrics(self._identity, records, dict(samples), now, self._cpus):
+                records, now = list(self._records.values()), time.time()
+                connected = {each.arn: await self._proxies.measure(each.payload) for each in records}
+                for message in messages.metrics(self._identity, records, dict(samples), now, self._cpus, connected):
                     await self._send(socket, url, "PublishMetricsRequest", message)
             await self._send(socket, url, "PublishInstanceStatusRequest", await self._instance_status())
             await asyncio.sleep(_PERIOD)

@@ -10,6 +10,7 @@ from typing import Any
 from dryport.control.context import Context
 from dryport.ecs import health, lifecycle
 from dryport.ecs.acs import messages
+from dryport.ecs.connect import metrics
 from dryport.ecs.model import CONTAINER_INSTANCES, INSTANCE_HEALTH, TASK_DEFINITIONS, TASKS, InstanceHealth
 from dryport.ecs.utilization import Usage, measured
 from dryport.gateway.http import WebSocket
@@ -31,6 +32,7 @@ class Telemetry:
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._usage: dict[str, tuple[float, float, int]] = {}  # sums of a task's CPU and memory, and of how many frames
+        self._connected: dict[str, metrics.Counted] = {}  # by tasks with a Service Connect proxy
         self._instances: set[str] = set()  # that have told of themselves
 
     async def serve(self, socket: WebSocket, instance_arn: str) -> None:
@@ -49,12 +51,18 @@ class Telemetry:
     def forget(self, task_arn: str) -> None:
         """The task is over."""
         self._usage.pop(task_arn, None)
+        self._connected.pop(task_arn, None)
 
     def take(self) -> tuple[dict[str, Usage], set[str]]:
         """What tasks used since this was last asked, by ARN, and the instances that have told of themselves."""
         usage, instances = self._usage, self._instances
         self._usage, self._instances = {}, set()
         return {arn: Usage(cpu / count, memory / count) for arn, (cpu, memory, count) in usage.items()}, instances
+
+    def take_connected(self) -> dict[str, metrics.Counted]:
+        """What tasks' Service Connect proxies counted since this was last asked, by ARN."""
+        found, self._connected = self._connected, {}
+        return found
 
     async def _take(self, frame: messages.Frame, instance_arn: str) -> bool:
         """Take what a frame says; whether it is kept."""
@@ -89,6 +97,10 @@ class Telemetry:
         for each in _objects(message.get("taskMetrics")):
             task = self._store.reader.get(TASKS, str(each.get("taskArn")))
             if task and task.instance_arn == instance_arn and task.last_status != lifecycle.STOPPED:
+                if task.connect:
+                    mine = self._connected.setdefault(task.arn, {})
+                    for key, values in metrics.counted(_objects(each.get("serviceConnectMetricsWrapper"))).items():
+                        mine.setdefault(key, []).extend(values)
                 found = measured(list(_objects(each.get("containerMetrics"))))
                 if found is not None:
                     cpu, memory, count = self._usage.get(task.arn, (0.0, 0.0, 0))

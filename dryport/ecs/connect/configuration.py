@@ -59,8 +59,6 @@ def check(given: Any, namespace: str, body: Json, launch_type: str) -> list[Endp
             f"Service Connect does not support the {mode} network mode. Use the awsvpc or bridge network mode and try "
             "again."
         )
-    if mode == "bridge":
-        raise invalid("Dryport does not have Service Connect for the bridge network mode yet.")
     if launch_type == "EXTERNAL":
         raise invalid("Service Connect is not supported with the EXTERNAL launch type.")
     logging = given.get("logConfiguration")

@@ -1,14 +1,16 @@
 """What the proxy of a task is to do. Pure.
 
-A client's connection to an alias goes to 127.255.0.N, as on AWS, and is led to a port of the proxy's own, so that the
-task's programs may listen on the alias's port themselves. What comes for an endpoint of the task goes to a port of the
-proxy's too: in the awsvpc network mode the container's port is intercepted, unless another one is named.
+A client's connection to an alias goes to 127.255.0.N, as on AWS (on a bridge to 240.X.Y.Z), and is led to a port of the
+proxy's own, so that the task's programs may listen on the alias's port themselves. What comes for an endpoint of the
+task goes to a port of the proxy's too: in the awsvpc network mode the container's port is intercepted, unless another
+one is named.
 """
 
 from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address
 from random import Random
 from typing import NamedTuple
 
@@ -18,7 +20,11 @@ from dryport.ecs.model import Json
 PREFIX = "ecs-service-connect-"
 IMAGE = "dryport/service-connect"
 _FIRST_PORT, _LAST_PORT = 61_001, 65_535  # above the ports that the kernel gives to connections
-_MOST_ALIASES = 65_000
+_LOOPBACK = IPv4Address("127.255.0.1")
+# On a bridge they lead to the host: addresses that nobody has (RFC 1112 section 4), other ones for each task.
+_UNUSED = IPv4Address("240.0.0.1")
+_MOST_ALIASES = 1024
+_TASKS = 2**27 // _MOST_ALIASES
 
 
 class Offered(NamedTuple):
@@ -33,12 +39,16 @@ def container_name(random: Random) -> str:
     return PREFIX + "".join(random.choices(string.ascii_letters, k=5))
 
 
-def plan(container: str, namespace: str, own: Sequence[Offered], offered: Iterable[Offered], body: Json) -> Json:
+def plan(
+    container: str, namespace: str, own: Sequence[Offered], offered: Iterable[Offered], body: Json, number: int
+) -> Json:
     """A task's proxy as the task keeps it: ``ingress`` for its ``own`` endpoints, ``egress`` for all aliases.
 
-    Of aliases that are the same the first counts. ``listener`` is a port of the proxy's.
+    Of aliases that are the same the first counts. ``listener`` is a port of the proxy's. ``number``: a task's own, of
+    32 bits; others' may be equal, which is unlikely.
     """
     awsvpc = body.get("networkMode") == "awsvpc"
+    first = _LOOPBACK if awsvpc else _UNUSED + number % _TASKS * _MOST_ALIASES
     ports = _free(
         {mapping.get("containerPort", 0) for _, mapping in mappings(body)} | {each.endpoint.ingress for each in own}
     )
@@ -49,6 +59,7 @@ def plan(container: str, namespace: str, own: Sequence[Offered], offered: Iterab
             {
                 "name": at.port_name,
                 "service": each.service_id,
+                "discovery": at.discovery_name,
                 "container": at.container,
                 "port": at.port,
                 "listener": at.ingress if at.ingress and awsvpc else next(ports),
@@ -65,7 +76,7 @@ def plan(container: str, namespace: str, own: Sequence[Offered], offered: Iterab
         if (at.alias, at.alias_port) in seen or len(egress) == _MOST_ALIASES:
             continue
         seen.add((at.alias, at.alias_port))
-        address = addresses.setdefault(at.alias, _address(len(addresses) + 1))
+        address = addresses.setdefault(at.alias, str(first + len(addresses)))
         egress.append(
             {
                 "alias": at.alias,
@@ -82,10 +93,6 @@ def plan(container: str, namespace: str, own: Sequence[Offered], offered: Iterab
 
 def _ways(at: Endpoint) -> Json:
     return {"protocol": at.protocol, "idle": at.idle, "per_request": at.per_request}
-
-
-def _address(number: int) -> str:
-    return f"127.255.{number >> 8}.{number & 255}"
 
 
 def _free(taken: set[int]) -> Iterator[int]:

@@ -33,7 +33,8 @@ def connected(call: Call, service: Service, revision: ServiceRevision, task: Tas
         for each in _offered(call.tx, found)
     ]
     name = proxy.container_name(call.random)
-    plan = proxy.plan(name, revision.connect_namespace, own, [*others, *own], definition.body)
+    number = int(task.arn.rpartition("/")[2][:8], 16)
+    plan = proxy.plan(name, revision.connect_namespace, own, [*others, *own], definition.body, number)
     if revision.service_connect.get("logConfiguration"):
         plan["log"] = revision.service_connect["logConfiguration"]
     arns = {cloud_map.ids([each])[0]: each["discoveryArn"] for each in revision.connect_resources}

@@ -8,6 +8,8 @@ from dryport.cloudwatch import published as cloudwatch
 from dryport.control.context import Context
 from dryport.ecs import utilization
 from dryport.ecs.acs.telemetry import Telemetry
+from dryport.ecs.connect import metrics
+from dryport.ecs.model import TASKS
 from dryport.store import StoreUnavailable, Transaction
 
 _MINUTE = 60
@@ -31,6 +33,7 @@ class Utilization:
 
     async def hand_in(self, within: float) -> None:
         """Hand in what has come, as that of the minute around a time. Raises StoreUnavailable."""
+        connected = self._telemetry.take_connected()
         usage, instances = self._telemetry.take()
         if not instances:
             return
@@ -38,6 +41,9 @@ class Utilization:
 
         def work(tx: Transaction) -> None:
             for (account, region), found in utilization.data(tx, usage, instances, at).items():
+                cloudwatch.put(tx, account, region, utilization.NAMESPACE, found)
+            proxied = [(task, each) for arn, each in connected.items() if (task := tx.get(TASKS, arn)) is not None]
+            for (account, region), found in metrics.data(proxied, at).items():
                 cloudwatch.put(tx, account, region, utilization.NAMESPACE, found)
 
         await self._store.transact(work)

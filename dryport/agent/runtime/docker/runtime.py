@@ -308,6 +308,7 @@ def _state(found: dict[str, Any], *, exclude_ipv6: bool) -> ContainerState:
         started_at=started,
         finished_at=finished if over else None,
         network_bindings=network_bindings(found["NetworkSettings"].get("Ports"), exclude_ipv6=exclude_ipv6),
+        address=str(((found["NetworkSettings"].get("Networks") or {}).get("bridge") or {}).get("IPAddress") or ""),
     )
 
 
