@@ -40,3 +40,20 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def tasks(platform: Platform, busybox: str) -> Tasks:
     """Tasks of the busybox image on the platform that tests share."""
     return Tasks(platform, push(platform, busybox, "busybox"))
+
+
+@pytest.fixture(scope="session")
+def curl_tasks(platform: Platform, busybox: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
+    """Tasks of an image that has curl too: busybox, which is linked statically, cannot read /etc/hosts."""
+    root = tmp_path_factory.mktemp("curl")
+    said = subprocess.run(["ldd", "/usr/bin/curl"], capture_output=True, text=True, check=True).stdout
+    libraries = [word for line in said.splitlines() for word in line.split() if word.startswith("/")]
+    for path in ("/usr/bin/curl", *libraries):
+        target = root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(path).resolve(), target)
+    (root / "Dockerfile").write_text(f"FROM {busybox}\nCOPY . /\n")
+    name = f"{busybox.partition(':')[0]}-curl:{busybox.partition(':')[2]}"
+    subprocess.run(["docker", "build", "-q", "-t", name, str(root)], check=True, capture_output=True)
+    yield Tasks(platform, push(platform, name, "curl"))
+    docker("rmi", name)

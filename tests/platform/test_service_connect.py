@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Platform
-from tests.platform.support import Tasks, docker, eventually, push
+from tests.platform.support import Tasks, eventually
 from tests.platform.test_metrics import points
 from tests.platform.test_service_discovery import Ecs, address_of
 
@@ -26,20 +24,8 @@ WEB = "mkdir -p /www; hostname -i > /www/index.html 2>/dev/null || hostname > /w
 
 
 @pytest.fixture(scope="module")
-def tasks(platform: Platform, busybox: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
-    """Tasks of an image that has curl too: busybox, which is linked statically, cannot read /etc/hosts."""
-    root = tmp_path_factory.mktemp("curl")
-    said = subprocess.run(["ldd", "/usr/bin/curl"], capture_output=True, text=True, check=True).stdout
-    libraries = [word for line in said.splitlines() for word in line.split() if word.startswith("/")]
-    for path in ("/usr/bin/curl", *libraries):
-        target = root / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(path).resolve(), target)
-    (root / "Dockerfile").write_text(f"FROM {busybox}\nCOPY . /\n")
-    name = f"{busybox.partition(':')[0]}-curl:{busybox.partition(':')[2]}"
-    subprocess.run(["docker", "build", "-q", "-t", name, str(root)], check=True, capture_output=True)
-    yield Tasks(platform, push(platform, name, "curl"))
-    docker("rmi", name)
+def tasks(curl_tasks: Tasks) -> Tasks:
+    return curl_tasks
 
 
 @pytest.fixture(scope="module")

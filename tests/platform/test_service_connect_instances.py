@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Platform
 from tests.platform.fleet import Fleet
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
-from tests.platform.test_service_connect import CURL, tasks  # noqa: F401 (a fixture)
+from tests.platform.test_service_connect import CURL
 
 pytestmark = pytest.mark.platform
 
@@ -92,8 +92,8 @@ class Services(Fleet):
 
 
 @pytest.fixture(scope="module")
-def fleet(platform: Platform, tasks: Tasks) -> Iterator[Services]:  # noqa: F811
-    made = Services(platform, tasks.image, CLUSTER, CLUSTER)
+def fleet(platform: Platform, curl_tasks: Tasks) -> Iterator[Services]:
+    made = Services(platform, curl_tasks.image, CLUSTER, CLUSTER)
     made.ecs.update_cluster(cluster=CLUSTER, serviceConnectDefaults={"namespace": NAMESPACE})
     everybody = [{"IpProtocol": "tcp", "FromPort": 1024, "ToPort": 65535, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     made.ec2.authorize_security_group_ingress(GroupId=made.group, IpPermissions=everybody)
