@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dryport.ecs.model import Json
 from dryport.ecs.services import history, hooks, rolling, rollout, shifting, stages
-from dryport.ecs.services.model import IN_PROGRESS, Deployment, Hook, Progress
+from dryport.ecs.services.model import FAILED, IN_PROGRESS, Deployment, Hook, Progress
 from dryport.ecs.services.rolling import Counts, Stops
 from dryport.ecs.services.views import View
 from dryport.store import Transaction
@@ -99,7 +99,9 @@ class Shifts:
         blue = next((each for each in service.deployments[1:] if each.id == progress.blue), None)
         others = dict.fromkeys((*(each.id for each in service.deployments[1:]), *view.strangers(service)))
         strays = [each for each in others if blue is None or each != blue.id]
-        if progress.stage == stages.RECONCILE_SERVICE and blue is not None:
+        # Where blue starts no tasks any more, others cannot wait for it to be whole.
+        whole = blue is not None and blue.rollout_state != FAILED
+        if progress.stage == stages.RECONCILE_SERVICE and blue is not None and whole:
             self._follow(blue, {each: self._counts(each) for each in strays})
             return
         settled = progress.since + progress.settle - self._now

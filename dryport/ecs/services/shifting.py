@@ -17,6 +17,7 @@ from dryport.ecs.services.model import (
     COMPLETED,
     SERVICE_REVISIONS,
     Deployment,
+    Progress,
     Service,
     ServiceRevision,
 )
@@ -54,20 +55,26 @@ def blue_id(service: Service) -> str:
 
 
 def blue_of(service: Service) -> Deployment | None:
-    """What serves of a service that is to be deployed again: the completed deployment, else one that has traffic."""
+    """What serves of a service that is to be deployed again: the completed deployment, else what the latest one was to
+    take the place of, else that one itself, where it has traffic."""
     for each in service.deployments:
         if each.revision_arn == service.completed_revision_arn:
             return each
-    first = service.deployments[0] if service.deployments else None
-    return first if first is not None and (first.progress is None or first.progress.production) else None
+    if not service.deployments:
+        return None
+    first, before = service.primary, blue_id(service)
+    if before:
+        return next((each for each in service.deployments if each.id == before), None)
+    return first if first.progress is None or first.progress.production else None
 
 
 def begin(tx: Transaction, service: Service, deployment: Deployment, random: Random, now: float) -> Deployment:
     """The deployment, not yet the service's, as it begins: with the target groups whose turn it is, which its revision
     notes, and its progress where it shifts traffic. What shifts already goes back to blue."""
-    if under_way(service):
-        shift(tx, service.primary, production=0.0, test=0.0)
+    progress = service.primary.progress if service.deployments else None
     blue = blue_of(service)
+    if progress is not None and under_way(service) and not decided(service) and blue is not service.primary:
+        _take_back(tx, service.primary, progress)
     revision = tx.get(SERVICE_REVISIONS, deployment.revision_arn)
     assert revision is not None  # it was stored a moment ago
     before = tx.get(SERVICE_REVISIONS, blue.revision_arn) if blue is not None else None
@@ -132,6 +139,12 @@ def shift(tx: Transaction, deployment: Deployment, *, production: float, test: f
         for member, percent in (("productionListenerRule", production), ("testListenerRule", test)):
             if elb.weights(tx, advanced.get(member, "")) is not None:
                 elb.shift(tx, advanced[member], _weights(mine, other, percent))
+
+
+def _take_back(tx: Transaction, deployment: Deployment, progress: Progress) -> None:
+    """Have blue get all traffic. Nothing where none was shifted: the two may be in the same target groups."""
+    if progress.production or progress.test:
+        shift(tx, deployment, production=0.0, test=0.0)
 
 
 def _pairs(reader: Reader, deployment: Deployment) -> Iterator[tuple[str, str, Json]]:
@@ -217,7 +230,7 @@ def end(
     if target is None:
         return service
     if progress is not None:
-        shift(tx, service.primary, production=0.0, test=0.0)
+        _take_back(tx, service.primary, progress)
         failed = replace(service.primary, progress=replace(progress, production=0.0, test=0.0))
         service = replace(service, deployments=[failed, *service.deployments[1:]])
         target = replace(target, progress=stages.returned(progress, now))

@@ -76,7 +76,7 @@ def begin(configuration: Json, *, blue: str, several: bool, balanced: bool, now:
         stage=RECONCILE_SERVICE if several else PRE_SCALE_UP,
         since=now,
         blue=blue,
-        shares=shares(configuration),
+        shares=shares(configuration) if blue else [ALL],  # nobody else has the rest
         pause=60.0 * pause,
         bake=60.0 * configuration["bakeTimeInMinutes"],
         settle=SETTLE if balanced else 0.0,

@@ -356,6 +356,22 @@ async def test_a_later_deployment_begins_by_going_back_to_blue(world: Shifted) -
     assert [each["status"] for each in await world.history()] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
 
 
+async def test_a_later_deployment_leaves_production_where_it_was_decided(world: Shifted) -> None:
+    """As blue is cleaned up there is no way back to it: what took its place is blue now."""
+    await world.made()
+    await world.update(forceNewDeployment=True)
+    await world.well(world.first)
+    await world.at("CLEAN_UP")
+    green = world.stored().primary.id
+    await world.update(forceNewDeployment=True)
+    assert world.weights(world.production) == {"first": 100, "second": 0}
+    assert world.progress().blue == green
+    await world.plane.until(lambda: world.states(world.second).count("initial") == 2, "green again")
+    await world.find("healthy", world.second)
+    await world.complete()
+    assert world.weights(world.production) == {"first": 0, "second": 100}
+
+
 async def test_a_rolling_deployment_goes_on_in_the_group_that_serves(world: Shifted) -> None:
     await world.made()
     await world.update(forceNewDeployment=True, deploymentConfiguration={"strategy": "ROLLING"})

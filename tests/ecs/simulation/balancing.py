@@ -15,10 +15,12 @@ from dryport.elb.model import (
     TARGET_GROUPS,
     TARGETS,
     HealthCheck,
+    Json,
     Listener,
     Target,
     TargetGroup,
 )
+from dryport.elb.names import default_rule_arn
 from dryport.store import Transaction
 from tests.ecs.simulation.agents import Machine
 from tests.ecs.simulation.plane import Plane
@@ -29,27 +31,47 @@ _DELAYS = (0, 1, 5, 30)  # seconds
 
 async def make_group(plane: Plane, name: str) -> str:
     """A target group of instances that a balancer leads to; its ARN."""
-    arn = f"{_PREFIX}:targetgroup/{name}/0"
+    group = _group(plane, name)
+    await _put(plane, [group], _listener(name, [{"Type": "forward", "TargetGroupArn": group.arn}]))
+    return group.arn
+
+
+async def make_pair(plane: Plane, name: str) -> tuple[str, str, str]:
+    """Two target groups that take turns behind a listener, which leads to the first one; and its rule's ARN."""
+    pair = [_group(plane, f"{name}-{each}") for each in "ab"]
+    weights = [{"TargetGroupArn": group.arn, "Weight": weight} for group, weight in zip(pair, (1, 0), strict=True)]
+    listener = _listener(name, [{"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}])
+    await _put(plane, pair, listener)
+    return pair[0].arn, pair[1].arn, default_rule_arn(listener.arn)
+
+
+def _group(plane: Plane, name: str) -> TargetGroup:
     vpc_id = ec2.default_subnets(plane.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)[0].vpc_id
-    group = TargetGroup(
-        arn=arn, name=name, account=DEFAULT_ACCOUNT, region=DEFAULT_REGION, target_type="instance", protocol="HTTP",
-        port=80, vpc_id=vpc_id, health_check=HealthCheck(protocol="HTTP", path="/"), created_at=0.0,
+    return TargetGroup(
+        arn=f"{_PREFIX}:targetgroup/{name}/0", name=name, account=DEFAULT_ACCOUNT, region=DEFAULT_REGION,
+        target_type="instance", protocol="HTTP", port=80, vpc_id=vpc_id,
+        health_check=HealthCheck(protocol="HTTP", path="/"), created_at=0.0,
         attributes={"deregistration_delay.timeout_seconds": str(plane.random.choice(_DELAYS))},
     )  # fmt: skip
-    listener = Listener(
+
+
+def _listener(name: str, actions: list[Json]) -> Listener:
+    return Listener(
         arn=f"{_PREFIX}:listener/app/front/0/{name}",
         load_balancer=f"{_PREFIX}:loadbalancer/app/front/0",
         protocol="HTTP",
         port=80,
-        actions=[{"Type": "forward", "TargetGroupArn": arn}],
+        actions=actions,
     )
 
+
+async def _put(plane: Plane, groups: list[TargetGroup], listener: Listener) -> None:
     def work(tx: Transaction) -> None:
-        tx.put(TARGET_GROUPS, group)
+        for group in groups:
+            tx.put(TARGET_GROUPS, group)
         tx.put(LISTENERS, listener)
 
     await plane.write(work)
-    return arn
 
 
 class Checks:

@@ -468,12 +468,13 @@ class History:
 
 
 def run(seed: int) -> History:
-    """Live through the history of a seed, every fifth one of which is of task sets. Raises whatever goes wrong, with
-    ``history`` as an attribute."""
-    from tests.ecs.simulation.external import ExternalHistory  # it is a history
+    """Live through the history of a seed: of five, one is of task sets, one of traffic that is shifted. Raises whatever
+    goes wrong, with ``history`` as an attribute."""
+    from tests.ecs.simulation.external import ExternalHistory  # they are histories
+    from tests.ecs.simulation.shifting import ShiftingHistory
 
     loop = VirtualLoop(Random(seed ^ 0x5EED))
-    history = ExternalHistory(seed) if seed % 5 == 4 else History(seed)
+    history = {3: ShiftingHistory, 4: ExternalHistory}.get(seed % 5, History)(seed)
     try:
         loop.run_until_complete(history.live())
         return history

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from dryport.ecs import lifecycle
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
-from dryport.ecs.services.model import SERVICES, Service
+from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service
+from dryport.elb import published as elb
 from dryport.elb.model import DRAINING, TARGETS, target_key
 from dryport.store import Change, Reader, Transaction
 from tests.ecs.simulation.agents import MEMORY
@@ -83,9 +84,27 @@ class Judge:
             found = reader.find(SERVICES, "tasks", key)
             if found:
                 tasks = reader.find(TASKS, "service", key)
+                if found[0].deployments and found[0].deployments[0].progress is not None:
+                    self._shifting(found[0], of_service, tasks, reader)
+                    continue
                 for service, changed, there in _apart(found[0], of_service, tasks):
                     self._most(service, changed, there)
                     self._least(service, changed, there, reader)
+
+    def _shifting(self, service: Service, changes: list[Change[Task]], tasks: list[Task], reader: Reader) -> None:
+        """Each deployment has the bounds for its own, and what production is led to is never too few."""
+        for each in service.deployments:
+            mine = [one for one in changes if any(task and task.started_by == each.id for task in (one.old, one.new))]
+            there = [task for task in tasks if task.started_by == each.id]
+            self._most(replace(service, name=f"{service.name} {each.id}"), mine, there)
+        serving = {arn for each in service.deployments for arn in _production(reader, each.revision_arn)}
+        led = [
+            change
+            for change in changes
+            if change.new is not None and any(target.group in serving for target in change.new.targets)
+        ]
+        there = [task for task in tasks if any(target.group in serving for target in task.targets)]
+        self._least(service, led, there, reader)
 
     def _most(self, service: Service, changes: list[Change[Task]], tasks: list[Task]) -> None:
         if not any(change.old is None for change in changes):
@@ -191,6 +210,14 @@ class Judge:
         """Raise Broken with what did not hold."""
         if self.faults:
             raise Broken("; ".join(self.faults[:5]))
+
+
+def _production(reader: Reader, revision_arn: str) -> set[str]:
+    """The target groups that production is led to, by the rules of a revision."""
+    revision = reader.get(SERVICE_REVISIONS, revision_arn)
+    rules = [each.get("advancedConfiguration", {}) for each in revision.load_balancers] if revision else []
+    found = [elb.weights(reader, each["productionListenerRule"]) or {} for each in rules if each]
+    return {arn for weights in found for arn, weight in weights.items() if weight}
 
 
 def _apart(

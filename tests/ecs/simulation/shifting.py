@@ -1,0 +1,91 @@
+"""Histories of services whose deployments shift traffic between two target groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dryport.ecs.model import Task
+from dryport.ecs.services import shifting
+from dryport.ecs.services.model import SERVICE_REVISIONS
+from dryport.elb import published as elb
+from tests.ecs.simulation.balancing import make_pair
+from tests.ecs.simulation.history import MOST_TASKS, History, Wanted
+from tests.iam.stored import put_roles
+
+_ROLE = "arn:aws:iam::000000000000:role/balancing"
+_PAUSES = ("PRE_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
+
+
+class ShiftingHistory(History):
+    """Everything of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.rules: dict[str, str] = {}  # the production rule of each service with balancers
+
+    def choices(self) -> dict[Any, int]:
+        found = super().choices()
+        del found[self._regroup]
+        return found
+
+    async def _named(self, *, daemon: bool, port: int) -> Wanted:
+        await self.plane.write(lambda tx: put_roles(tx, "ecs", "balancing"))
+        name = f"web{len(self.services)}"
+        service = Wanted(name, self.random.randint(0, MOST_TASKS), daemon=False, port=0, groups=[])
+        if self.random.random() < 0.7:
+            *service.groups, self.rules[name] = await make_pair(self.plane, name)
+        return service
+
+    def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
+        if not service.groups:
+            return []
+        advanced = {
+            "alternateTargetGroupArn": service.groups[1],
+            "productionListenerRule": self.rules[service.name],
+            "roleArn": _ROLE,
+        }
+        return [
+            {
+                "targetGroupArn": service.groups[0],
+                "containerName": "main",
+                "containerPort": 80,
+                "advancedConfiguration": advanced,
+            }
+        ]
+
+    def _configuration(self, service: Wanted) -> dict[str, Any]:
+        found = super()._configuration(service)
+        strategy = self.random.choice(("BLUE_GREEN", "BLUE_GREEN", "CANARY", "LINEAR", "ROLLING"))
+        found |= {"strategy": strategy, "bakeTimeInMinutes": 0, "lifecycleHooks": []}
+        if strategy == "ROLLING":
+            return found
+        found["bakeTimeInMinutes"] = self.random.choice((0, 1))
+        if self.random.random() < 0.4:
+            timeout = {"timeoutInMinutes": 1, "action": self.random.choice(("CONTINUE", "ROLLBACK"))}
+            hook = {"targetType": "PAUSE", "lifecycleStages": self.random.sample(_PAUSES, 1)}
+            found["lifecycleHooks"] = [{**hook, "timeoutConfiguration": timeout}]
+        minutes = self.random.choice((0, 1))
+        if strategy == "CANARY":
+            found["canaryConfiguration"] = {"canaryPercent": 12.5, "canaryBakeTimeInMinutes": minutes}
+        elif strategy == "LINEAR":
+            found["linearConfiguration"] = {"stepPercent": 30.0, "stepBakeTimeInMinutes": minutes}
+        return found
+
+    async def _mend(self, service: Wanted) -> None:
+        more = {"minimumHealthyPercent": 50, "maximumPercent": 200, "lifecycleHooks": []}
+        definition = await self._define(service)
+        await self._ask("UpdateService", service=service.name, taskDefinition=definition, deploymentConfiguration=more)
+
+    def groups_of(self, service: Wanted, task: Task) -> list[str]:
+        revision = self.plane.store.reader.get(SERVICE_REVISIONS, self._stored(service).revision_arn)
+        return [each["targetGroupArn"] for each in shifting.serving(revision)] if revision else []
+
+    def _steady(self, service: Wanted, tasks: list[Task]) -> bool:
+        return super()._steady(service, tasks) and self._shifted(service, tasks)
+
+    def _shifted(self, service: Wanted, tasks: list[Task]) -> bool:
+        """Whether production is led to the tasks alone."""
+        if not service.groups or not tasks:
+            return True
+        weights = elb.weights(self.plane.store.reader, self.rules[service.name]) or {}
+        return {group for group, weight in weights.items() if weight} == set(self.groups_of(service, tasks[0]))
