@@ -174,7 +174,8 @@ def test_blue_green_under_load(kept: Shifted, tasks: Tasks) -> None:
         done = kept.ended()
         eventually(lambda: not turns.front.targets(turns.second))
     assert done["status"] == "SUCCESSFUL"
-    assert not load.failed
+    firsts = [each.at for each in load.answers if each.server.startswith("two")]
+    assert not load.failed, (load.failed, load.answers[0].at, firsts[0], load.answers[-1].at)
     versions = [each.server.split()[0] for each in load.answers]
     changed = versions.index("two")
     assert set(versions[:changed]) == {"one"} and set(versions[changed + 50 :]) == {"two"}
