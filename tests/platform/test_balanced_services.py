@@ -77,7 +77,7 @@ class Front:
         self.elb.delete_load_balancer(LoadBalancerArn=self.arn)
         for each in groups:
             self.elb.delete_target_group(TargetGroupArn=each["TargetGroupArn"])
-        eventually(lambda: not self._interfaces(), 20)
+        eventually(lambda: not self._interfaces(), 60)
         self.ec2.delete_security_group(GroupId=self.open)
 
     def _interfaces(self) -> list[Any]:
@@ -190,7 +190,7 @@ def test_fargate_tasks_take_traffic_over_a_deployment_and_a_death(front: Front, 
         eventually(lambda: lost not in kept.tasks() and set(front.targets(group).values()) == {"healthy"}, 60)
         kept.steady()
     assert len(load.failed) <= 4  # what it held
-    assert front.targets(group).keys() == {(address, 8080) for address in _addresses(kept)}
+    eventually(lambda: front.targets(group).keys() == {(address, 8080) for address in _addresses(kept)})
 
     kept.delete()
     assert front.targets(group) == {}
