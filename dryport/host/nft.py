@@ -53,3 +53,12 @@ class Nft:
         """Give the context's memory and socket back."""
         with _lock:
             self._library.nft_ctx_free(self._context)
+
+
+def apply(batch: str) -> None:
+    """Run a batch in the namespace of this thread, on a context of its own. Raises NftError, OSError."""
+    nft = Nft()
+    try:
+        nft.run(batch)
+    finally:
+        nft.close()

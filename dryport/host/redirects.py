@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dryport.host import namespaces
-from dryport.host.nft import Nft
+from dryport.host.nft import apply
 
 _TABLE = "dryport_redirect"
 
@@ -23,11 +25,4 @@ def redirect(namespace: str, address: str, port: int, listener: int, *, refused:
         f"{refusal if refused else ''}}}\n"
     )
 
-    def work() -> None:
-        nft = Nft()
-        try:
-            nft.run(batch)
-        finally:
-            nft.close()
-
-    namespaces.run_in(namespace, work)
+    namespaces.run_in(namespace, partial(apply, batch))

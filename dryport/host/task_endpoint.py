@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import socket
+from functools import partial
 
 from dryport.host import namespaces, sockets
-from dryport.host.nft import Nft
+from dryport.host.nft import apply
 from dryport.host.rtnetlink import Rtnetlink
 
 _TABLE = "dryport_task_endpoint"
@@ -58,11 +59,4 @@ def close(address: str, listener: int) -> None:
 
 
 def _run(batch: str) -> None:
-    def work() -> None:
-        nft = Nft()
-        try:
-            nft.run(batch)
-        finally:
-            nft.close()
-
-    namespaces.in_thread(work)
+    namespaces.in_thread(partial(apply, batch))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dryport.agent.connect.ways import Ways
 from dryport.host import namespaces
-from dryport.host.nft import Nft
+from dryport.host.nft import apply
 
 _TABLE = "dryport_connect"
 _PRIORITIES = {"output": -100, "prerouting": -100, "postrouting": 100}
@@ -57,14 +59,7 @@ def put(namespace: str, rules: str) -> None:
     Blocks. Raises FileNotFoundError where the namespace is gone, NftError.
     """
 
-    def work() -> None:
-        nft = Nft()
-        try:
-            nft.run(rules)
-        finally:
-            nft.close()
-
     if namespace:
-        namespaces.run_in(namespace, work)
+        namespaces.run_in(namespace, partial(apply, rules))
     else:
-        namespaces.in_thread(work)
+        namespaces.in_thread(partial(apply, rules))

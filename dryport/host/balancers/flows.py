@@ -17,7 +17,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from dryport.host.balancers.servers import rows
 from dryport.host.messages import Flow
-from dryport.host.nft import Nft
+from dryport.host.nft import apply
 from dryport.host.worker import already_there
 
 _TABLE = "dryport_flows"
@@ -99,11 +99,7 @@ def lead(batch: str) -> None:
             if (name, table) not in present:  # what comes by an interface goes on by it
                 with already_there():
                     ip.rule("add", iifname=name, table=table, family=socket.AF_INET)
-    nft = Nft()
-    try:
-        nft.run(batch)
-    finally:
-        nft.close()
+    apply(batch)
 
 
 def end(targets: Iterable[Target]) -> None:

@@ -9,7 +9,7 @@ from pyroute2 import IPRoute, NetlinkError
 
 from dryport.host import links, namespaces
 from dryport.host.messages import Interface
-from dryport.host.nft import Nft
+from dryport.host.nft import apply
 
 
 def set_up(namespace: str, interface: Interface) -> None:
@@ -24,11 +24,7 @@ def clean(namespace: str) -> None:
     """Remove what an earlier run left: bridges and firewall rules. Interfaces of the VPC stay. Takes some 20 ms."""
 
     def work() -> None:
-        nft = Nft()
-        try:
-            nft.run("flush ruleset")
-        finally:
-            nft.close()
+        apply("flush ruleset")
         with IPRoute() as ip:
             for link in ip.get_links():
                 kind = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
