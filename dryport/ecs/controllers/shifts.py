@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from dryport.ecs.model import Json
-from dryport.ecs.services import history, hooks, rolling, rollout, shifting, stages
+from dryport.ecs.services import breaker, history, hooks, rolling, rollout, shifting, stages
 from dryport.ecs.services.model import FAILED, IN_PROGRESS, Deployment, Hook, Progress
 from dryport.ecs.services.rolling import Counts, Stops
 from dryport.ecs.services.views import View
@@ -68,7 +68,15 @@ class Shifts:
         mine = {green.id, progress.blue if progress is not None else ""}
         counts = self._counts(green.id)
         full = counts.healthy == service.desired_count and not counts.pending and not counts.unhealthy
-        return stages.Seen(strays=any(each not in mine for each in self._view.deployments()), full=full)
+        strays = any(each not in mine for each in self._view.deployments())
+        return stages.Seen(strays=strays and not self._is_stuck(progress), full=full)
+
+    def _is_stuck(self, progress: Progress | None) -> bool:
+        """Whether blue's tasks do not come to run: what may mend that does not wait for it to be whole."""
+        blue = next(
+            (each for each in self._pass.service.deployments[1:] if progress and each.id == progress.blue), None
+        )
+        return blue is not None and blue.failed_tasks >= breaker.threshold(self._pass.service.desired_count)
 
     def _hooks(self, progress: Progress) -> list[Hook]:
         return hooks.runs(progress, self._pass.random, self._now)
@@ -99,10 +107,13 @@ class Shifts:
         blue = next((each for each in service.deployments[1:] if each.id == progress.blue), None)
         others = dict.fromkeys((*(each.id for each in service.deployments[1:]), *view.strangers(service)))
         strays = [each for each in others if blue is None or each != blue.id]
-        # Where blue starts no tasks any more, others cannot wait for it to be whole.
+        # Others make way as blue's tasks become healthy; where blue starts none any more they cannot wait for it.
         whole = blue is not None and blue.rollout_state != FAILED
-        if progress.stage == stages.RECONCILE_SERVICE and blue is not None and whole:
+        if progress.stage != stages.CLEAN_UP and blue is not None and whole:
+            self._want(blue, service.desired_count)
             self._follow(blue, {each: self._counts(each) for each in strays})
+            if stages.reached(progress, stages.SCALE_UP):
+                self._follow(green, {})
             return
         settled = progress.since + progress.settle - self._now
         if progress.stage == stages.CLEAN_UP and settled > 0:

@@ -53,8 +53,8 @@ def passed(hook: Hook) -> bool:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What of a service's tasks decides. ``strays``: there are tasks of neither green nor blue; ``full``: all of
-    green's tasks are there, and healthy."""
+    """What of a service's tasks decides. ``strays``: there are tasks of neither green nor blue, which are to go first;
+    ``full``: all of green's tasks are there, and healthy."""
 
     strays: bool
     full: bool
