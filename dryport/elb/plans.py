@@ -107,6 +107,8 @@ def _forward(stored: Json) -> plan.Forward:
     config = stored.get("ForwardConfig", {})
     listed = config.get("TargetGroups") or [{"TargetGroupArn": stored["TargetGroupArn"]}]
     kept = config.get("TargetGroupStickinessConfig", {})
+    # The order says nothing, and another would be another configuration: a reload, which ends idle kept connections.
+    listed = sorted(listed, key=lambda each: str(each["TargetGroupArn"]))
     return plan.Forward(
         groups=tuple(plan.Weighted(group=each["TargetGroupArn"], weight=each.get("Weight", 1)) for each in listed),
         stickiness=kept.get("DurationSeconds") if kept.get("Enabled") else None,

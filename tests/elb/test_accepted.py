@@ -120,3 +120,13 @@ def test_what_is_accepted_is_loaded(seed: int, tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).touch()
     done = subprocess.run(["haproxy", "-c", "-f", config], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_order_of_target_groups_makes_no_other_configuration() -> None:
+    """Deployments name the other group first at each shift: nothing that HAProxy would have to be reloaded for."""
+    weighted: list[Json] = [{"TargetGroupArn": each, "Weight": 1} for each in _GROUPS]
+    one, other = (
+        plans.action([{"Type": "forward", "ForwardConfig": {"TargetGroups": listed}}])
+        for listed in (weighted, weighted[::-1])
+    )
+    assert one == other
