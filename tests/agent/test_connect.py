@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dryport.agent.connect import haproxy, image, metrics, redirects, ways
+from dryport.agent.connect import haproxy, image, metrics, proxies, redirects, ways
 from dryport.agent.connect.ways import Egress, Ingress, Ways
 from dryport.agent.payload import decode_task
+from dryport.agent.runtime import Runtime
+from dryport.agent.settings import Settings
 
 WAYS = Ways(
     container="ecs-service-connect-abcde",
@@ -147,3 +149,19 @@ def test_what_a_proxy_counted_is_told_as_what_came_in_between() -> None:
     assert metrics.wrappers(ways_, {}, first) == []
     again = metrics.wrappers(ways_, second, metrics.parse(answer(1, 0, 1, 1), ways_))[0]["generalMetrics"]
     assert again[1]["metricValues"] == [1]  # a proxy that was reloaded
+
+
+async def test_what_comes_before_a_task_is_set_up_is_not_forgotten(tmp_path: Path) -> None:
+    egress = {"service": "srv-a", "alias": "web", "address": "127.255.0.1", "port": 80, "listener": 61002}
+    sent = {"egress": [egress], "reached": {"srv-a": [["10.0.0.1", 80]]}}
+    told = {"name": "DryportProxy", "value": msgspec.json.encode(sent).decode()}
+    attached = {"attachmentArn": "a", "attachmentType": ways.TYPE, "attachmentProperties": [told]}
+    arn = "arn:aws:ecs:us-east-1:000000000000:task/test/1"
+    task = decode_task(msgspec.json.encode({"arn": arn, "attachments": [attached]}))
+    made = proxies.Proxies(Settings(endpoint="", state_dir=tmp_path), cast(Runtime, None))
+    await made.tell(task, {"srv-a": [("10.0.0.2", 80)]})
+    await made.prepare(task)
+    await made.prepare(task)
+    written = (tmp_path / "tasks" / "1" / "connect" / haproxy.CONFIGURATION).read_text()
+    assert "10.0.0.2:80" in written
+    assert "10.0.0.1:80" not in written

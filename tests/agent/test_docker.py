@@ -401,3 +401,24 @@ async def test_metadata_and_credentials(agent: Agent, control: Control, image: s
     await control.until(lambda: len(control.messages("IAMRoleCredentialsAckRequest")) == 2)
     found = await asyncio.to_thread(get, environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
     assert found["AccessKeyId"] == "ASIANEW"
+
+
+async def test_a_proxy_that_cannot_be_told_does_not_keep_the_agent_from_other_tasks(
+    agent: Agent, control: Control, image: str
+) -> None:
+    """As when a task ends, and its files with it, just while its Service Connect proxy is told of a change."""
+    egress = {"service": "srv-a", "alias": "web", "address": "127.255.0.1", "port": 80, "listener": 61002}
+    ways = {"name": "DryportProxy", "value": json.dumps({"egress": [egress]})}
+    attached = {"attachmentArn": "a", "attachmentType": "serviceconnectdetail", "attachmentProperties": [ways]}
+    first = task(container("main", "sleep 60", image, stopTimeout=0), attachments=[attached])
+    await control.payload(first)
+    await control.status(first["arn"], "RUNNING")
+    home = agent.state_dir / "tasks" / first["arn"].rpartition("/")[2] / "connect"
+    home.rename(home.with_name("gone"))
+    home.touch()
+    news = {"taskArn": first["arn"], "reached": {"srv-a": [["10.0.0.1", 80]]}}
+    await control.send("DryportServiceConnectEndpointsMessage", news)
+    second = task(container("main", "exit 3", image))
+    await control.payload(second, first | {"desiredStatus": "STOPPED"})
+    assert only(await control.status(second["arn"], "STOPPED", 20), "main")["exitCode"] == 3
+    await control.status(first["arn"], "STOPPED", 20)

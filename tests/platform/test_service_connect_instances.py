@@ -14,10 +14,7 @@ from tests.platform.fleet import Fleet
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
 from tests.platform.test_service_connect import CURL
 
-pytestmark = [
-    pytest.mark.platform,
-    pytest.mark.skipif("DRYPORT_TEST_CONNECT" not in os.environ, reason="flaky: set DRYPORT_TEST_CONNECT to run it"),
-]
+pytestmark = pytest.mark.platform
 
 CLUSTER = NAMESPACE = "connected-instances"
 WHO = "hostname -i > /www/index.html 2>/dev/null || hostname > /www/index.html"

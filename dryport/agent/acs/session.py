@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -118,13 +117,19 @@ class Session:
         async def send(kind: str, answer: Json) -> None:
             await _send(socket, kind, answer)
 
-        with contextlib.suppress(ConnectionError):
+        try:
             while True:
                 frame = await inbox.get()
                 try:
                     await self._answer(str(frame.get("type")), frame["message"], send)
                 except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
                     log.warning("a %s could not be read: %r", frame.get("type"), error)
+        except ConnectionError as error:
+            log.info("the control connection broke: %s", error)
+        except Exception:
+            log.exception("the control connection is given up, and what came on it is asked for again")
+        finally:
+            await socket.close()  # an agent that only answered heartbeats would be taken for one that works
 
     async def _answer(self, kind: str, message: Json, send: Send) -> None:
         match kind:

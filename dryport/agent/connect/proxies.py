@@ -44,6 +44,7 @@ class Proxies:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._counts: dict[str, dict[str, metrics.Counts]] = {}  # as they were when they were last told
         self._told: dict[str, haproxy.Slots] = {}  # by task id; what this agent knows that the proxy knows
+        self._early: dict[str, Reached] = {}  # by task id; what came before there was a configuration
 
     def is_proxy(self, task: Task, container: Container) -> bool:
         """Whether a container is its task's proxy."""
@@ -55,13 +56,19 @@ class Proxies:
         root, digest = await asyncio.to_thread(image.make, self._settings.state_dir / "service-connect")
         return await self._runtime.load(PROXY_IMAGE, digest, root, haproxy.argv())
 
-    def prepare(self, task: Task) -> None:
-        """Write a new task's configuration. Blocks; what is there stays. Raises OSError."""
+    async def prepare(self, task: Task) -> None:
+        """Write a new task's configuration; what is there stays. Raises OSError."""
         found = ways.of(task)
-        directory = self._directory(task)
-        if found is not None and not (directory / haproxy.CONFIGURATION).exists():
-            directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-            self._write(task, found, haproxy.assign({}, found.reached, haproxy.services(found)))
+        if found is None:
+            return
+        async with self._locks[task.id]:
+            if not (self._directory(task) / haproxy.CONFIGURATION).exists():
+                reached = self._early.pop(task.id, found.reached)
+                await asyncio.to_thread(self._begin, task, found, reached)
+
+    def _begin(self, task: Task, found: Ways, reached: Reached) -> None:
+        self._directory(task).mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._write(task, found, haproxy.assign({}, reached, haproxy.services(found)))
 
     def mounts(self, task: Task, container: Container) -> list[Mount]:
         """What a container sees of this: its proxy the directory, others nothing."""
@@ -117,29 +124,39 @@ class Proxies:
     async def tell(self, task: Task, reached: Reached) -> None:
         """Have a task's proxy lead to where its services are reached now."""
         found = ways.of(task)
-        if found is None or not self._directory(task).exists():
+        if found is None:
             return
         async with self._locks[task.id]:
+            if not (self._directory(task) / haproxy.CONFIGURATION).exists():
+                self._early[task.id] = reached
+                return
             before = self._slots(task)
             after = haproxy.assign(before, reached, haproxy.services(found))
-            await asyncio.to_thread(self._write, task, found, after)
+            try:
+                await asyncio.to_thread(self._write, task, found, after)
+            except FileNotFoundError:
+                return  # the task has ended meanwhile
             grown = any(len(after[each]) != len(before.get(each, ())) for each in after)
             for _ in range(_TRIES):
-                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-                    try:
-                        if grown:
-                            await self._say(task, ["reload"], haproxy.MASTER)
-                            await self._everything(task)
-                        else:
-                            known = self._told.get(task.id, {})
-                            await self._say(task, haproxy.commands(found, known, after))
-                            self._told[task.id] = after
-                        return
-                    except (OSError, TimeoutError) as error:
-                        log.warning("the proxy of %s could not be told of a change: %r", task.arn, error)
-                        self._told.pop(task.id, None)
-                    continue
-                return  # it does not run: it will read what was written
+                try:
+                    await self._pass_on(task, found, after, grown=grown)
+                    return
+                except (FileNotFoundError, ConnectionRefusedError):
+                    self._told.pop(task.id, None)
+                    return  # it does not run: it will read what was written, and is told when it does
+                except (OSError, TimeoutError) as error:
+                    self._told.pop(task.id, None)
+                    log.warning("the proxy of %s could not be told of a change: %r", task.arn, error)
+
+    async def _pass_on(self, task: Task, found: Ways, slots: haproxy.Slots, *, grown: bool) -> None:
+        """Have a proxy that runs know its slots; ``grown``: there are more of them. Raises OSError, TimeoutError."""
+        if not grown:
+            await self._say(task, haproxy.commands(found, self._told.get(task.id, {}), slots))
+            self._told[task.id] = slots
+            return
+        await self._say(task, ["reload"], haproxy.MASTER)
+        async with asyncio.timeout(_READY):
+            await self._everything(task)
 
     async def measure(self, task: Task) -> list[metrics.Json]:
         """What a task's proxy has counted since this was last asked, as it is told; nothing where it does not run."""
@@ -158,9 +175,8 @@ class Proxies:
         if not task.awsvpc and ways.of(task) is not None:
             with contextlib.suppress(NftError, OSError):
                 redirects.put("", redirects.nothing_beside(task.id))
-        self._counts.pop(task.id, None)
-        self._locks.pop(task.id, None)
-        self._told.pop(task.id, None)
+        for kept in (self._counts, self._locks, self._told, self._early):
+            kept.pop(task.id, None)
 
     async def _everything(self, task: Task) -> None:
         """Wait for a proxy, and tell it all: what came while it started it may have read or not."""

@@ -193,7 +193,7 @@ class Engine:
         """Have a task's Service Connect proxy lead to where its services are reached now."""
         await self._recovered.wait()
         if record := self._records.get(task):
-            await self._host.proxies.tell(record.payload, reached)
+            self._spawn(self._host.proxies.tell(record.payload, reached))  # in their order; other tasks do not wait
 
     def attach(self, task: str, interface: NetworkInterface, timeout: float) -> None:
         """Say ATTACHED once an interface is here; nothing where it does not come within ``timeout`` seconds."""

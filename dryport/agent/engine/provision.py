@@ -77,6 +77,7 @@ async def _fetch(host: Host, record: TaskRecord, holder: asyncio.Task[None]) -> 
         if record.namespace and record.sandbox is None:
             group.create_task(host.network.prepare(record.namespace))
         group.create_task(asyncio.to_thread(_local, host, record.payload))
+        group.create_task(host.proxies.prepare(record.payload))
         values = group.create_task(_secrets(host, record))
         files = group.create_task(_files(host, record))
         await asyncio.shield(holder)
@@ -110,7 +111,6 @@ def _local(host: Host, task: Task) -> None:
         if directory.is_relative_to(own):  # a volume with a source path is the host's affair
             directory.mkdir(parents=True, mode=0o755, exist_ok=True)
     file_systems.prepare(host.settings, task)
-    host.proxies.prepare(task)
     for volume in block_volumes.volumes(task).values():
         block_volumes.mount(volume, _DEVICE_TIMEOUT)  # by now only where an agent before this one let go of it
 
