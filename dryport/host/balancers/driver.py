@@ -92,6 +92,8 @@ class BalancerDriver:
                         await self._look_at(process)
                 except OSError as error:
                     log.warning("balancer %s: %s", process.directory.name, error)
+                except Exception:  # the others are looked after all the same
+                    log.exception("balancer %s could not be looked after", process.directory.name)
             await asyncio.sleep(_PERIOD)
 
     async def _look_at(self, process: Process) -> None:
