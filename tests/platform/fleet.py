@@ -46,6 +46,11 @@ class Fleet:
         made: str = self.ec2.run_instances(**request | settings)["Instances"][0]["InstanceId"]
         return made
 
+    def terminate(self, instance_id: str) -> None:
+        """Terminate an instance, and wait until it is."""
+        self.ec2.terminate_instances(InstanceIds=[instance_id])
+        eventually(lambda: self.instance(instance_id)["State"]["Name"] == "terminated")
+
     def ready(self, instance_id: str) -> bool:
         """Whether its boot is complete: user data has been executed."""
         found = self.ec2.describe_instance_status(InstanceIds=[instance_id])["InstanceStatuses"]

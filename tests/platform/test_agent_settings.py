@@ -11,7 +11,7 @@ from dryport.agent.runtime.docker.runtime import DockerRuntime
 from dryport.agent.runtime.image_gc import Cleanup
 from tests.conftest import Platform
 from tests.platform.fleet import CLUSTER, Fleet
-from tests.platform.support import Tasks, eventually
+from tests.platform.support import Tasks
 
 pytestmark = pytest.mark.platform
 
@@ -45,8 +45,7 @@ def instance(fleet: Fleet) -> Iterator[str]:
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]}
     made = fleet.launch(UserData=USER_DATA, **tagged)["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 def test_what_the_instance_registers(fleet: Fleet, instance: str) -> None:

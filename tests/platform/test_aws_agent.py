@@ -73,8 +73,7 @@ def instance(fleet: Fleet) -> Iterator[str]:
             raise AssertionError(f"AWS's agent does not join:\n{log}") from None
         yield made
     finally:
-        fleet.ec2.terminate_instances(InstanceIds=[made])
-        eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+        fleet.terminate(made)
 
 
 def put(fleet: Fleet, instance_id: str, file: Path, name: str) -> None:

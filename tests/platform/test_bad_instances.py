@@ -214,8 +214,7 @@ def test_a_host_that_is_killed(fleet: Fleet, instance: str) -> None:
     again = fleet.ecs.run_task(cluster=CLUSTER, taskDefinition="doomed", **on(made))["tasks"][0]["taskArn"]
     fleet.running(again)
     fleet.stop(again)
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
     eventually(lambda: not fleet.container_instance(made))
 
 

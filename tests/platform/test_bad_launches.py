@@ -34,8 +34,7 @@ def instance(fleet: Fleet) -> Iterator[str]:
     """The id of a connected instance."""
     made = fleet.launch()["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: state(fleet, made) == "terminated")
+    fleet.terminate(made)
 
 
 def state(fleet: Fleet, instance_id: str) -> str:

@@ -215,8 +215,7 @@ def instance(platform: Platform, tasks: Tasks, front: Front) -> Iterator[tuple[F
     fleet = Fleet(platform, tasks.image, "balanced", "balanced")
     made = fleet.launch(SecurityGroupIds=[front.open])["InstanceId"]
     yield fleet, made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 def test_copies_on_an_instance_take_traffic_at_ports_of_their_own(front: Front, instance: tuple[Fleet, str]) -> None:

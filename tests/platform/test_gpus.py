@@ -36,8 +36,7 @@ def fleet(platform: Platform, tasks: Tasks) -> Fleet:
 def instance(fleet: Fleet) -> Iterator[str]:
     made = fleet.launch(UserData=USER_DATA)["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 def left(fleet: Fleet, instance: str) -> list[str]:

@@ -71,8 +71,7 @@ def fleet(platform: Platform, tasks: Tasks) -> Interfaces:
 def instance(fleet: Interfaces) -> Iterator[str]:
     made = fleet.launch(InstanceType="t3.medium")["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 def address_of(task: dict[str, Any]) -> str:

@@ -75,8 +75,7 @@ def fleet(platform: Platform, tasks: Tasks) -> Shippers:
 def instance(fleet: Shippers) -> Iterator[str]:
     made = fleet.launch()["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 @pytest.mark.parametrize("mode", ["bridge", "host"])

@@ -86,5 +86,4 @@ def test_instances_shut_down_with_the_platform_and_come_back(fleet: Fleet, platf
     assert fleet.container_instance(made)["containerInstanceArn"] == boots
     log = (platform.state_dir / "log" / "control.log").read_text()
     assert "had not shut down" not in log
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)

@@ -104,8 +104,7 @@ def fleet(platform: Platform, curl_tasks: Tasks) -> Iterator[Services]:
 def instance(fleet: Services) -> Iterator[str]:
     made = fleet.launch()["InstanceId"]
     yield made
-    fleet.ec2.terminate_instances(InstanceIds=[made])
-    eventually(lambda: fleet.instance(made)["State"]["Name"] == "terminated")
+    fleet.terminate(made)
 
 
 @pytest.mark.parametrize("mode", ["awsvpc", "bridge"])
