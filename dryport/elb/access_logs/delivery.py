@@ -53,8 +53,10 @@ class Delivery:
         for balancer in [each for each in self._balancers.carried.values() if each.access_log]:
             try:
                 await self._look_at(balancer)
-            except (HostError, StoreUnavailable, OSError) as error:
+            except HostError as error:  # its host process starts again
                 log.debug("%s: %s", balancer.arn, error)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("%s: its access log is delivered later: %s", balancer.arn, error)
 
     async def _look_at(self, balancer: Balancer) -> None:
         stored = self._store.reader.get(model.LOAD_BALANCERS, balancer.arn)
