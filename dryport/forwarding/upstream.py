@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dryport.aws import sigv4
@@ -17,12 +19,14 @@ from dryport.forwarding.targets import AWS, MOTO
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
     from dryport.gateway.models import ServiceModel
     from dryport.gateway.service import Call, Stream
 
 log = logging.getLogger("dryport.forwarding")
 CONNECT_SECONDS = 10.0
+START_SECONDS = 60.0  # so long a moto server may take to listen, on a busy machine
 SILENCE_SECONDS = 300.0  # longer than any call that AWS answers late: a Lambda function's takes 15 minutes at most
 _SILENCE = {"lambda": 960.0}
 _CONNECTIONS = 64  # to one upstream
@@ -125,7 +129,7 @@ class Upstream:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
         signed = self._signed(line, headers, parts.netloc, body)
         try:
-            async with self._client().request(
+            async with await self._sent(
                 line.method, URL(url, encoded=True), headers=signed, data=body or None, timeout=timeout,
                 allow_redirects=False,
             ) as answer:  # fmt: skip
@@ -133,6 +137,19 @@ class Upstream:
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or "it did not answer in time"
             raise _unavailable(f"{self._forward.service} is forwarded to {address}, which fails: {reason}") from None
+
+    async def _sent(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
+        """A request that was sent, to a moto server once it listens: nothing has reached it before."""
+        import aiohttp
+
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return await self._client().request(method, url, **options)
+            except aiohttp.ClientConnectorError:
+                if self._forward.to != MOTO or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
 
     def _signed(self, line: Line, kept: dict[str, str], host: str, body: bytes) -> dict[str, str]:
         """Headers, signed for the upstream."""

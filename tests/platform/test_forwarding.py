@@ -35,7 +35,7 @@ def tasks(platform: Platform, busybox: str) -> Tasks:
 
 def test_moto_answers_behind_dryport(platform: Platform) -> None:
     sqs, dynamodb = platform.client("sqs"), platform.client("dynamodb")
-    url = eventually(lambda: sqs.create_queue(QueueName="by-hand")["QueueUrl"])
+    url = sqs.create_queue(QueueName="by-hand")["QueueUrl"]  # moto may still be starting: the request waits for it
     assert url == f"{platform.endpoint}/000000000000/by-hand"  # through Dryport again, also for clients that follow it
     sqs.send_message(QueueUrl=url, MessageBody="hello")
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "hello"
@@ -77,8 +77,6 @@ def test_a_task_reaches_what_its_role_allows(tasks: Tasks, platform: Platform) -
 def test_moto_killed_comes_back(platform: Platform) -> None:
     pid = int((platform.state_dir / "run" / "moto.pid").read_text())
     os.kill(pid, 9)
-    code, message = refusal(platform.client("sqs").list_queues)
-    assert (code, message.startswith("sqs is forwarded to http://127.0.0.1:")) == ("ServiceUnavailable", True)
 
     def back() -> bool:
         try:
