@@ -225,6 +225,17 @@ def test_a_public_address_answers_on_this_machine_while_the_route_is_there(world
     world.ec2.delete_security_group(GroupId=group)
 
 
+def test_interfaces_that_come_one_by_one_have_their_public_addresses_once_plugged(world: World) -> None:
+    """Also those that are made while others are given theirs."""
+    ids = [world.ask(1, assign_public_ip=True)[0] for _ in range(40)]
+    world.wait(lambda: all(world.interface(each).device != "wanted" for each in ids))
+    made = [world.interface(each) for each in ids]
+    assert all(each.device == "plugged" for each in made)
+    assert len({each.public_ip for each in made if each.public_ip}) == len(made)
+    world.release(*made)
+    world.wait(lambda: not world.reader.count(model.NETWORK_INTERFACES))
+
+
 def test_a_driver_that_is_killed_and_returns_finds_everything_as_it_should_be(world: World) -> None:
     kept, gone = world.interfaces(2)
     world.daemon.kill()

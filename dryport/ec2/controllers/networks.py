@@ -132,7 +132,8 @@ class Networks(Controller):
         interfaces = reader.find(model.NETWORK_INTERFACES, "vpc", vpc.id)
         ruleset = rules_of(reader, vpc.id, interfaces)
         names = names_of(vpc, interfaces, reader.find(model.SUBNETS, "vpc", vpc.id))
-        present = [each for each in interfaces if each.device in ("wanted", "plugged")]
+        # One that was made since addresses were given comes with the next look, which its making has asked for.
+        present = [each for each in interfaces if each.device == "plugged" or _is_ready(each)]
         told.plugged.intersection_update(each.id for each in interfaces)
         # A link that is there may be half made: only what was reported as plugged is taken as such.
         missing = [
@@ -178,7 +179,7 @@ class Networks(Controller):
 
         def waiting(reader: Reader) -> list[NetworkInterface]:
             found = reader.find(model.NETWORK_INTERFACES, "vpc", vpc_id)
-            return [each for each in found if each.wants_public_ip and not each.public_ip and each.device == "wanted"]
+            return [each for each in found if each.device == "wanted" and not _is_ready(each)]
 
         def give(tx: Transaction) -> None:
             for interface in waiting(tx):
@@ -198,6 +199,11 @@ class Networks(Controller):
         wanted = [each.id for each in found if each.device == "wanted"]
         if wanted:
             await self.store.transact(lambda tx: _report(tx, wanted, dict.fromkeys(wanted, error)))
+
+
+def _is_ready(interface: NetworkInterface) -> bool:
+    """Whether an interface can be plugged in: it is wanted, and has the public address that it wants."""
+    return interface.device == "wanted" and bool(interface.public_ip or not interface.wants_public_ip)
 
 
 def _report(tx: Transaction, interface_ids: list[str], failures: dict[str, str]) -> None:
