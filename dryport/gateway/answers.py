@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from dryport.gateway.file_parts import FilePart
 from dryport.gateway.models import OperationModel, ServiceModel
-from dryport.gateway.service import FilePayload
 
 WANTED = os.environ.get("DRYPORT_CHECK_ANSWERS") == "1"
 _KINDS: dict[str, tuple[Any, ...]] = {
@@ -21,7 +21,7 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "timestamp": (int, float),
-    "blob": (bytes, FilePayload),
+    "blob": (bytes, FilePart),
     "list": (list, tuple),
     "map": (Mapping,),
     "structure": (Mapping,),

@@ -410,7 +410,7 @@ class Dispatcher:
         if exchange.status:
             pass  # it has been streamed
         elif answer.file is not None:
-            exchange.respond_file(answer.status, answer.headers, answer.file, answer.start, answer.end)
+            exchange.respond_file(answer.status, answer.headers, answer.file)
         else:
             exchange.respond(answer.status, answer.headers, answer.body)
         entry.sent = exchange.sent

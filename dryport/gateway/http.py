@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from dryport.gateway.file_parts import FilePart
     from dryport.gateway.service import Occurrence
 
 
@@ -60,10 +60,8 @@ class Exchange(Protocol):
         """Answer. A HEAD answer may give the Content-Length of what GET would send."""
         ...
 
-    def respond_file(
-        self, status: int, headers: list[tuple[str, str]], path: Path, start: int = 0, end: int | None = None
-    ) -> None:
-        """Answer with bytes ``start`` to ``end`` (exclusive) of a file, without reading it into memory."""
+    def respond_file(self, status: int, headers: list[tuple[str, str]], part: FilePart) -> None:
+        """Answer with bytes of a file, without reading it whole into memory."""
         ...
 
 

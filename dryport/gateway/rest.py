@@ -11,10 +11,10 @@ import msgspec
 
 from dryport.aws.errors import ServiceError
 from dryport.gateway import text_values
+from dryport.gateway.file_parts import FilePart
 from dryport.gateway.json_rpc import decode_object
 from dryport.gateway.json_values import JsonReaders, JsonWriters
 from dryport.gateway.models import Member, OperationModel, ServiceModel, Shape
-from dryport.gateway.service import FilePayload
 from dryport.gateway.wire import Answer, ErrorShapes, Headers, Message, serialization_error
 from dryport.gateway.xml_tree import MalformedXml, escape, parse
 from dryport.gateway.xml_values import XmlReaders, XmlWriters, malformed, namespace
@@ -365,8 +365,8 @@ class RestCodec:
         return Answer(status, headers, self._write_body({k: v for k, v in output.items() if k in self._body_members}))
 
     def _write_payload(self, answer: Answer, payload: Any) -> Answer:
-        if isinstance(payload, FilePayload):
-            answer.file, answer.start, answer.end = payload.path, payload.start, payload.end
+        if isinstance(payload, FilePart):
+            answer.file = payload
         elif isinstance(payload, str):
             answer.body = payload.encode()
         elif isinstance(payload, bytes):

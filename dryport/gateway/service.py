@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -153,15 +152,6 @@ class Payload(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FilePayload:
-    """A streamed output's payload member: bytes ``start`` to ``end`` (exclusive) of a file."""
-
-    path: Path
-    start: int = 0
-    end: int | None = None
-
-
 class Stream(Protocol):
     """The answer to a forwarded request, written as it comes; and the request's own line, as it came."""
 
@@ -222,7 +212,7 @@ class Service:
 
     ``request`` has been validated against the model. Its members are as botocore names them; blobs are ``bytes``,
     timestamps are ``float`` seconds since the epoch, a streamed payload is a ``Payload`` (in an answer ``bytes`` or a
-    ``FilePayload``). The answer is a mapping of the same make; members that AWS leaves out are left out, never
+    ``FilePart``). The answer is a mapping of the same make; members that AWS leaves out are left out, never
     ``None``. A JSON answer may hold ``msgspec.Raw`` fragments. A refusal is an ``aws.errors.ServiceError``.
 
     ``unsupported`` names members of the input (``"volumeConfigurations"``, ``"overrides.cpu"``, through lists

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from dryport.aws.errors import ServiceError
+from dryport.gateway.file_parts import FilePart
 from dryport.gateway.models import OperationModel, ServiceModel, Shape
 from dryport.gateway.service import Payload
 
@@ -35,14 +35,12 @@ class Message(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """An answer: ``file`` with ``start`` and ``end`` (exclusive) stands in for ``body`` where one is sent."""
+    """An answer; ``file`` stands in for ``body`` where one is sent."""
 
     status: int
     headers: Headers
     body: bytes = b""
-    file: Path | None = None
-    start: int = 0
-    end: int | None = None
+    file: FilePart | None = None
 
 
 class Codec(Protocol):

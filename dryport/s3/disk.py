@@ -1,18 +1,21 @@
-"""Objects' bytes: one file each, written aside, flushed, then moved to its place. Nothing is ever changed in place."""
+"""Objects' bytes: a file each, enciphered, written aside, flushed, moved to its place. Nothing is changed in place."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from dryport.aws.identifiers import hexadecimal
+from dryport.gateway.file_parts import FilePart
 from dryport.s3 import checksums
 from dryport.s3.checksums import Hash
+from dryport.s3.enciphering import SUFFIX, Enciphering
+from dryport.store.sealing import Sealer
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
 _DIGITS = 32
@@ -29,11 +32,14 @@ class Written:
 
 
 class Disk:
-    """The directory of files. ``random`` makes their names. With ``tidy`` it is the first one of this process, which
-    removes what others have left."""
+    """The directory of files, with the key beside it (``sealing.key``).
+
+    ``random`` makes their names. With ``tidy`` it is the first one of this process, and removes what others left.
+    """
 
     def __init__(self, root: Path, random: Random, *, tidy: bool = True) -> None:
         self._root = root
+        self._enciphering = Enciphering(Sealer(root.parent / "sealing.key", random))
         self._random = random
         self._aside = root / "tmp"
         self._aside.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,11 +50,15 @@ class Disk:
         """Where a file is."""
         return self._root / file[:2] / file
 
+    def part(self, file: str, start: int, end: int) -> FilePart:
+        """The bytes ``start`` to ``end`` (exclusive) of a file, to be sent."""
+        return FilePart(self.path(file), start, end, self._enciphering.opener(file))
+
     async def write(self, chunks: AsyncIterator[bytes], algorithm: str) -> Written:
         """Write a stream to a new file; durable when this returns. An error of the stream leaves nothing behind."""
-        file = hexadecimal(self._random, _DIGITS)
+        file = hexadecimal(self._random, _DIGITS) + SUFFIX
         aside = self._aside / file
-        writer = _Writer(aside, algorithm)
+        writer = _Writer(aside, algorithm, self._enciphering.writer(file))
         try:
             waiting = bytearray()
             async for chunk in chunks:
@@ -64,12 +74,14 @@ class Disk:
 
     async def read(self, file: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes ``start`` to ``end`` (exclusive) of a file."""
+        opener = self._enciphering.opener(file)
+        decipher = opener(start) if opener is not None else bytes
         with self.path(file).open("rb") as source:
             source.seek(start)
             left = os.fstat(source.fileno()).st_size - start if end is None else end - start
             while left > 0 and (block := await asyncio.to_thread(source.read, min(_BLOCK, left))):
                 left -= len(block)
-                yield block
+                yield decipher(block)
 
     async def joined(self, files: Iterable[str]) -> AsyncIterator[bytes]:
         """The bytes of several files, one after the other."""
@@ -101,14 +113,15 @@ class Disk:
 
 
 class _Writer:
-    def __init__(self, path: Path, algorithm: str) -> None:
+    def __init__(self, path: Path, algorithm: str, encipher: Callable[[bytes], bytes]) -> None:
         self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb", buffering=0)
+        self._encipher = encipher
         self.size = 0
         self.md5 = hashlib.md5(usedforsecurity=False)
         self.checksum: Hash = checksums.new(algorithm)
 
     def add(self, data: bytes) -> None:
-        view = memoryview(data)
+        view = memoryview(self._encipher(data))
         while view:
             view = view[self._file.write(view) :]
         self.md5.update(data)

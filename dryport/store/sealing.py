@@ -6,6 +6,7 @@ Whoever copies the store alone learns nothing, and a sealed value opens only in 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 from pathlib import Path
 from random import Random
@@ -32,6 +33,7 @@ class Sealer:
         self._key_file = key_file
         self._random = random
         self._cipher: AESGCM | None = None
+        self._secret: bytes | None = None
 
     def seal(self, secret: bytes, place: str) -> bytes:
         """The secret, sealed for a place (an ARN and a version, say)."""
@@ -46,6 +48,12 @@ class Sealer:
             return self._ready().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError) as error:
             raise Broken(f"the secret of {place} does not open with {self._key_file}") from error
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, always the same (HMAC-SHA-256, NIST SP 800-108)."""
+        if self._secret is None:
+            self._secret = self._key()
+        return hmac.digest(self._secret, purpose.encode(), "sha256")
 
     def _ready(self) -> AESGCM:
         if self._cipher is None:

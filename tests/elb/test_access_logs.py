@@ -33,6 +33,7 @@ from dryport.elb.dataplane.plan import (
     Weighted,
 )
 from dryport.host.balancers import requests
+from dryport.s3.disk import Disk
 from dryport.s3.model import BUCKETS, OBJECTS, Bucket
 from dryport.store.sqlite import SqliteStore
 from tests.elb.carried import ADDRESS, PORT, Web, balancer, carried, get, group, until
@@ -182,12 +183,14 @@ async def test_delivery_every_five_minutes_and_nothing_twice(tmp_path: Path) -> 
     context = Context(store, cast(Any, clock), random.Random(1), Config(state_dir=tmp_path))
     balancers = cast(Balancers, SimpleNamespace(carried={ARN: plan}))
 
+    disk = Disk(tmp_path / "s3", random.Random(2))
+
     async def look() -> dict[str, list[str]]:
         """What is in the bucket once a new process has looked: the paths of requests, by file."""
         await Delivery(context, Plane(tmp_path), balancers).look()
         found = {}
         for each in store.reader.all(OBJECTS):
-            content = (tmp_path / "s3" / each.file[:2] / each.file).read_bytes()
+            content = b"".join([block async for block in disk.read(each.file)])
             if each.key.endswith(".gz"):
                 found[each.key] = re.findall(r"http://-:80(/\S*)", gzip.decompress(content).decode())
             else:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dryport.control.context import Room
+from dryport.gateway.file_parts import FilePart
 from dryport.gateway.http import Exchange, Upgrade
 from dryport.gateway.http1 import limits
 from tests.gateway.conftest import Running, Start
@@ -32,7 +33,7 @@ async def running(start: Start, tmp_path: Path) -> AsyncIterator[Running]:
     async def handle(exchange: Exchange) -> None:
         if exchange.path == "/v2/file":
             start, _, end = exchange.query.partition("-")
-            exchange.respond_file(200, [], file, int(start or 0), int(end) if end else None)
+            exchange.respond_file(200, [], FilePart(file, int(start or 0), int(end) if end else None))
             return
         if exchange.path == "/v2/deaf":
             exchange.respond(403, [("x-a", "b\r\nx-evil: 1")], b"no")

@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dryport.aws.errors import ServiceError
-from dryport.gateway.service import Call, FilePayload, Service
+from dryport.gateway.file_parts import FilePart
+from dryport.gateway.service import Call, Service
 from dryport.store.sealing import Sealer
 from dryport.sts import api as sts
 from tests.gateway.conftest import Running, Start, in_thread, room
@@ -69,9 +70,9 @@ def s3(directory: Path) -> Service:
         path = directory / "object"
         if request.get("Range"):
             start, end = request["Range"].removeprefix("bytes=").split("-")
-            return {"Body": FilePayload(path, int(start), int(end) + 1)}
+            return {"Body": FilePart(path, int(start), int(end) + 1)}
         metadata = json.loads((directory / "metadata").read_text())
-        return {"Body": FilePayload(path), "Metadata": metadata, "ContentType": "text/x", "LastModified": 1.7e9}
+        return {"Body": FilePart(path), "Metadata": metadata, "ContentType": "text/x", "LastModified": 1.7e9}
 
     @service.operation("HeadObject")
     async def head(call: Call, request: dict[str, Any]) -> dict[str, Any]:

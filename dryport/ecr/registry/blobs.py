@@ -6,6 +6,7 @@ from dryport.ecr import images, ranges
 from dryport.ecr.model import LAYERS, Blob, member
 from dryport.ecr.registry.errors import RegistryError, unsupported
 from dryport.ecr.registry.request import Headers, Request
+from dryport.gateway.file_parts import FilePart
 
 
 async def serve(request: Request) -> None:
@@ -48,7 +49,7 @@ def _send(request: Request, blob: Blob) -> None:
     if start == end:
         request.respond(status, headers)
     else:
-        request.exchange.respond_file(status, headers, path, start, end)
+        request.exchange.respond_file(status, headers, FilePart(path, start, end))
 
 
 async def _delete(request: Request, digest: str) -> None:

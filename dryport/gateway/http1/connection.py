@@ -9,7 +9,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -17,7 +17,7 @@ from dryport.gateway.http import Upgrade
 from dryport.gateway.http1 import heads, limits
 from dryport.gateway.http1.body import Body
 from dryport.gateway.http1.exchange import HttpExchange
-from dryport.gateway.http1.files import send_file
+from dryport.gateway.http1.files import OpenFile, send_file
 
 if TYPE_CHECKING:
     from dryport.gateway.http1.sockets import Socket
@@ -27,12 +27,6 @@ log = logging.getLogger("dryport.gateway")
 Respond = Callable[[HttpExchange], Awaitable[None] | None]
 Serve = Callable[[Upgrade], Awaitable[None]]
 _TASKS: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
-
-
-class _File(NamedTuple):
-    descriptor: int
-    start: int
-    size: int
 
 
 class Connection(asyncio.Protocol):
@@ -46,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._receiving: HttpExchange | None = None  # whose body is coming in
         self.busy = False  # with a request, or a websocket
         self._direct: HttpExchange | None = None  # which a call will answer, where no task waits for it
-        self._file: _File | None = None
+        self._file: OpenFile | None = None
         self._socket: Socket | None = None
         self._writable: asyncio.Future[None] | None = None
         self._url = b""
@@ -349,15 +343,13 @@ class Connection(asyncio.Protocol):
             if self._served(exchange):
                 self._serve_queued()
 
-    def answer_file(
-        self, exchange: HttpExchange, status: int, headers: list[tuple[str, str]], file: int, start: int, count: int
-    ) -> None:
+    def answer_file(self, exchange: HttpExchange, status: int, headers: list[tuple[str, str]], file: OpenFile) -> None:
         """Write the head of an answer; ``_answered_by`` sends what of the file belongs to it. Takes the descriptor."""
-        self._transport.write(heads.head(status, headers, count, self.keeps(exchange)))
-        if exchange.method == "HEAD" or not count:
-            os.close(file)
+        self._transport.write(heads.head(status, headers, file.size, self.keeps(exchange)))
+        if exchange.method == "HEAD" or not file.size:
+            os.close(file.descriptor)
         else:
-            self._file = _File(file, start, count)
+            self._file = file
 
     # Streamed answers
 
@@ -392,7 +384,7 @@ class Connection(asyncio.Protocol):
             await self._flushed()
             sock = self._transport.get_extra_info("socket")
             if not self._transport.is_closing():
-                await send_file(sock.fileno(), file.descriptor, file.start, file.size, limits.STALL_SECONDS)
+                await send_file(sock.fileno(), file, limits.STALL_SECONDS)
         except (OSError, EOFError, TimeoutError):
             self._transport.abort()
         finally:

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dryport.gateway.http import unheard
 from dryport.gateway.http1.body import Body, Disconnected
+from dryport.gateway.http1.files import OpenFile
 
 if TYPE_CHECKING:
+    from dryport.gateway.file_parts import FilePart
     from dryport.gateway.http1.connection import Connection
     from dryport.gateway.service import Occurrence
 
@@ -100,11 +101,9 @@ class HttpExchange:
         self.status, self.sent = status, len(body)
         self._connection.answer(self, status, headers, body)
 
-    def respond_file(
-        self, status: int, headers: list[tuple[str, str]], path: Path, start: int = 0, end: int | None = None
-    ) -> None:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        size = os.fstat(file).st_size
-        stop = size if end is None else min(end, size)
-        self.status, self.sent = status, max(0, stop - start)
-        self._connection.answer_file(self, status, headers, file, start, self.sent)
+    def respond_file(self, status: int, headers: list[tuple[str, str]], part: FilePart) -> None:
+        descriptor = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
+        size = os.fstat(descriptor).st_size
+        stop = size if part.end is None else min(part.end, size)
+        self.status, self.sent = status, max(0, stop - part.start)
+        self._connection.answer_file(self, status, headers, OpenFile(descriptor, part.start, self.sent, part.opener))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from typing import NamedTuple
+
+from dryport.gateway.file_parts import Opener
 
 # Read and written in pieces that stay in the processor's cache, where a client on this machine finds them. sendfile(2)
 # spares the copy, but its reader then fetches each page from memory, and the reader is what a pull waits for: it took
@@ -14,8 +17,17 @@ _STINT = 32 << 20  # bytes after which a thread is for others, too
 _PATIENCE = 20  # milliseconds for which a thread waits for a peer that takes what it gets
 
 
-async def send_file(sock: int, file: int, start: int, count: int, stall: float) -> None:
-    """Send ``count`` bytes from ``start`` of an open file over a non-blocking socket.
+class OpenFile(NamedTuple):
+    """``size`` bytes of an open file, from ``start``; deciphered where there is an ``opener``."""
+
+    descriptor: int
+    start: int
+    size: int
+    opener: Opener | None
+
+
+async def send_file(sock: int, file: OpenFile, stall: float) -> None:
+    """Send a part of an open file over a non-blocking socket.
 
     Done in a thread, which also waits for a peer that keeps up; the event loop, where waiting costs nothing, waits for
     one that is slow. Raises TimeoutError where the peer takes nothing for ``stall`` seconds, ConnectionError where it
@@ -24,30 +36,31 @@ async def send_file(sock: int, file: int, start: int, count: int, stall: float) 
     loop = asyncio.get_running_loop()
     own = os.dup(sock)  # the transport watches the other one
     try:
-        while count:
-            sent = await loop.run_in_executor(None, _send_some, own, file, start, min(count, _STINT))
-            start += sent
-            count -= sent
-            if count:
+        while file.size:
+            sent = await loop.run_in_executor(None, _send_some, own, file._replace(size=min(file.size, _STINT)))
+            file = file._replace(start=file.start + sent, size=file.size - sent)
+            if file.size:
                 await _writable(loop, own, stall)
     finally:
         os.close(own)
 
 
-def _send_some(sock: int, file: int, start: int, count: int) -> int:
-    """Send up to ``count`` bytes, fewer where the peer is slow; how many. Raises ConnectionError, EOFError."""
+def _send_some(sock: int, file: OpenFile) -> int:
+    """Send a part of a file, or less of it where the peer is slow; how much. Raises ConnectionError, EOFError."""
     sent = 0
     ready = select.poll()
     ready.register(sock, select.POLLOUT)
-    piece = memoryview(bytearray(min(count, _PIECE)))
-    while sent < count:
-        size = os.preadv(file, [piece[: count - sent]], start + sent)
+    piece = memoryview(bytearray(min(file.size, _PIECE)))
+    decipher = file.opener(file.start) if file.opener is not None else None
+    while sent < file.size:
+        size = os.preadv(file.descriptor, [piece[: file.size - sent]], file.start + sent)
         if not size:
             raise EOFError("the file is shorter than it was")
+        content = piece if decipher is None else memoryview(decipher(piece[:size]))
         end = sent + size
         while sent < end:
             try:
-                sent += os.write(sock, piece[size - (end - sent) : size])
+                sent += os.write(sock, content[size - (end - sent) : size])
             except BlockingIOError:
                 if not ready.poll(_PATIENCE):
                     return sent

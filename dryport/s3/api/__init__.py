@@ -7,6 +7,7 @@ from dryport.s3.api import (
     buckets,
     copying,
     deleting,
+    encryption,
     lifecycles,
     listing,
     objects,
@@ -26,6 +27,7 @@ def service(disk: Disk) -> Service:
     objects.register(made, disk)
     copying.register(made)
     deleting.register(made)
+    encryption.register(made)
     listing.register(made)
     policies.register(made)
     lifecycles.register(made)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from dryport.aws import arn as arns
 from dryport.aws.errors import ServiceError, unsupported_parameter
 from dryport.gateway.service import Call
-from dryport.s3 import tags, versions
+from dryport.s3 import enciphering, tags, versions
 from dryport.s3.checksums import UNSUPPORTED as OTHER_CHECKSUMS
 from dryport.s3.model import BUCKETS, OBJECTS, PARTS, UPLOADS, Bucket, Checksum, Object, Part, Upload, object_key
 from dryport.store import Reader, Transaction
@@ -37,9 +37,8 @@ _LOCKS = (
     "ObjectLockEventHoldDurationDays",
     "ObjectLockEventHoldDurationYears",
 )
-# What no operation acts on yet: encryption, locks.
+# What no operation acts on yet: encryption with keys of others, locks.
 WRITE_UNSUPPORTED = (
-    "ServerSideEncryption",
     *_CUSTOMER_KEYS, "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled", *_LOCKS,
 )  # fmt: skip
 READ_UNSUPPORTED = _CUSTOMER_KEYS
@@ -179,6 +178,19 @@ def check_storage_class(call: Call, request: Mapping[str, Any]) -> None:
     """Raise ServiceError for a storage class other than STANDARD."""
     if request.get("StorageClass", "STANDARD") != "STANDARD":
         raise unsupported_parameter("s3", call.operation, f"StorageClass {request['StorageClass']}")
+
+
+def check_encryption(call: Call, request: Mapping[str, Any]) -> None:
+    """Raise ServiceError for an encryption other than the one that every object has."""
+    asked = request.get("ServerSideEncryption", enciphering.ALGORITHM)
+    if asked != enciphering.ALGORITHM:
+        raise unsupported_parameter("s3", call.operation, f"ServerSideEncryption {asked}")
+
+
+def encryption_member(file: str) -> Json:
+    """How an object, whose bytes are in a file, is encrypted."""
+    algorithm = enciphering.algorithm(file)
+    return {"ServerSideEncryption": algorithm} if algorithm else {}
 
 
 def described(request: Mapping[str, Any]) -> Json:

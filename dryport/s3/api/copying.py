@@ -13,9 +13,11 @@ from dryport.s3.api.common import (
     WRITE_UNSUPPORTED,
     Json,
     bucket_of,
+    check_encryption,
     check_storage_class,
     checksum_members,
     described,
+    encryption_member,
     object_of,
     quoted,
     version_member,
@@ -58,10 +60,12 @@ def source_of(call: Call, request: Json) -> tuple[Object, Json]:
 def copy(call: Call, request: Json) -> Output:
     bucket, key = bucket_of(call.tx, call, request), request["Key"]
     check_storage_class(call, request)
+    check_encryption(call, request)
     source, copied = source_of(call, request)
     older = "?versionId=" in request["CopySource"]
     replace = request.get("MetadataDirective", "COPY") == "REPLACE"
-    if not replace and not older and (source.bucket, source.key) == (bucket.name, key):
+    changes = replace or older or "ServerSideEncryption" in request
+    if not changes and (source.bucket, source.key) == (bucket.name, key):
         raise ServiceError(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -83,6 +87,7 @@ def copy(call: Call, request: Json) -> Output:
     return {
         **copied,
         **version_member(bucket, item),
+        **encryption_member(item.file),
         "CopyObjectResult": {
             "ETag": quoted(item.etag),
             "LastModified": item.modified_at,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dryport.aws.errors import ServiceError
-from dryport.gateway.service import Call, FilePayload, Output, Payload, Service
+from dryport.gateway.service import Call, Output, Payload, Service
 from dryport.s3 import checksums, conditions, lifecycle, versions
 from dryport.s3.api.common import (
     BODY_UNSUPPORTED,
@@ -17,9 +17,11 @@ from dryport.s3.api.common import (
     WRITE_UNSUPPORTED,
     Json,
     bucket_of,
+    check_encryption,
     check_storage_class,
     checksum_members,
     described,
+    encryption_member,
     object_of,
     quoted,
     version_member,
@@ -141,6 +143,7 @@ class _Objects:
     async def put(self, call: Call, request: Json) -> Output:
         bucket, key = bucket_of(call.store.reader, call, request), request["Key"]
         check_storage_class(call, request)
+        check_encryption(call, request)
         about = described(request)
         check_key(key, about["metadata"])
         written, checksum = await receive(self._disk, call, request, checksums.DEFAULT)
@@ -162,11 +165,11 @@ class _Objects:
 
         # A file whose object is refused here, or that a kill leaves alone, is the sweeper's.
         version = await call.store.transact(store)
-        return {"ETag": quoted(item.etag), **checksum_members(checksum), **version}
+        return {"ETag": quoted(item.etag), **checksum_members(checksum), **encryption_member(item.file), **version}
 
     def get(self, call: Call, request: Json) -> Output:
         item, answer, (start, end) = _read(call, request)
-        answer["Body"] = FilePayload(self._disk.path(item.file), start, end) if end > start else b""
+        answer["Body"] = self._disk.part(item.file, start, end) if end > start else b""
         return answer
 
 
@@ -190,6 +193,7 @@ def _read(call: Call, request: Json) -> tuple[Object, Json, tuple[int, int]]:
         "ETag": quoted(item.etag),
         "ContentType": "binary/octet-stream",
         "Metadata": item.metadata,
+        **encryption_member(item.file),
         **item.headers,
     }
     if "VersionId" not in request:

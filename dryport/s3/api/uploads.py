@@ -13,9 +13,11 @@ from dryport.s3.api.common import (
     WRITE_UNSUPPORTED,
     Json,
     bucket_of,
+    check_encryption,
     check_storage_class,
     checksum_members,
     described,
+    encryption_member,
     forget_upload,
     owner,
     parts_of,
@@ -27,6 +29,7 @@ from dryport.s3.api.common import (
 from dryport.s3.api.copying import source_of
 from dryport.s3.api.objects import check_key, reads_its_body, receive
 from dryport.s3.disk import Disk, Written
+from dryport.s3.enciphering import ALGORITHM
 from dryport.s3.model import OBJECTS, PARTS, UPLOADS, Checksum, Object, Part, Upload, object_key
 from dryport.store import Transaction
 
@@ -54,6 +57,7 @@ def register(service: Service, disk: Disk) -> None:
 def create(call: Call, request: Json) -> Output:
     bucket, key = bucket_of(call.tx, call, request), request["Key"]
     check_storage_class(call, request)
+    check_encryption(call, request)
     about = described(request)
     check_key(key, about["metadata"])
     algorithm = request.get("ChecksumAlgorithm")
@@ -69,7 +73,7 @@ def create(call: Call, request: Json) -> Output:
         **about,
     )
     call.tx.put(UPLOADS, upload)
-    answer: Json = {"Bucket": bucket.name, "Key": key, "UploadId": upload.id}
+    answer: Json = {"Bucket": bucket.name, "Key": key, "UploadId": upload.id, "ServerSideEncryption": ALGORITHM}
     if upload.algorithm:
         answer |= {"ChecksumAlgorithm": upload.algorithm, "ChecksumType": upload.checksum_type}
     return answer
@@ -92,7 +96,11 @@ class _Uploads:
             )
         part = _part(call, upload, number, written, checksum)
         await self._keep(call, request, part)
-        return {"ETag": quoted(part.etag), f"Checksum{checksum.algorithm}": checksum.value}
+        return {
+            "ETag": quoted(part.etag),
+            f"Checksum{checksum.algorithm}": checksum.value,
+            **encryption_member(part.file),
+        }
 
     async def upload_copy(self, call: Call, request: Json) -> Output:
         upload = upload_of(call.store.reader, call, request)
@@ -110,8 +118,8 @@ class _Uploads:
         checksum = Checksum(algorithm=algorithm, value=checksums.encoded(written.checksum))
         part = _part(call, upload, number, written, checksum)
         await self._keep(call, request, part)
-        result = {"ETag": quoted(part.etag), "LastModified": part.modified_at}
-        return {**copied, "CopyPartResult": {**result, f"Checksum{algorithm}": checksum.value}}
+        result = {"ETag": quoted(part.etag), "LastModified": part.modified_at, f"Checksum{algorithm}": checksum.value}
+        return {**copied, **encryption_member(part.file), "CopyPartResult": result}
 
     async def _keep(self, call: Call, request: Json, part: Part) -> None:
         def store(tx: Transaction) -> None:
@@ -163,6 +171,7 @@ class _Uploads:
         version = await call.store.transact(store)
         return {
             **version,
+            **encryption_member(item.file),
             "Location": f"http://{call.host}/{item.bucket}/{item.key}",
             "Bucket": item.bucket,
             "Key": item.key,
