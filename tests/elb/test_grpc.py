@@ -54,7 +54,8 @@ class Echo:
 class Serving:
     """An event loop in a thread of its own, with a gRPC server."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = ADDRESS) -> None:
+        self._address = address
         self.echo = Echo()
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -65,7 +66,7 @@ class Serving:
 
     async def _start(self) -> int:
         self._server = Server([self.echo], codec=Text())
-        await self._server.start(ADDRESS, 0)
+        await self._server.start(self._address, 0)
         port: int = self._server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         return port
 

@@ -3,7 +3,7 @@
 Each service has slots, servers that are there before anybody needs them; who comes and goes is told at run time, more
 than there are slots for makes more of them, by a reload. Sources: HAProxy's configuration manual and management guide,
 sections 5.2 and 9.3; "Service Connect", developer guide, for round robin, two retries, and outlier detection (five
-failures, ejection for at least 30 seconds).
+failures, ejection for at least 30 seconds, of at most half).
 """
 
 from __future__ import annotations
@@ -61,15 +61,20 @@ def commands(ways: Ways, before: Mapping[str, Sequence[str]], after: Slots) -> l
         for place, wanted in enumerate(after[way.service]):
             if place < len(old) and old[place] == wanted:
                 continue
-            server = f"e{number}/s{place}"
-            if not wanted:
-                found.append(f"set server {server} state maint")
-                continue
-            address, _, port = wanted.rpartition(":")
-            found.append(f"set server {server} addr {address} port {port}")
-            found.append(f"set server {server} state ready")
-            found.append(f"set server {server} health up")
+            found += _place(f"e{number}/s{place}", wanted, checked=True)
+            found += _place(f"a{number}/s{place}", wanted, checked=False)
     return found
+
+
+def _place(server: str, wanted: str, *, checked: bool) -> Iterator[str]:
+    if not wanted:
+        yield f"set server {server} state maint"
+        return
+    address, _, port = wanted.rpartition(":")
+    yield f"set server {server} addr {address} port {port}"
+    yield f"set server {server} state ready"
+    if checked:
+        yield f"set server {server} health up"
 
 
 def render(ways: Ways, slots: Slots, targets: Mapping[str, str] | None = None) -> str:
@@ -94,8 +99,11 @@ def render(ways: Ways, slots: Slots, targets: Mapping[str, str] | None = None) -
         sections.append((f"backend i{number}", list(_ingress(incoming, targets))))
     for number, outgoing in enumerate(ways.egress):
         bind = f"bind {'127.0.0.1' if targets is None else ''}:{outgoing.listener}"
-        sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}")]))
-        sections.append((f"backend e{number}", list(_egress(outgoing, slots[outgoing.service]))))
+        bound = _bound(outgoing, f"e{number}", f"a{number}")
+        sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}"), *bound]))
+        for backend, checked in (("e", True), ("a", False)):
+            lines = list(_egress(outgoing, slots[outgoing.service], checked=checked))
+            sections.append((f"backend {backend}{number}", lines))
     if not ways.ingress and not ways.egress:
         sections.append(("frontend none", ["bind unix@none.sock", f"timeout client {_EVER}"]))
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
@@ -115,6 +123,13 @@ def _front(way: Way, backend: str) -> Iterator[str]:
     if _http(way):
         yield f"timeout http-keep-alive {_seconds(way.idle)}"
     yield f"default_backend {backend}"
+
+
+def _bound(way: Way, backend: str, everybody: str) -> Iterator[str]:
+    """Where more than half of those reached would be kept out, all of them are asked."""
+    rule = "http-request" if _http(way) else "tcp-request content"
+    yield f"{rule} set-var(txn.reached) nbsrv({everybody})"
+    yield f"use_backend {everybody} if {{ nbsrv({backend}),mul(2),sub(txn.reached) lt 0 }}"
 
 
 def _back(way: Way) -> Iterator[str]:
@@ -145,7 +160,7 @@ def target_commands(ways: Ways, targets: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _egress(way: Egress, slots: Sequence[str]) -> Iterator[str]:
+def _egress(way: Egress, slots: Sequence[str], *, checked: bool) -> Iterator[str]:
     yield from _back(way)
     yield "balance roundrobin"
     yield "option redispatch 1"
@@ -153,8 +168,13 @@ def _egress(way: Egress, slots: Sequence[str]) -> Iterator[str]:
     if _http(way):
         yield "retry-on conn-failure empty-response"
         yield f"http-request disable-l7-retry if !{{ method {_SAFE} }}"
-    layer = "layer7" if _http(way) else "layer4"
-    outliers = f"observe {layer} error-limit {_FAILURES} on-error mark-down"
-    yield f"default-server check inter {_EJECTION}s fastinter {_EJECTION}s rise 1 fall 3 {outliers}{_version(way)}"
+    if checked:
+        layer = "layer7" if _http(way) else "layer4"
+        outliers = f"observe {layer} error-limit {_FAILURES} on-error mark-down"
+        # Two checks: the first may come at once, the second is so long after it.
+        again = f"inter {_EJECTION}s fastinter {_EJECTION}s rise 2 fall 3"
+        yield f"default-server check {again} {outliers}{_version(way)}"
+    elif _version(way):
+        yield f"default-server{_version(way)}"
     for place, each in enumerate(slots):
         yield f"server s{place} {each or _EMPTY + ' disabled'}"

@@ -1,0 +1,204 @@
+"""Traffic through two of Service Connect's proxies, the asking task's and the answering one's: each a real HAProxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.server
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from dryport.agent.connect import haproxy
+from dryport.agent.connect.ways import Egress, Ingress, Ways
+from tests.elb.test_grpc import Serving, Text
+from tests.served import free_port
+
+pytestmark = pytest.mark.platform
+HERE = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def running(directory: Path, ways: Ways, reached: dict[str, list[tuple[str, int]]]) -> Iterator[None]:
+    """A proxy, with its files in a directory of the test's."""
+    directory.mkdir()
+    text = haproxy.render(ways, haproxy.assign({}, reached, haproxy.services(ways)))
+    (directory / haproxy.CONFIGURATION).write_text(text.replace(haproxy.DIRECTORY, str(directory)))
+    with open(directory / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["haproxy", "-db", "-f", str(directory / haproxy.CONFIGURATION)], stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        for way in (*ways.ingress, *ways.egress):
+            _wait(lambda port=way.listener: _answers(port))  # type: ignore[misc]
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((HERE, port), 1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def between(directory: Path, protocol: str, *ports: int, **members: Any) -> Iterator[int]:
+    """The port of an alias, behind which applications at these ports answer, each with a proxy of its own."""
+    with contextlib.ExitStack() as stack:
+        reached = []
+        for number, port in enumerate(ports):
+            entry = Ingress(service="s", name="web", container="main", port=port, listener=free_port(),
+                            protocol=protocol, **members)  # fmt: skip
+            stack.enter_context(running(directory / f"in{number}", Ways(ingress=[entry]), {}))
+            reached.append((HERE, entry.listener))
+        alias = Egress(service="s", alias="web", address=HERE, port=80, listener=free_port(), protocol=protocol,
+                       **members)  # fmt: skip
+        stack.enter_context(running(directory / "out", Ways(egress=[alias]), {"s": reached}))
+        yield alias.listener
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    made = Serving(HERE)
+    yield made
+    made.stop()
+
+
+async def say(port: int, what: str) -> str:
+    channel = Channel(HERE, port, codec=Text())
+    try:
+        answer: str = await asyncio.wait_for(UnaryUnaryMethod(channel, "/a.Echo/Say", str, str)(what), 20)
+        return answer
+    finally:
+        channel.close()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http2", "tcp"])
+def test_grpc(tmp_path: Path, serving: Serving, protocol: str) -> None:
+    """Calls pass, and their status, which is in the trailers."""
+    with between(tmp_path, protocol, serving.port) as port:
+        assert asyncio.run(say(port, "me")) == "heard me"
+        serving.echo.status = Status.DATA_LOSS
+        with pytest.raises(GRPCError) as error:
+            asyncio.run(say(port, "me"))
+        assert error.value.status is Status.DATA_LOSS
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+def test_websockets(tmp_path: Path, protocol: str) -> None:
+    def echo(connection: Any) -> None:
+        for message in connection:
+            connection.send(f"heard {message}")
+
+    with serve(echo, HERE, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            between(tmp_path, protocol, server.socket.getsockname()[1], idle=60, per_request=1) as port,
+            connect(f"ws://{HERE}:{port}/") as client,
+        ):
+            client.send("me")
+            assert client.recv(10) == "heard me"
+            time.sleep(2)  # longer than a request may take: it is no request any more
+            client.send("again")
+            assert client.recv(10) == "heard again"
+        server.shutdown()
+
+
+class Application(http.server.ThreadingHTTPServer):
+    """Answers its name, with a status that tests choose, and counts."""
+
+    def __init__(self, name: str, status: int = 200) -> None:
+        super().__init__((HERE, 0), _Handler)
+        self.name, self.status, self.asked = name, status, 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Application
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        body = self.server.name.encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def applications() -> Iterator[list[Application]]:
+    made = [Application(name) for name in "abcd"]
+    yield made
+    for each in made:
+        each.shutdown()
+        each.server_close()
+
+
+def asked(port: int, count: int) -> list[int]:
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}\n", "-m", "5", f"http://{HERE}:{port}/[1-{count}]"]
+    return [int(each) for each in subprocess.run(command, capture_output=True, text=True).stdout.split()]
+
+
+def test_an_outlier_is_kept_out(tmp_path: Path, applications: list[Application]) -> None:
+    bad = applications[0]
+    bad.status = 500
+    with between(tmp_path, "http", *(each.server_port for each in applications)) as port:
+        assert asked(port, 40).count(500) == 5
+        assert set(asked(port, 40)) == {200} and bad.asked == 5
+        assert all(each.asked > 10 for each in applications[1:])
+
+
+def test_no_more_than_half_are_kept_out(tmp_path: Path, applications: list[Application]) -> None:
+    """Where three of four fail, or all, everybody is asked: nobody is told that there is no server."""
+    for each in applications[:2]:
+        each.status = 500
+    with between(tmp_path, "http", *(each.server_port for each in applications)) as port:
+        asked(port, 60)
+        assert set(asked(port, 40)) == {200}, "half of them are out"
+        applications[2].status = 500
+        asked(port, 60)
+        assert sorted(set(asked(port, 40))) == [200, 500]
+        applications[3].status = 500
+        assert set(asked(port, 60)) == {500}
+        for each in applications:
+            each.status = 200
+        assert set(asked(port, 40)) == {200}
+
+
+def test_half_of_what_connects_at_all(tmp_path: Path) -> None:
+    """TCP: a server that takes no connection is left out, the only one is asked all the same."""
+
+    def echo(connection: Any) -> None:
+        connection.send("hello")
+
+    with serve(echo, HERE, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with between(tmp_path, "tcp", server.socket.getsockname()[1]) as port:
+            for _ in range(10):
+                with connect(f"ws://{HERE}:{port}/") as client:
+                    assert client.recv(10) == "hello"
+        server.shutdown()
