@@ -102,15 +102,14 @@ def _logs(*kinds: str) -> dict[str, Attribute]:
 
 
 _BALANCER = {
-    **_logs("access"),
+    "access_logs.s3.enabled": Attribute("false", _SWITCH),
+    "access_logs.s3.bucket": Attribute("", _text),
+    "access_logs.s3.prefix": Attribute("", _text),
     "deletion_protection.enabled": Attribute("false", _SWITCH),
     **_off("zonal_shift.config.enabled", "ipv6.deny_all_igw_traffic"),
 }
 _APPLICATION = {
     **_BALANCER,
-    "access_logs.s3.enabled": Attribute("false", _SWITCH),
-    "access_logs.s3.bucket": Attribute("", _text),
-    "access_logs.s3.prefix": Attribute("", _text),
     "idle_timeout.timeout_seconds": Attribute("60", _idle),
     "client_keep_alive.seconds": Attribute("3600", _keep_alive, carried=False),
     **_logs("connection", "health_check"),

@@ -7,7 +7,8 @@ import json
 import random
 import re
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,6 +38,7 @@ from dryport.s3.disk import Disk
 from dryport.s3.model import BUCKETS, OBJECTS, Bucket
 from dryport.store.sqlite import SqliteStore
 from tests.elb.carried import ADDRESS, PORT, Web, balancer, carried, get, group, until
+from tests.elb.test_haproxy import certificate
 
 pytestmark = pytest.mark.platform
 
@@ -116,6 +118,37 @@ def test_a_classic_load_balancers_lines(tmp_path: Path, web: Web) -> None:
     assert re.fullmatch(
         rf'{TIME} old 127\.0\.0\.1:\d+ {target} \d\.\d{{3}} 0\.000 0\.000 - - \d+ \d+ "- - - " "-" - -', found[-1]
     ), found
+
+
+def test_a_network_load_balancers_lines(tmp_path: Path, web: Web) -> None:
+    """Of TLS alone."""
+    certificate(tmp_path)
+    tls = Listener(
+        arn="arn:aws:elasticloadbalancing:us-east-1:000000000000:listener/net/n/1/77", protocol="TLS", port=PORT,
+        default=Forward(groups=(Weighted(group="t"),)), certificates=("c",), certificate_arn="arn:aws:acm:x",
+    )  # fmt: skip
+    tcp = Listener(arn="t", protocol="TCP", port=PORT + 1, default=Forward(groups=(Weighted(group="t"),)))
+    check = replace(CHECK, port=web.target.port)
+    plan = balancer([tls, tcp], [group("t", web.target, health_check=check, protocol="TCP")], Kind.NETWORK)
+    context = ssl.create_default_context(cafile=str(tmp_path / "chain"))
+    context.check_hostname = False
+
+    def ask(port: int, wrap: Callable[[socket.socket], socket.socket]) -> bytes:
+        with wrap(socket.create_connection((ADDRESS, port), timeout=5)) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: client.recv(4096), b""))
+
+    with carried(replace(plan, access_log=True), tmp_path):
+        until(lambda: b" 200 " in ask(PORT + 1, lambda plain: plain))
+        assert b" 200 " in ask(PORT, lambda plain: context.wrap_socket(plain, server_hostname="a.example.com"))
+        found = lines.entries(plan, "net/n/1", lines.read(noted(tmp_path, 1)))
+    [line] = found[""]
+    second = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+    assert re.fullmatch(
+        rf"tls 2\.0 {second} net/n/1 77 127\.0\.0\.1:\d+ {re.escape(ADDRESS)}:{PORT} \d+ \d+ \d+ \d+ - arn:aws:acm:x - "
+        rf"\S+ tlsv1[23] - a\.example\.com - - - {second}",
+        line,
+    ), line
 
 
 class TurnedClock:

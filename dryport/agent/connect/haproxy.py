@@ -55,7 +55,7 @@ def services(ways: Ways) -> list[str]:
 
 def commands(ways: Ways, before: Mapping[str, Sequence[str]], after: Slots) -> list[str]:
     """What to tell a running proxy whose slots were as ``before``; an empty ``before`` tells it everything."""
-    found = []
+    found: list[str] = []
     for number, way in enumerate(ways.egress):
         old = before.get(way.service, ())
         for place, wanted in enumerate(after[way.service]):

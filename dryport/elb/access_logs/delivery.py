@@ -66,7 +66,7 @@ class Delivery:
         now = self._clock.time()
         end = now - now % target.interval
         row = self._store.reader.get(ACCESS_LOGS, stored.arn) or AccessLog(arn=stored.arn, until=end)
-        if row.tested != target.place:
+        if row.tested != target.place and stored.type != model.NETWORK:
             key, said = files.test_file(stored, target.prefix, now)
             row = replace(row, tested=target.place)
             await self._write(stored, target, {key: said}, row)

@@ -1,6 +1,7 @@
 """What the files of access logs are called. Pure.
 
-Sources: "Access log files", user guide for application load balancers; "Access logs for your Classic Load Balancer".
+Sources: "Access log files", user guides for application and for network load balancers; "Access logs for your Classic
+Load Balancer".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _RANDOM = 8  # characters
 
 
 def resource_id(balancer: LoadBalancer) -> str:
-    """What lines call a balancer: ``app/<name>/<id>``, a classic one's name."""
+    """What lines call a balancer: ``app/<name>/<id>``, ``net/<name>/<id>``, a classic one's name."""
     return balancer.name if balancer.classic is not None else balancer.arn.rpartition("loadbalancer/")[2]
 
 
@@ -35,13 +36,13 @@ def test_file(balancer: LoadBalancer, prefix: str, now: float) -> tuple[str, byt
 
 
 def file(balancer: LoadBalancer, prefix: str, end: float, address: str, random: Random) -> str:
-    """The key of the file of one of a balancer's addresses, for the interval that ends then."""
+    """The key of the file of one of a balancer's addresses ("": of all), for the interval that ends then."""
     time = datetime.fromtimestamp(end, UTC)
     name = resource_id(balancer).replace("/", ".")
     ending = "log" if balancer.classic is not None else "log.gz"
     return (
         f"{folder(balancer, prefix)}/{SERVICE}/{balancer.region}/{time:%Y/%m/%d}/"
-        f"{balancer.account}_{SERVICE}_{balancer.region}_{name}_{time:%Y%m%dT%H%MZ}_{address}_"
+        f"{balancer.account}_{SERVICE}_{balancer.region}_{name}_{time:%Y%m%dT%H%MZ}_{f'{address}_' if address else ''}"
         f"{hexadecimal(random, _RANDOM)}.{ending}"
     )
 

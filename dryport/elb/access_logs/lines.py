@@ -1,6 +1,7 @@
 """HAProxy's records as lines of AWS's access logs. Pure.
 
-Sources: "Access log entries", user guide for application load balancers; "Access logs for your Classic Load Balancer".
+Sources: "Access log entries", user guides for application and for network load balancers; "Access logs for your Classic
+Load Balancer".
 """
 
 from __future__ import annotations
@@ -56,12 +57,17 @@ def read(content: bytes) -> Iterator[Record]:
 
 
 def entries(balancer: Balancer, name: str, records: Iterable[Record]) -> dict[str, list[str]]:
-    """AWS's lines by the balancer's address. ``name`` is what the lines call it: an application load balancer's
-    resource id, a classic one's name."""
-    kind: Callable[[Balancer, str, Record], str] = _classic if balancer.kind is Kind.CLASSIC else _application
+    """AWS's lines by the balancer's address; a network load balancer's have one file, "". ``name`` is what the lines
+    call it: its resource id, a classic one's name."""
+    kinds: dict[Kind, Callable[[Balancer, str, Record], str]] = {
+        Kind.APPLICATION: _application,
+        Kind.NETWORK: _network,
+        Kind.CLASSIC: _classic,
+    }
     found: dict[str, list[str]] = {}
     for record in records:
-        found.setdefault(record.node, []).append(kind(balancer, name, record))
+        node = "" if balancer.kind is Kind.NETWORK else record.node
+        found.setdefault(node, []).append(kinds[balancer.kind](balancer, name, record))
     return found
 
 
@@ -129,6 +135,42 @@ def _classic(balancer: Balancer, name: str, record: Record) -> str:
         protocol,
     ]
     return " ".join(words)
+
+
+def _network(balancer: Balancer, name: str, record: Record) -> str:
+    """A TLS connection of a network load balancer's, once it has ended."""
+    end = record.number("time")
+    listener = next((each for each in balancer.listeners if str(each.port) == record.fields["listener"]), None)
+    lasted, handshake = max(0, record.number("active")), max(0, record.number("handshake"))
+    words = [
+        "tls",
+        "2.0",
+        _second(end),
+        name,
+        listener.arn.rpartition("/")[2] if listener is not None else _NONE,
+        f"{record.fields['client']}:{record.fields['client_port']}",
+        f"{record.node}:{record.fields['listener']}",
+        str(lasted),
+        str(handshake),
+        record.fields["received"],
+        record.fields["sent"],
+        _NONE,  # the alert of TLS that came in, which HAProxy does not tell
+        (listener.certificate_arn if listener is not None else "") or _NONE,
+        _NONE,
+        record.fields["cipher"],
+        record.fields["protocol"].lower().replace(".", ""),
+        _NONE,
+        record.text("sni"),
+        record.fields["alpn"] or _NONE,
+        _NONE,
+        _NONE,
+        _second(end - lasted * 1000),
+    ]
+    return " ".join(words)
+
+
+def _second(microseconds: int) -> str:
+    return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _application(balancer: Balancer, name: str, record: Record) -> str:

@@ -1,6 +1,7 @@
 """Whether Elastic Load Balancing may write a balancer's access logs into a bucket: its policy says so.
 
-Sources: "Attach a policy to your S3 bucket", user guides of application and classic load balancers.
+Sources: "Attach a policy to your S3 bucket", user guides of application and classic load balancers; "Access logs for
+your Network Load Balancer", which CloudWatch Logs' delivery brings.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from dryport.aws.errors import ServiceError
 from dryport.elb import names
 from dryport.elb.access_logs import files
-from dryport.elb.model import LoadBalancer
+from dryport.elb.model import NETWORK, LoadBalancer
 from dryport.iam import published as iam
 from dryport.s3 import published as s3
 from dryport.store import Reader
 
 _SERVICE = "logdelivery.elasticloadbalancing.amazonaws.com"
+_OF_NETWORK = "delivery.logs.amazonaws.com"
 # The accounts of Elastic Load Balancing, by region, that policies named before there was the service's principal.
 _ACCOUNTS = {
     "af-south-1": "098369216593",
@@ -51,6 +53,9 @@ def may(reader: Reader, balancer: LoadBalancer, bucket: str, prefix: str) -> boo
     if balancer.classic is not None:
         arn = names.classic_arn(balancer.region, balancer.account, balancer.name)
     context = {"aws:sourcearn": arn, "aws:sourceaccount": balancer.account, "s3:x-amz-acl": "bucket-owner-full-control"}
+    if balancer.type == NETWORK:
+        context["aws:sourcearn"] = f"arn:aws:logs:{balancer.region}:{balancer.account}:log-delivery"
+        return iam.lets(found.policy, "s3:PutObject", resource, found.account, context, _OF_NETWORK, "")
     account = _ACCOUNTS.get(balancer.region, "")
     return iam.lets(found.policy, "s3:PutObject", resource, found.account, context, _SERVICE, account)
 

@@ -172,6 +172,8 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
         if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
             raise NotCarried("rules and weights of network load balancers")
         group = listener.default.groups[0].group
+        if balancer.access_log and listener.protocol == "TLS":  # AWS notes no others of a network load balancer
+            yield from records.of_tcp()
         yield from by_zone(balancer, group)
         yield from _without_health(balancer, listener, names)
         yield f"default_backend {names[group]}"

@@ -24,6 +24,8 @@ _ALWAYS = {
     "cipher": "%sslc",
     "protocol": "%sslv",
     "sni": "%[ssl_fc_sni,url_enc]",
+    "alpn": "%[ssl_fc_alpn]",
+    "handshake": "%Th",
 }
 _HTTP = {
     "serving": "%Tr",
