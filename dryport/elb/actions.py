@@ -111,8 +111,8 @@ def _forward(given: Json, where: Where) -> tuple[Json, str]:
     if where.kind == NETWORK and ("DurationSeconds" in asked or asked.get("Enabled")):
         raise invalid("Target group stickiness duration cannot be configured on load balancers of type 'network'")
     tie = _tie(asked)
-    if where.kind == NETWORK and len(groups) > 1:
-        raise not_acted_on("several target groups in an action of network load balancers")
+    if where.protocol in ("UDP", "TCP_UDP") and len(groups) > 1:
+        raise not_acted_on(f"several target groups in an action of {where.protocol} listeners")
     weighted = [{"TargetGroupArn": each["TargetGroupArn"], "Weight": each.get("Weight", 1)} for each in groups]
     return {"TargetGroups": weighted, "TargetGroupStickinessConfig": tie}, arns[0] if len(arns) == 1 else ""
 

@@ -152,6 +152,12 @@ def weights(reader: Reader, rule_or_listener_arn: str) -> dict[str, int] | None:
     return {each["TargetGroupArn"]: each.get("Weight", 1) for each in listed}
 
 
+def protocol(reader: Reader, listener_arn: str) -> str:
+    """The protocol of a listener, "" where there is no such one."""
+    found = reader.get(model.LISTENERS, listener_arn)
+    return found.protocol if found is not None else ""
+
+
 def shift(tx: Transaction, rule_or_listener_arn: str, weights: dict[str, int]) -> None:
     """Have a rule (a listener's default one too, or a listener by its own ARN) forward to target groups by weight: what
     blue/green deployments do.

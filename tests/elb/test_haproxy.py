@@ -324,6 +324,40 @@ def test_https(tmp_path: Path, webs: tuple[Web, Web], http2: bool) -> None:
         connection.close()
 
 
+def test_weights_of_connections(tmp_path: Path, webs: tuple[Web, Web]) -> None:
+    """A network load balancer's; a server that speaks first is not waited for by anybody."""
+    with socket.create_server((ADDRESS, 0)) as server:
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        check = HealthCheck(protocol="TCP", interval=30)
+        greeting = group(
+            "g", Target(address=ADDRESS, port=server.getsockname()[1]), protocol="TCP", health_check=check
+        )  # fmt: skip
+        groups = [
+            group(each, web.target, protocol="TCP", health_check=check) for each, web in zip("ab", webs, strict=True)
+        ]
+
+        def front(place: int, **weights: int) -> Listener:
+            chosen = Forward(groups=tuple(Weighted(group=each, weight=weight) for each, weight in weights.items()))
+            return Listener(arn=str(place), protocol="TCP", port=PORT + place, default=chosen)
+
+        fronts = [front(0, a=0, b=1), front(1, a=1, b=1), front(2, a=0, b=0), front(3, a=0, g=1)]
+        with carried(balancer(fronts, [*groups, greeting], Kind.NETWORK), tmp_path):
+            assert {get(PORT, "/").body[0] for _ in range(20)} == {"b"}
+            assert {get(PORT + 1, "/").body[0] for _ in range(60)} == {"a", "b"}
+            with pytest.raises((ConnectionError, http.client.HTTPException)):
+                get(PORT + 2, "/")
+            with socket.create_connection((ADDRESS, PORT + 3), 10) as client:
+                assert client.recv(5) == b"hello"
+
+
+def _greet(server: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            line, _ = server.accept()
+            with line, suppress(OSError):
+                line.sendall(b"hello")
+
+
 def test_tcp_with_the_proxy_protocol(tmp_path: Path) -> None:
     with socket.create_server((ADDRESS, 0)) as server:
         port: int = server.getsockname()[1]

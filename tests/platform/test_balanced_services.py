@@ -34,9 +34,10 @@ CHECK = {
 
 
 class Front:
-    """An application load balancer that answers at a port of this machine."""
+    """A load balancer that answers at a port of this machine."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, kind: str = "application") -> None:
+        self.protocol = "HTTP" if kind == "application" else "TCP"
         self.elb, self.ec2, self.ecs = platform.client("elbv2"), platform.client("ec2"), platform.client("ecs")
         subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda each: str(each["AvailabilityZone"]))
         self.subnets, self.vpc_id = [each["SubnetId"] for each in subnets], subnets[0]["VpcId"]
@@ -44,7 +45,7 @@ class Front:
         everybody = [{"CidrIp": "0.0.0.0/0"}]
         ports = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535, "IpRanges": everybody}]
         self.ec2.authorize_security_group_ingress(GroupId=self.open, IpPermissions=ports)
-        made = self.elb.create_load_balancer(Name="front", Subnets=self.subnets, SecurityGroups=[self.open])
+        made = self.elb.create_load_balancer(Name="front", Type=kind, Subnets=self.subnets, SecurityGroups=[self.open])
         self.arn = made["LoadBalancers"][0]["LoadBalancerArn"]
         self.name = made["LoadBalancers"][0]["DNSName"]
         eventually(lambda: self._state() == "active", 30)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -28,25 +30,35 @@ class Turns:
     def __init__(self, front: Front, name: str) -> None:
         self.front, self.elb = front, front.elb
         self.first, self.second = self._group(f"{name}-a"), self._group(f"{name}-b")
-        self.production_rule, self.production = self._listener()
-        self.test_rule, self.test = self._listener()
+        # A network load balancer's listener need not know the second one.
+        self.production_rule, self.production = self._listener(both=front.protocol == "HTTP")
+        self.test_rule, self.test = self._listener(both=True)
 
     def _group(self, name: str) -> str:
         made = self.elb.create_target_group(
-            Name=name, Protocol="HTTP", Port=80, VpcId=self.front.vpc_id, TargetType="ip", **CHECK
+            Name=name,
+            Protocol=self.front.protocol,
+            Port=80,
+            VpcId=self.front.vpc_id,
+            TargetType="ip",
+            HealthCheckProtocol="HTTP",
+            **CHECK,
         )
         arn: str = made["TargetGroups"][0]["TargetGroupArn"]
         delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}]
         self.elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delay)
         return arn
 
-    def _listener(self) -> tuple[str, str]:
+    def _listener(self, *, both: bool) -> tuple[str, str]:
+        """The ARN of its default rule, of a network load balancer's its own, and where it answers."""
         port = free_port()
         groups = [{"TargetGroupArn": self.first, "Weight": 1}, {"TargetGroupArn": self.second, "Weight": 0}]
-        forward = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+        forward = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups if both else groups[:1]}}]
         made = self.elb.create_listener(
-            LoadBalancerArn=self.front.arn, Protocol="HTTP", Port=port, DefaultActions=forward
+            LoadBalancerArn=self.front.arn, Protocol=self.front.protocol, Port=port, DefaultActions=forward
         )
+        if self.front.protocol == "TCP":
+            return made["Listeners"][0]["ListenerArn"], f"http://{self.front.name}:{port}/"
         rules = self.elb.describe_rules(ListenerArn=made["Listeners"][0]["ListenerArn"])["Rules"]
         return rules[0]["RuleArn"], f"http://{self.front.name}:{port}/"
 
@@ -65,8 +77,11 @@ class Turns:
         }
 
     def weights(self, rule: str) -> dict[str, int]:
-        found = self.elb.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
-        return {each["TargetGroupArn"]: each["Weight"] for each in found}
+        if self.front.protocol == "TCP":
+            actions = self.elb.describe_listeners(ListenerArns=[rule])["Listeners"][0]["DefaultActions"]
+        else:
+            actions = self.elb.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"]
+        return {each["TargetGroupArn"]: each["Weight"] for each in actions[0]["ForwardConfig"]["TargetGroups"]}
 
 
 class Shifted(Kept):
@@ -246,3 +261,55 @@ def test_a_stop_in_the_bake_time_brings_blue_back_at_once(kept: Shifted, tasks: 
         done = kept.ended()
     assert done["status"] == "ROLLBACK_SUCCESSFUL" and not load.failed
     assert load.answers[-1].server.startswith("three")
+
+
+def test_blue_green_and_canary_behind_a_network_load_balancer(platform: Platform, tasks: Tasks) -> None:
+    """Connections go where their listener's weights lead them; the production listener gets to know green's group."""
+    front = Front(platform, "network")
+    turns = Turns(front, "passed")
+    kept = Shifted(turns, "passed")
+    network = {"subnets": front.subnets, "securityGroups": [front.open]}
+    configuration = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0}
+    try:
+        tasks.ecs.create_service(
+            serviceName="passed", taskDefinition=_define(tasks, "passed", SERVE.format(version="one")), desiredCount=2,
+            launchType="FARGATE", networkConfiguration={"awsvpcConfiguration": network},
+            loadBalancers=[turns.balancer()], deploymentConfiguration=configuration,
+        )  # fmt: skip
+        kept.ended()
+        serving = next(arn for arn, weight in turns.weights(turns.production_rule).items() if weight)
+        hooks = [{**PAUSE, "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"]}]
+        tasks.ecs.update_service(
+            service="passed", taskDefinition=_define(tasks, "passed", SERVE.format(version="two")),
+            deploymentConfiguration={"lifecycleHooks": hooks},
+        )  # fmt: skip
+        kept.waiting("POST_TEST_TRAFFIC_SHIFT")
+        eventually(lambda: _asked(turns.test) == "two", 10)
+        assert {_asked(turns.production) for _ in range(20)} == {"one"}
+        assert turns.weights(turns.production_rule)[serving] == 100
+        with socket.create_connection((front.name, urlsplit(turns.production).port or 0), 5) as opened:
+            kept.go_on()
+            eventually(lambda: _asked(turns.production) == "two", 20)
+            assert {_asked(turns.production) for _ in range(20)} == {"two"}
+            opened.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b"one" in opened.makefile("rb").read(), "what is open stays where it is"
+        assert kept.ended()["status"] == "SUCCESSFUL"
+
+        hooks = [{**PAUSE, "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}]
+        canary = {"canaryPercent": 40.0, "canaryBakeTimeInMinutes": 0}
+        tasks.ecs.update_service(
+            service="passed", taskDefinition=_define(tasks, "passed", SERVE.format(version="three")),
+            deploymentConfiguration={"strategy": "CANARY", "canaryConfiguration": canary, "lifecycleHooks": hooks},
+        )  # fmt: skip
+        kept.waiting("PRE_PRODUCTION_TRAFFIC_SHIFT")
+        kept.go_on()
+        eventually(lambda: turns.weights(turns.production_rule)[serving] == 40, 20)
+        kept.waiting("PRE_PRODUCTION_TRAFFIC_SHIFT")
+        heard = [_asked(turns.production) for _ in range(200)]
+        assert 0.25 < heard.count("three") / 200 < 0.55 and set(heard) == {"two", "three"}
+        kept.go_on()
+        assert kept.ended()["status"] == "SUCCESSFUL"
+        assert {_asked(turns.production) for _ in range(20)} == {"three"}
+    finally:
+        kept.delete()
+        front.delete()

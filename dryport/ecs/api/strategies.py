@@ -17,6 +17,7 @@ from dryport.elb import published as elb
 from dryport.gateway.service import Call
 
 _LONGEST = 1440  # minutes
+_SHIFTED = ("listener-rule/app/", "listener/net/")  # whose traffic can be shifted
 _LONGEST_PAUSE = 20160
 _OWN = {stages.CANARY: "canaryConfiguration", stages.LINEAR: "linearConfiguration"}
 _DEFAULTS: dict[str, Json] = {
@@ -166,7 +167,8 @@ def _check_rules(call: Call, balancer: Json) -> None:
             _check_rule(call, member, advanced[member])
     forwarded = elb.weights(call.tx, advanced["productionListenerRule"]) or {}
     pair = {balancer["targetGroupArn"], advanced["alternateTargetGroupArn"]}
-    if not advanced.get("testListenerRule") and not pair <= forwarded.keys():
+    network = _is_of_network(advanced["productionListenerRule"])
+    if not network and not advanced.get("testListenerRule") and not pair <= forwarded.keys():
         raise invalid(
             "For Application LoadBalancer, testListenerRule is required when productionListenerRule is not associated "
             "with both targetGroup and alternateTargetGroup"
@@ -175,12 +177,16 @@ def _check_rules(call: Call, balancer: Json) -> None:
 
 def _check_rule(call: Call, member: str, rule: str) -> None:
     parts = arns.parse(rule)
-    if parts is not None and parts.resource.startswith("listener/net/"):
-        raise invalid(f"Dryport does not shift the traffic of Network Load Balancers: {member} {rule}")
-    if parts is None or parts.service != "elasticloadbalancing" or not parts.resource.startswith("listener-rule/app/"):
+    if parts is None or parts.service != "elasticloadbalancing" or not parts.resource.startswith(_SHIFTED):
         raise invalid(
             f"{member} has an invalid ARN format. Must be RuleArn for ALB or ListenerArn for NLB. Got: {rule}"
         )
     mine = (parts.account, parts.region) == (call.account, call.region)
     if not mine or elb.weights(call.tx, rule) is None:
         raise invalid(f"{member} {rule} does not exist or does not forward to target groups.")
+    if elb.protocol(call.tx, rule) in ("UDP", "TCP_UDP"):
+        raise invalid(f"Dryport does not shift the traffic of UDP: {member} {rule}")
+
+
+def _is_of_network(rule: str) -> bool:
+    return ":listener/net/" in rule

@@ -85,6 +85,8 @@ class Shifts:
         service = self._pass.service
         if progress.stage in (stages.TEST_TRAFFIC_SHIFT, stages.PRODUCTION_TRAFFIC_SHIFT):
             shifting.shift(self._tx, service.primary, production=progress.production, test=progress.test)
+        elif progress.stage == stages.SCALE_UP:
+            shifting.attach(self._tx, service.primary)
         elif progress.stage == stages.CLEAN_UP:
             self._pass.service = replace(service, completed_revision_arn=service.primary.revision_arn)
 

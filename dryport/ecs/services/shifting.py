@@ -141,6 +141,16 @@ def shift(tx: Transaction, deployment: Deployment, *, production: float, test: f
                 elb.shift(tx, advanced[member], _weights(mine, other, percent))
 
 
+def attach(tx: Transaction, deployment: Deployment) -> None:
+    """Have the production listeners of network load balancers know the deployment's target groups, which get nothing
+    yet: without a listener their targets would not be checked."""
+    for mine, other, advanced in _pairs(tx, deployment):
+        rule = advanced["productionListenerRule"]
+        weights = elb.weights(tx, rule)
+        if elb.protocol(tx, rule) and weights is not None and mine not in weights:
+            elb.shift(tx, rule, _weights(mine, other, 0.0))
+
+
 def _take_back(tx: Transaction, deployment: Deployment, progress: Progress) -> None:
     """Have blue get all traffic. Nothing where none was shifted: the two may be in the same target groups."""
     if progress.production or progress.test:
@@ -196,6 +206,8 @@ def _problem(reader: Reader, mine: str, other: str, advanced: Json) -> str:
             f"{_INVALID}. productionListenerRule {rule} should have exactly one target group serving traffic but found "
             f"{len(active)} target groups which are serving traffic"
         )
+    if elb.protocol(reader, rule):
+        return ""  # a listener of a network load balancer, which gets to know them
     known = weights.keys() | (elb.weights(reader, advanced.get("testListenerRule", "")) or {}).keys()
     for each in (mine, other):
         if each not in known:

@@ -153,9 +153,7 @@ def waits(idle: int) -> list[str]:
 
 def _idle(balancer: Balancer, arn: str) -> int:
     """For how long connections to a target group's targets may be idle: its listener says so. Raises ``NotCarried``."""
-    found = {
-        each.idle_timeout for each in balancer.listeners if rules.only_group(each) == arn and each.protocol != "UDP"
-    }
+    found = {each.idle_timeout for each in balancer.listeners if arn in rules.groups(each) and each.protocol != "UDP"}
     if len(found) > 1:
         raise NotCarried("listeners with different idle timeouts that forward to one target group")
     return found.pop() if found else _IDLE_TCP
@@ -169,14 +167,7 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
     for interface in balancer.interfaces:
         yield f"bind {interface.address}:{listener.port}{secure}"
     if balancer.kind is Kind.NETWORK:
-        if not isinstance(listener.default, Forward) or len(listener.default.groups) != 1 or listener.rules:
-            raise NotCarried("rules and weights of network load balancers")
-        group = listener.default.groups[0].group
-        if balancer.access_log and listener.protocol == "TLS":  # AWS notes no others of a network load balancer
-            yield from records.of_tcp()
-        yield from by_zone(balancer, group)
-        yield from _without_health(balancer, listener, names)
-        yield f"default_backend {names[group]}"
+        yield from _passing(balancer, listener, names)
         return
     if balancer.access_log:
         yield from records.of_http()
@@ -196,14 +187,33 @@ def _frontend(balancer: Balancer, listener: Listener, names: Mapping[str, str]) 
     yield "use_backend %[var(txn.backend)]"
 
 
+def _passing(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
+    """What a network load balancer does with a connection."""
+    if not isinstance(listener.default, Forward) or listener.rules:
+        raise NotCarried("rules of network load balancers")
+    if balancer.access_log and listener.protocol == "TLS":  # AWS notes no others of a network load balancer
+        yield from records.of_tcp()
+    only = rules.only_group(listener)
+    if only is not None:
+        yield from by_zone(balancer, only)
+        yield from _without_health(balancer, listener, names)
+        yield f"default_backend {names[only]}"
+        return
+    if listener.protocol == "TCP_UDP":
+        raise NotCarried("several target groups of TCP_UDP listeners")
+    yield from rules.drawn(listener, names)
+    for group in listener.default.groups:
+        yield from by_zone(balancer, group.group, f"{{ var(txn.backend) -m str {names[group.group]} }} ")
+    yield from _without_health(balancer, listener, names)
+    yield "use_backend %[var(txn.backend)]"
+
+
 def _without_health(balancer: Balancer, listener: Listener, names: Mapping[str, str]) -> Iterator[str]:
     """Lead to all targets of a group of which too few are healthy.
 
     Not in a worker that another one has followed: to that its backends have no servers any more, although they serve.
     """
-    actions = [listener.default, *(rule.action for rule in listener.rules)]
-    used = {each.group for action in actions if isinstance(action, Forward) for each in action.groups}
-    alone = balancer.kind is Kind.NETWORK or rules.only_group(listener) is not None
+    used, alone = rules.groups(listener), rules.only_group(listener) is not None
     for group in balancer.groups:
         if group.arn in used:
             name = names[group.arn]
@@ -212,12 +222,15 @@ def _without_health(balancer: Balancer, listener: Listener, names: Mapping[str, 
             yield f"use_backend {regardless(name)} if {chosen}!{{ stopping }} {few}"
 
 
-def by_zone(balancer: Balancer, group_arn: str) -> Iterator[str]:
-    """Lead what comes to a zone to its targets, for a target group that is not balanced across zones."""
+def by_zone(balancer: Balancer, group_arn: str, chosen: str = "") -> Iterator[str]:
+    """Lead what comes to a zone to its targets, for a target group that is not balanced across zones.
+
+    ``chosen`` is the condition on which the target group is the one that gets a connection.
+    """
     for each in zonal(balancer):
         # The name does not lead to a zone without healthy targets; who comes there all the same is served by all.
         if each.group.arn == group_arn:
-            yield f"use_backend {each.name} if {{ dst {each.interface.address} }} {{ nbsrv({each.name}) gt 0 }}"
+            yield f"use_backend {each.name} if {chosen}{{ dst {each.interface.address} }} {{ nbsrv({each.name}) gt 0 }}"
 
 
 def _secure(balancer: Balancer, listener: Listener) -> str:

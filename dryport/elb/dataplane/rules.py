@@ -60,6 +60,12 @@ def only_group(listener: Listener) -> str | None:
     return default.groups[0].group
 
 
+def groups(listener: Listener) -> set[str]:
+    """The ARNs of the target groups that a listener forwards to."""
+    actions = [listener.default, *(rule.action for rule in listener.rules)]
+    return {each.group for action in actions if isinstance(action, Forward) for each in action.groups}
+
+
 def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
     """What a frontend does with a request, by the backends' names of the target groups' ARNs.
 
@@ -186,6 +192,19 @@ def _forward(action: Forward, when: str, keys: Mapping[str, str], backends: Mapp
     yield f"http-request return {page(503)} if {when_undecided}"
     if action.stickiness is not None:
         yield f"http-request set-var(txn.tie) int({action.stickiness}) if {when}"
+
+
+def drawn(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
+    """Of a listener that passes bytes on to several target groups: the draw of the one that gets a connection."""
+    assert isinstance(listener.default, Forward)
+    undecided = "!{ var(txn.backend) -m found }"
+    yield f"tcp-request content set-var(txn.draw) rand({_DRAW})"
+    for group in listener.default.groups:
+        below = f"str({_weight(listener, 0, group.group)}),map_str_int({WEIGHTS},0)"
+        yield f"tcp-request content set-var(txn.below) {below}"
+        chosen = f"set-var(txn.backend) str({backends[group.group]})"
+        yield f"tcp-request content {chosen} if {undecided} {{ var(txn.draw),sub(txn.below) -m int lt 0 }}"
+    yield f"tcp-request content reject if {undecided}"
 
 
 def _choose(backend: str, when: str) -> str:
