@@ -83,6 +83,8 @@ class Shifts:
 
     def _entered(self, progress: Progress) -> None:
         service = self._pass.service
+        if progress.back is not None:
+            return  # the traffic is where it belongs
         if progress.stage in (stages.TEST_TRAFFIC_SHIFT, stages.PRODUCTION_TRAFFIC_SHIFT):
             shifting.shift(self._tx, service.primary, production=progress.production, test=progress.test)
         elif progress.stage == stages.SCALE_UP:
@@ -121,6 +123,8 @@ class Shifts:
         if progress.stage == stages.CLEAN_UP and settled > 0:
             self._pass.wait(settled)
             strays = []
+        elif progress.back is not None and progress.stage != stages.CLEAN_UP:
+            strays = []  # hooks may want to see green
         for each in strays:
             self._leave(each)
         if blue is not None and progress.stage == stages.CLEAN_UP and settled <= 0:

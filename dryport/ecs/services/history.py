@@ -64,13 +64,24 @@ def keep(tx: Transaction, service: Service, view: View, now: float) -> None:
             )
             if deployment.progress is not None:
                 changed = _shifting(changed, deployment.progress, service)
-        changed = _ended(service, deployment, changed, now)
+        changed = _ended(service, deployment, _undone(service, changed), now)
         if changed != known:
             tx.put(SERVICE_DEPLOYMENTS, replace(changed, updated_at=now))
 
 
+def _undone(service: Service, known: ServiceDeployment) -> ServiceDeployment:
+    """With the hooks that run while a deployment is left again: blue's progress has them."""
+    progress = service.primary.progress if service.deployments else None
+    if progress is None or progress.back is None or progress.back.service_deployment_arn != known.arn:
+        return known
+    hooks = {each.id: each for each in (*known.hooks, *progress.hooks)}
+    return replace(known, hooks=list(hooks.values()))
+
+
 def _shifting(known: ServiceDeployment, progress: Progress, service: Service) -> ServiceDeployment:
     """What is remembered of a deployment that shifts traffic, with how far it has come."""
+    if progress.back is not None:
+        return known  # blue's own was over before
     if known.status not in ("PENDING", "IN_PROGRESS") and known.stage:
         return replace(known, production=progress.production, test=progress.test, hooks=progress.hooks)
     blue = next((each.revision_arn for each in service.deployments if each.id == progress.blue), "")

@@ -63,8 +63,12 @@ def payload(service: Service, hook: Hook) -> bytes:
     primary = service.primary
     progress = primary.progress
     blue = next((each.revision_arn for each in service.deployments[1:] if progress and each.id == progress.blue), None)
+    back = progress.back if progress is not None else None
 
     def weights(percent: float) -> Json:
+        if back is not None:
+            blue_has = {primary.revision_arn: int(percent)}
+            return {**blue_has, back.revision_arn: 0} if back.revision_arn != primary.revision_arn else blue_has
         found = {primary.revision_arn: percent, **({blue: 100.0 - percent} if blue else {})}
         return {arn: int(share) if share == int(share) else share for arn, share in found.items()}
 
@@ -74,10 +78,10 @@ def payload(service: Service, hook: Hook) -> bytes:
     event: Json = {
         "executionId": hook.execution_id,
         "lifecycleStage": hook.stage,
-        "resourceArn": primary.service_deployment_arn,
+        "resourceArn": primary.service_deployment_arn if back is None else back.service_deployment_arn,
         "executionDetails": {
             "serviceArn": service.arn,
-            "targetServiceRevisionArn": primary.revision_arn,
+            "targetServiceRevisionArn": primary.revision_arn if back is None else back.revision_arn,
             "testTrafficWeights": test,
             "productionTrafficWeights": production,
         },

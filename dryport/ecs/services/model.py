@@ -66,6 +66,13 @@ class Hook(Record, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Back(Record, frozen=True, kw_only=True):
+    """The deployment that a rollback leaves."""
+
+    service_deployment_arn: str
+    revision_arn: str
+
+
 class Progress(Record, frozen=True, kw_only=True):
     """How far a deployment that shifts traffic has come, and what is left, as it was when it began.
 
@@ -87,6 +94,7 @@ class Progress(Record, frozen=True, kw_only=True):
     settle: float = 0.0
     configured: list[Json] = []  # AWS's DeploymentLifecycleHook
     hooks: list[Hook] = []  # those that have been run, and are
+    back: Back | None = None  # this is the progress of blue, to which all traffic has gone back
 
 
 class Deployment(Record, frozen=True, kw_only=True):

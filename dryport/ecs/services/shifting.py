@@ -16,6 +16,7 @@ from dryport.ecs.services import history, hooks, rollout, stages
 from dryport.ecs.services.model import (
     COMPLETED,
     SERVICE_REVISIONS,
+    Back,
     Deployment,
     Progress,
     Service,
@@ -38,14 +39,15 @@ def under_way(service: Service) -> bool:
 
 
 def decided(service: Service) -> bool:
-    """Whether blue is on its way out: there is no way back."""
+    """Whether it is decided who serves: blue is on its way out, or all traffic has gone back to it."""
     progress = service.primary.progress
-    return progress is not None and progress.stage == stages.CLEAN_UP
+    return progress is not None and (progress.stage == stages.CLEAN_UP or progress.back is not None)
 
 
 def over(service: Service) -> bool:
-    """Whether a service's primary deployment has nothing to shift any more."""
-    return not under_way(service) or decided(service)
+    """Whether a service's primary deployment has nothing to shift any more, and nobody to wait for."""
+    progress = service.primary.progress
+    return progress is None or not under_way(service) or progress.stage == stages.CLEAN_UP
 
 
 def blue_id(service: Service) -> str:
@@ -243,9 +245,12 @@ def end(
         return service
     if progress is not None:
         _take_back(tx, service.primary, progress)
-        failed = replace(service.primary, progress=replace(progress, production=0.0, test=0.0))
+        green = service.primary
+        failed = replace(green, progress=replace(progress, production=0.0, test=0.0))
         service = replace(service, deployments=[failed, *service.deployments[1:]])
-        target = replace(target, progress=stages.returned(progress, now))
+        left = Back(service_deployment_arn=green.service_deployment_arn, revision_arn=green.revision_arn)
+        returned = stages.returned(progress, left, now, lambda entered: hooks.runs(entered, random, now))
+        target = replace(target, progress=returned)
     return rollout.roll_back(service, target, now, random, breaker=breaker)
 
 

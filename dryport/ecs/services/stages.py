@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dryport.ecs.model import Json
-from dryport.ecs.services.model import Hook, Progress
+from dryport.ecs.services.model import Back, Hook, Progress
 
 ROLLING, BLUE_GREEN, CANARY, LINEAR = "ROLLING", "BLUE_GREEN", "CANARY", "LINEAR"
 RECONCILE_SERVICE = "RECONCILE_SERVICE"
@@ -28,6 +28,8 @@ ORDER = (
     RECONCILE_SERVICE, PRE_SCALE_UP, SCALE_UP, POST_SCALE_UP, TEST_TRAFFIC_SHIFT, POST_TEST_TRAFFIC_SHIFT,
     PRE_PRODUCTION_TRAFFIC_SHIFT, PRODUCTION_TRAFFIC_SHIFT, POST_PRODUCTION_TRAFFIC_SHIFT, BAKE_TIME, CLEAN_UP,
 )  # fmt: skip
+
+_BACK = (PRODUCTION_TRAFFIC_SHIFT, TEST_TRAFFIC_SHIFT)  # whose hooks run in rollbacks, too
 
 AWAITING_ACTION, IN_PROGRESS, SUCCEEDED = "AWAITING_ACTION", "IN_PROGRESS", "SUCCEEDED"
 FAILED, TIMED_OUT = "FAILED", "TIMED_OUT"
@@ -105,6 +107,9 @@ def advance(progress: Progress, seen: Seen, now: float, hooks_of: HooksOf) -> Pr
 
     ``hooks_of`` gives the runs of hooks that a stage begins with.
     """
+    if progress.back is not None:
+        waits = any(hook.status in OPEN for hook in current(progress)) or progress.stage == CLEAN_UP
+        return progress if waits else _back_from(progress, _BACK[_BACK.index(progress.stage) + 1 :], now, hooks_of)
     if not all(passed(hook) for hook in current(progress)) or _waits(progress, seen, now):
         return progress
     if progress.stage == RECONCILE_SERVICE and progress.strategy == ROLLING:
@@ -145,16 +150,32 @@ def _enter(progress: Progress, stage: str, now: float, hooks_of: HooksOf) -> Pro
     return replace(entered, hooks=[*entered.hooks, *hooks_of(entered)])
 
 
-def returned(progress: Progress, now: float) -> Progress:
-    """The progress of blue, which all traffic has gone back to."""
-    return replace(
-        progress, stage=CLEAN_UP, since=now, blue="", step=0, production=ALL, test=ALL, hooks=[], configured=[]
-    )
+def returned(progress: Progress, back: Back, now: float, hooks_of: HooksOf) -> Progress:
+    """The progress of blue, which all traffic has gone back to. The hooks of the shifts that are undone run again; the
+    traffic does not wait for them, green's tasks do."""
+    shifted = [stage for stage, share in zip(_BACK, (progress.production, progress.test), strict=True) if share]
+    again = [
+        {**each, "lifecycleStages": [stage for stage in each["lifecycleStages"] if stage in shifted]}
+        for each in progress.configured
+    ]
+    blue = replace(progress, blue="", step=0, production=ALL, test=ALL, hooks=[], configured=again, back=back)
+    return _back_from(blue, _BACK, now, hooks_of)
+
+
+def _back_from(progress: Progress, following: Sequence[str], now: float, hooks_of: HooksOf) -> Progress:
+    """On to the first of these stages that has hooks. One that failed keeps nobody from going back."""
+    for stage in following:
+        entered = replace(progress, stage=stage, since=now)
+        if runs := hooks_of(entered):
+            return replace(entered, hooks=[*entered.hooks, *runs])
+    return replace(progress, stage=CLEAN_UP, since=now)
 
 
 def failure(progress: Progress, now: float) -> str:
     """Why a deployment has to go back, in ECS's words; "" where it has not to."""
     stage = progress.stage
+    if progress.back is not None:
+        return ""
     for hook in current(progress):
         if hook.status == FAILED and hook.target_type == PAUSE:
             return f"Service deployment rolled back because {stage} pause hook was answered with ROLLBACK."

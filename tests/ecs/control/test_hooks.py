@@ -155,6 +155,47 @@ async def test_one_that_fails_brings_traffic_back(
     assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
 
 
+@pytest.mark.parametrize("answer", [{"hookStatus": "SUCCEEDED"}, {"hookStatus": "FAILED"}])
+async def test_those_of_shifts_run_again_where_they_are_undone(
+    world: Shifted, functions: Lambda, answer: dict[str, Any]
+) -> None:
+    """The traffic does not wait for them, green's tasks do; one that fails keeps nobody from going back."""
+    await world.made()
+    again = [{"hookStatus": "IN_PROGRESS", "callBackDelay": 1}, answer]
+    functions.answers = [*[{"hookStatus": "SUCCEEDED"}] * 2, {"hookStatus": "FAILED"}, *again, answer]
+    stages_of = ("TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    await world.update(forceNewDeployment=True, deploymentConfiguration=hooked(*stages_of))
+    blue, green = (each["arn"] for each in reversed((await world.service())["currentServiceRevisions"]))
+    await world.well(world.first)
+    await world.plane.until(lambda: len(functions.events) == 4, "the shift is undone")
+    assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
+    assert len(world.states(world.first)) == len(world.states(world.second))
+    await world.complete()
+    last = (await world.history())[0]
+    assert last["status"] == "ROLLBACK_SUCCESSFUL" and world.targets(world.first) == []
+    asked = [each["lifecycleStage"] for each in functions.events]
+    assert asked == [*stages_of, "PRODUCTION_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT"]
+    for event, kind in ((functions.events[3], "production"), (functions.events[5], "test")):
+        assert event["resourceArn"] == last["serviceDeploymentArn"]
+        details = event["executionDetails"]
+        assert details["targetServiceRevisionArn"] == green
+        assert details[f"{kind}TrafficWeights"] == {blue: 100, green: 0}
+    status = "SUCCEEDED" if answer["hookStatus"] == "SUCCEEDED" else "FAILED"
+    assert [each["status"] for each in last["lifecycleHookDetails"]] == ["SUCCEEDED"] * 2 + ["FAILED"] + [status] * 2
+    [before] = [each for each in await world.history() if each["status"] == "SUCCESSFUL"]
+    assert not before.get("lifecycleHookDetails")
+
+
+async def test_those_of_shifts_that_never_were_do_not_run(world: Shifted, functions: Lambda) -> None:
+    await world.made()
+    functions.answers = [{"hookStatus": "FAILED"}]
+    asked = hooked("POST_SCALE_UP", "TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT")
+    await world.update(forceNewDeployment=True, deploymentConfiguration=asked)
+    await world.well(world.first)
+    await world.complete()
+    assert [each["lifecycleStage"] for each in functions.events] == ["POST_SCALE_UP"]
+
+
 async def test_a_role_has_to_be_assumed_and_to_allow_it(world: Shifted, functions: Lambda) -> None:
     await world.made()
     other = "arn:aws:lambda:us-east-1:000000000000:function:other"
