@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dryport.agent.connect import haproxy, image, metrics, proxies, redirects, ways
-from dryport.agent.connect.ways import Egress, Ingress, Ways
+from dryport.agent.connect.ways import Egress, Ingress, Place, Ways
 from dryport.agent.payload import decode_task
 from dryport.agent.runtime import Runtime
 from dryport.agent.settings import Settings
@@ -30,7 +30,10 @@ WAYS = Ways(
         Egress(service="srv-b", alias="db", address="127.255.0.2", port=5432, listener=61003, idle=3600),
     ],
 )  # fmt: skip
-PLACES = st.lists(st.tuples(st.from_regex(r"10\.0\.\d\.\d", fullmatch=True), st.integers(1, 99)), unique=True)
+PLACES = st.lists(
+    st.builds(Place, st.from_regex(r"10\.0\.\d\.\d", fullmatch=True), st.integers(1, 99), st.integers(1, 256)),
+    unique_by=lambda each: (each.address, each.port),
+)
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "http", "http2", "grpc"])
@@ -41,7 +44,7 @@ def test_haproxy_takes_the_configuration(tmp_path: Path, protocol: str, targets:
         ingress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.ingress],
         egress=[msgspec.structs.replace(each, protocol=protocol) for each in WAYS.egress],
     )
-    slots = haproxy.assign({}, {"srv-a": [("10.0.0.1", 80)]}, haproxy.services(changed))
+    slots = haproxy.assign({}, {"srv-a": [Place("10.0.0.1", 80)]}, haproxy.services(changed))
     text = haproxy.render(changed, slots, targets)
     for each in (text, haproxy.render(Ways(), {})):
         file = tmp_path / "haproxy.cfg"
@@ -67,22 +70,28 @@ def test_timeouts_are_what_was_asked_for() -> None:
 
 
 @given(st.lists(PLACES, min_size=1, max_size=4))
-def test_slots_hold_who_is_reached_and_whoever_stays_keeps_his(history: list[list[tuple[str, int]]]) -> None:
+def test_slots_hold_who_is_reached_and_whoever_stays_keeps_his(history: list[list[Place]]) -> None:
     told: dict[str, str] = {}  # what the proxy has been told, by server
+    weights: dict[str, int] = {}
     before: haproxy.Slots = {}
     for reached in history:
         after = haproxy.assign(before, {"srv-a": reached}, haproxy.services(WAYS))
-        wanted = {f"{address}:{port}" for address, port in reached}
-        assert sorted(filter(None, after["srv-a"])) == sorted(wanted)
-        for place, each in enumerate(before.get("srv-a", ())):
-            assert not each or each not in wanted or after["srv-a"][place] == each
+        wanted = {f"{each.address}:{each.port}": each.weight for each in reached}
+        assert sorted(filter(None, after["srv-a"])) == sorted(f"{place} {weight}" for place, weight in wanted.items())
+        for slot, each in enumerate(before.get("srv-a", ())):
+            place = each.partition(" ")[0]
+            assert not each or place not in wanted or after["srv-a"][slot].startswith(f"{place} ")
         for line in haproxy.commands(WAYS, before, after):
             _, _, server, verb, *words = line.split()
             if verb == "addr":
                 told[server] = f"{words[0]}:{words[2]}"
+            elif verb == "weight":
+                weights[server] = int(words[0])
             elif words == ["maint"]:
                 told.pop(server, None)
-        assert {each for server, each in told.items() if server.startswith("e0/")} == wanted
+        for backend in ("e0/", "a0/"):
+            known = {each: weights[server] for server, each in told.items() if server.startswith(backend)}
+            assert known == wanted
         assert not any(server.startswith("e1/") for server in told)
         before = after
 
@@ -159,7 +168,7 @@ async def test_what_comes_before_a_task_is_set_up_is_not_forgotten(tmp_path: Pat
     arn = "arn:aws:ecs:us-east-1:000000000000:task/test/1"
     task = decode_task(msgspec.json.encode({"arn": arn, "attachments": [attached]}))
     made = proxies.Proxies(Settings(endpoint="", state_dir=tmp_path), cast(Runtime, None))
-    await made.tell(task, {"srv-a": [("10.0.0.2", 80)]})
+    await made.tell(task, {"srv-a": [Place("10.0.0.2", 80)]})
     await made.prepare(task)
     await made.prepare(task)
     written = (tmp_path / "tasks" / "1" / "connect" / haproxy.CONFIGURATION).read_text()

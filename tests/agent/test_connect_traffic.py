@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from dryport.agent.connect import haproxy
-from dryport.agent.connect.ways import Egress, Ingress, Ways
+from dryport.agent.connect.ways import TEST, Egress, Header, Ingress, Place, Reached, Ways
 from tests.elb.test_grpc import Serving, Text
 from tests.served import free_port
 
@@ -30,7 +30,7 @@ HERE = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def running(directory: Path, ways: Ways, reached: dict[str, list[tuple[str, int]]]) -> Iterator[None]:
+def running(directory: Path, ways: Ways, reached: Reached) -> Iterator[None]:
     """A proxy, with its files in a directory of the test's."""
     directory.mkdir()
     text = haproxy.render(ways, haproxy.assign({}, reached, haproxy.services(ways)))
@@ -70,7 +70,7 @@ def between(directory: Path, protocol: str, *ports: int, **members: Any) -> Iter
             entry = Ingress(service="s", name="web", container="main", port=port, listener=free_port(),
                             protocol=protocol, **members)  # fmt: skip
             stack.enter_context(running(directory / f"in{number}", Ways(ingress=[entry]), {}))
-            reached.append((HERE, entry.listener))
+            reached.append(Place(HERE, entry.listener))
         alias = Egress(service="s", alias="web", address=HERE, port=80, listener=free_port(), protocol=protocol,
                        **members)  # fmt: skip
         stack.enter_context(running(directory / "out", Ways(egress=[alias]), {"s": reached}))
@@ -202,3 +202,30 @@ def test_half_of_what_connects_at_all(tmp_path: Path) -> None:
                 with connect(f"ws://{HERE}:{port}/") as client:
                     assert client.recv(10) == "hello"
         server.shutdown()
+
+
+@pytest.mark.parametrize("value", [None, 'a "b" c'])
+def test_weights_and_test_traffic(tmp_path: Path, applications: list[Application], value: str | None) -> None:
+    """As deployments shift it: some get more than others, and who marks his requests is led to whom is tested."""
+    old, new, *_ = applications
+    header = Header(name="x-test", value=value)
+    way = Egress(service="s", alias="web", address=HERE, port=80, listener=free_port(), protocol="http", test=header)
+    reached: Reached = {"s": [Place(HERE, old.server_port, 256), Place(HERE, new.server_port, 64)]}
+    reached[f"s{TEST}"] = [Place(HERE, new.server_port)]
+
+    def ask(count: int, *headers: str) -> None:
+        given = [part for each in headers for part in ("-H", each)]
+        url = f"http://{HERE}:{way.listener}/[1-{count}]"
+        subprocess.run(["curl", "-s", "-o", "/dev/null", "-m", "5", *given, url], check=True)
+
+    with running(tmp_path / "weighed", Ways(egress=[way]), reached):
+        ask(100)
+        assert (old.asked, new.asked) == (80, 20)
+        ask(10, f"X-Test: {value or 'anything'}")
+        assert (old.asked, new.asked) == (80, 30)
+        ask(10, f"X-Test: {value}s" if value else "X-Tests: y")
+        assert old.asked > 80
+    del reached[f"s{TEST}"]
+    with running(tmp_path / "nobody", Ways(egress=[way]), reached):
+        ask(10, f"X-Test: {value or 'anything'}")  # nobody is tested
+        assert old.asked > 90

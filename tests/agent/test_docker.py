@@ -416,7 +416,7 @@ async def test_a_proxy_that_cannot_be_told_does_not_keep_the_agent_from_other_ta
     home = agent.state_dir / "tasks" / first["arn"].rpartition("/")[2] / "connect"
     home.rename(home.with_name("gone"))
     home.touch()
-    news = {"taskArn": first["arn"], "reached": {"srv-a": [["10.0.0.1", 80]]}}
+    news = {"taskArn": first["arn"], "reached": {"srv-a": [["10.0.0.1", 80, 1]]}}
     await control.send("DryportServiceConnectEndpointsMessage", news)
     second = task(container("main", "exit 3", image))
     await control.payload(second, first | {"desiredStatus": "STOPPED"})

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dryport.elb.dataplane.words import quoted, regex
+from dryport.elb.dataplane.words import regex
+from dryport.host.haproxy_words import quoted
 
 TEXT = st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=12)
 PATTERN = st.text(st.sampled_from("ab/.*?$'\"\\ "), max_size=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -158,6 +158,89 @@ def test_a_client_reaches_all_of_a_services_tasks_by_its_alias(
         asking.service.delete()
         web.delete()
     eventually(lambda: not cloudmap.list_services()["Services"], 30)
+
+
+def test_a_deployment_shifts_the_traffic_of_an_alias(tasks: Tasks, namespace: str) -> None:
+    """Who marks his requests is answered by green first; then everybody is, and no request fails."""
+    ecs = tasks.ecs
+    mapping = {"containerPort": 8080, "name": "web", "appProtocol": "http"}
+    definition = tasks.define(tasks.container(WEB, portMappings=[mapping]))
+    rule = {"header": {"name": "x-preview", "value": {"exact": "yes"}}}
+    alias = {"port": 80, "dnsName": "shifted", "testTrafficRules": rule}
+    offered = {"portName": "web", "discoveryName": "shifted", "clientAliases": [alias]}
+    connect = {"enabled": True, "services": [offered]}
+    configuration: dict[str, Any] = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0}
+    web = Ecs(
+        tasks, "connect-shift", definition, 2,
+        serviceConnectConfiguration=connect, deploymentConfiguration=configuration,
+    )  # fmt: skip
+
+    def deployment() -> dict[str, Any]:
+        return dict(web._describe()["deployments"][0])
+
+    def of(deployment_id: str, count: int) -> list[dict[str, Any]]:
+        return [each for each in web.running(count) if each["startedBy"] == deployment_id]
+
+    def go_on() -> None:
+        listed = ecs.list_service_deployments(service="connect-shift")["serviceDeployments"][0]["serviceDeploymentArn"]
+        found = ecs.describe_service_deployments(serviceDeploymentArns=[listed])["serviceDeployments"][0]
+        hooks = [each for each in found.get("lifecycleHookDetails", ()) if each["status"] == "AWAITING_ACTION"]
+        assert hooks
+        ecs.continue_service_deployment(serviceDeploymentArn=listed, hookId=hooks[0]["hookId"])
+
+    asking = testing = None
+    try:
+        eventually(lambda: deployment()["rolloutState"] == "COMPLETED", 90)
+        curl = f"{CURL} -sS -m 5 http://shifted/"
+        asking = Asking(tasks, "connect-shift-ask", curl)
+        testing = Asking(tasks, "connect-shift-test", f"{curl} -H 'X-Preview: yes'")
+        blue = web.running(2)
+        asking.until(blue)
+        asking.mark()
+        hook = {"targetType": "PAUSE", "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"]}
+        ecs.update_service(
+            service="connect-shift", forceNewDeployment=True, deploymentConfiguration={"lifecycleHooks": [hook]}
+        )
+        green = eventually(lambda: of(deployment()["id"], 4), 90)
+        testing.until(green)
+        heard = {*asking.heard()}
+        assert heard == {address_of(each) for each in blue}
+        eventually(lambda: _went_on(go_on), 30)
+        asking.until(green)
+        eventually(lambda: deployment()["rolloutState"] == "COMPLETED", 90)
+        assert "failed" not in asking.heard() and {*asking.heard()[-20:]} == {address_of(each) for each in green}
+
+        # A share of it, as a canary gets.
+        hook["lifecycleStages"] = ["PRE_PRODUCTION_TRAFFIC_SHIFT"]  # type: ignore[assignment]
+        canary = {"canaryPercent": 25.0, "canaryBakeTimeInMinutes": 0}
+        asked = {"strategy": "CANARY", "canaryConfiguration": canary, "lifecycleHooks": [hook]}
+        asking.mark()
+        ecs.update_service(service="connect-shift", forceNewDeployment=True, deploymentConfiguration=asked)
+        newest = eventually(lambda: of(deployment()["id"], 4), 90)
+        testing.until(newest)
+        eventually(lambda: _went_on(go_on), 30)
+        asking.until([*green, *newest])
+        asking.mark()
+        heard_now = eventually(lambda: asking.heard()[79:] and asking.heard(), 30)[:80]
+        share = sum(heard_now.count(address_of(each)) for each in newest) / 80
+        assert 0.2 <= share <= 0.3, share
+        eventually(lambda: _went_on(go_on), 30)
+        asking.until(newest)
+        eventually(lambda: deployment()["rolloutState"] == "COMPLETED", 90)
+        assert "failed" not in asking.heard()
+    finally:
+        for each in (asking, testing):
+            if each is not None:
+                each.service.delete()
+        web.delete()
+
+
+def _went_on(go_on: Callable[[], None]) -> bool:
+    try:
+        go_on()
+    except AssertionError:
+        return False  # it is not there yet
+    return True
 
 
 def test_proxies_keep_to_ports_groups_and_timeouts(tasks: Tasks, namespace: str, platform: Platform) -> None:

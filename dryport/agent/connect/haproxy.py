@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dryport.agent.connect.ways import Egress, Ingress, Reached, Way, Ways
+from dryport.agent.connect.ways import TEST, Egress, Ingress, Reached, Way, Ways
+from dryport.host.haproxy_words import quoted
 
 DIRECTORY = "/run/dryport-connect"  # inside the container
 SOCKET, MASTER, CONFIGURATION = "admin.sock", "master.sock", "haproxy.cfg"
@@ -22,7 +23,7 @@ _RETRIES = 2
 _FAILURES = 5  # in a row, until a server is taken for an outlier
 _EJECTION = 30  # seconds
 _SAFE = "GET HEAD OPTIONS TRACE"  # may be asked again where a connection ended without an answer
-Slots = dict[str, list[str]]  # by service: "address:port" or "" in each slot
+Slots = dict[str, list[str]]  # by service: "address:port weight" or "" in each slot
 
 
 def argv() -> list[str]:
@@ -34,9 +35,10 @@ def assign(before: Mapping[str, Sequence[str]], reached: Reached, services: Sequ
     """The slots with who is reached now: whoever had one keeps it, the others take what is free."""
     made: Slots = {}
     for service in services:
-        wanted = [f"{address}:{port}" for address, port in reached.get(service, ())]
-        slots = [each if each in wanted else "" for each in before.get(service, ())]
-        new = [each for each in wanted if each not in slots]
+        places = reached.get(service, ())
+        wanted = {f"{each.address}:{each.port}": f"{each.address}:{each.port} {each.weight}" for each in places}
+        slots = [wanted.pop(each.partition(" ")[0], "") for each in before.get(service, ())]
+        new = list(wanted.values())
         size = max(len(slots), _FEWEST)
         while size < len(new) + sum(map(bool, slots)):
             size *= 2
@@ -50,27 +52,41 @@ def assign(before: Mapping[str, Sequence[str]], reached: Reached, services: Sequ
 
 def services(ways: Ways) -> list[str]:
     """The services that a proxy leads to."""
-    return sorted({each.service for each in ways.egress})
+    tested = {f"{each.service}{TEST}" for each in ways.egress if each.test is not None}
+    return sorted({each.service for each in ways.egress} | tested)
 
 
 def commands(ways: Ways, before: Mapping[str, Sequence[str]], after: Slots) -> list[str]:
     """What to tell a running proxy whose slots were as ``before``; an empty ``before`` tells it everything."""
     found: list[str] = []
     for number, way in enumerate(ways.egress):
-        old = before.get(way.service, ())
-        for place, wanted in enumerate(after[way.service]):
-            if place < len(old) and old[place] == wanted:
-                continue
-            found += _place(f"e{number}/s{place}", wanted, checked=True)
-            found += _place(f"a{number}/s{place}", wanted, checked=False)
+        for place, was, wanted in _changed(way.service, before, after):
+            found += _place(f"e{number}/s{place}", was, wanted, checked=True)
+            found += _place(f"a{number}/s{place}", was, wanted, checked=False)
+        if way.test is not None:
+            for place, was, wanted in _changed(f"{way.service}{TEST}", before, after):
+                found += _place(f"t{number}/s{place}", was, wanted, checked=False)
     return found
 
 
-def _place(server: str, wanted: str, *, checked: bool) -> Iterator[str]:
+def _changed(service: str, before: Mapping[str, Sequence[str]], after: Slots) -> Iterator[tuple[int, str | None, str]]:
+    """The slots that are not as they were, and what they were, ``None`` where nobody knows."""
+    old = before.get(service, ())
+    for place, wanted in enumerate(after[service]):
+        was = old[place] if place < len(old) else None
+        if was != wanted:
+            yield place, was, wanted
+
+
+def _place(server: str, was: str | None, wanted: str, *, checked: bool) -> Iterator[str]:
     if not wanted:
         yield f"set server {server} state maint"
         return
-    address, _, port = wanted.rpartition(":")
+    place, _, weight = wanted.partition(" ")
+    yield f"set server {server} weight {weight}"
+    if was is not None and was.partition(" ")[0] == place:
+        return  # an outlier stays out
+    address, _, port = place.rpartition(":")
     yield f"set server {server} addr {address} port {port}"
     yield f"set server {server} state ready"
     if checked:
@@ -99,11 +115,14 @@ def render(ways: Ways, slots: Slots, targets: Mapping[str, str] | None = None) -
         sections.append((f"backend i{number}", list(_ingress(incoming, targets))))
     for number, outgoing in enumerate(ways.egress):
         bind = f"bind {'127.0.0.1' if targets is None else ''}:{outgoing.listener}"
-        bound = _bound(outgoing, f"e{number}", f"a{number}")
-        sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}"), *bound]))
+        chosen = [*_tested(outgoing, f"t{number}"), *_bound(outgoing, f"e{number}", f"a{number}")]
+        sections.append((f"frontend egress-{number}", [bind, *_front(outgoing, f"e{number}"), *chosen]))
         for backend, checked in (("e", True), ("a", False)):
             lines = list(_egress(outgoing, slots[outgoing.service], checked=checked))
             sections.append((f"backend {backend}{number}", lines))
+        if outgoing.test is not None:
+            lines = list(_egress(outgoing, slots[f"{outgoing.service}{TEST}"], checked=False))
+            sections.append((f"backend t{number}", lines))
     if not ways.ingress and not ways.egress:
         sections.append(("frontend none", ["bind unix@none.sock", f"timeout client {_EVER}"]))
     return "".join(f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections)
@@ -123,6 +142,14 @@ def _front(way: Way, backend: str) -> Iterator[str]:
     if _http(way):
         yield f"timeout http-keep-alive {_seconds(way.idle)}"
     yield f"default_backend {backend}"
+
+
+def _tested(way: Egress, backend: str) -> Iterator[str]:
+    """Test traffic goes to whom is tested, while there is somebody."""
+    if way.test is not None:
+        header = f"req.hdr({way.test.name})"
+        marked = f"{header} -m found" if way.test.value is None else f"{header} -m str -- {quoted(way.test.value)}"
+        yield f"use_backend {backend} if {{ {marked} }} {{ nbsrv({backend}) gt 0 }}"
 
 
 def _bound(way: Way, backend: str, everybody: str) -> Iterator[str]:
@@ -176,5 +203,6 @@ def _egress(way: Egress, slots: Sequence[str], *, checked: bool) -> Iterator[str
         yield f"default-server check {again} {outliers}{_version(way)}"
     elif _version(way):
         yield f"default-server{_version(way)}"
-    for place, each in enumerate(slots):
-        yield f"server s{place} {each or _EMPTY + ' disabled'}"
+    for slot, each in enumerate(slots):
+        place, _, weight = each.partition(" ")
+        yield f"server s{slot} {place} weight {weight}" if each else f"server s{slot} {_EMPTY} disabled"

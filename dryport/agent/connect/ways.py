@@ -8,7 +8,18 @@ from dryport.agent.payload import Task
 
 TYPE = "serviceconnectdetail"
 _PROPERTY = "DryportProxy"
-Reached = dict[str, list[tuple[str, int]]]  # by service: addresses and ports
+TEST = "/test"  # behind a service's name: where its test traffic goes
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where somebody is reached, and his weight among the others of the service (1 to 256)."""
+
+    address: str
+    port: int
+    weight: int = 1
+
+
+Reached = dict[str, list[Place]]  # by service
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +31,13 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str = "tcp"  # tcp, http, http2, grpc
     idle: int = 0
     per_request: int = 0
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What marks a request as test traffic: a header, with a value where one is named."""
+
+    name: str
+    value: str | None = None
 
 
 class Ingress(Way, frozen=True, kw_only=True):
@@ -37,6 +55,7 @@ class Egress(Way, frozen=True, kw_only=True):
     alias: str
     address: str
     discovery: str = ""
+    test: Header | None = None
 
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,12 @@ from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.acs.session import Session
 from dryport.ecs.acs.telemetry import Telemetry
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
+from dryport.ecs.services.model import SERVICES, Service
 from dryport.gateway.http import Upgrade, WebSocket
 from dryport.servicediscovery.model import SERVICES as CLOUD_MAP_SERVICES
 from dryport.store import Change, StoreUnavailable, Transaction
 
+_WATCHED = (TASKS, TASK_GRANTS, CONTAINER_INSTANCES, CLOUD_MAP_SERVICES, SERVICES)
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1: the agent comes back at once
 _HANG_UP_SECONDS = 2.0
 log = logging.getLogger("dryport.ecs.acs")
@@ -37,7 +39,7 @@ class Hub:
     async def run(self) -> None:
         """Wake sessions for what changes, until cancelled; then end the connections."""
         try:
-            async with self._store.watch(TASKS, TASK_GRANTS, CONTAINER_INSTANCES, CLOUD_MAP_SERVICES) as watch:
+            async with self._store.watch(*_WATCHED) as watch:
                 await self._store.transact(self._nobody_is_connected)
                 async for changes in watch:
                     for change in changes:
@@ -119,8 +121,12 @@ class Hub:
             return
         if change.table.name == CLOUD_MAP_SERVICES.name:
             # Somebody is reached elsewhere: each change of a service's instances changes its revision.
-            for each in self._store.reader.find(TASKS, "connect", change.key):
-                self._wake(each)
+            self._wake_clients(change.key)
+            return
+        if change.table.name == SERVICES.name:
+            names = item.connect_services if item is not None else ()
+            for each in names if _shifted(change.old, change.new) else ():
+                self._wake_clients(each)
             return
         task = item if change.table.name == TASKS.name else self._store.reader.get(TASKS, change.key)
         if task is None:
@@ -128,6 +134,10 @@ class Hub:
         if change.table.name == TASKS.name and (change.new is None or task.last_status == "STOPPED"):
             self.telemetry.forget(task.arn)
         self._wake(task)
+
+    def _wake_clients(self, cloud_map_service: str) -> None:
+        for each in self._store.reader.find(TASKS, "connect", cloud_map_service):
+            self._wake(each)
 
     def _wake(self, task: Task) -> None:
         session = self._sessions.get(task.instance_arn or "")
@@ -143,3 +153,11 @@ class Hub:
         instance = tx.get(CONTAINER_INSTANCES, instance_arn)
         if instance is not None and instance_arn not in self._sessions:
             tx.put(CONTAINER_INSTANCES, replace(instance, agent_connected=False))
+
+
+def _shifted(old: Service | None, new: Service | None) -> bool:
+    """Whether the traffic of a service may go elsewhere than before."""
+    before, now = ((each.primary if each is not None and each.deployments else None) for each in (old, new))
+    if before is None or now is None:
+        return before is not now
+    return (before.id, before.progress, before.rollout_state) != (now.id, now.progress, now.rollout_state)

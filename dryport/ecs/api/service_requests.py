@@ -190,7 +190,6 @@ def connected(
     revision: ServiceRevision,
 ) -> tuple[Service, ServiceRevision]:
     """A service and its new revision with a Service Connect configuration, its names claimed. Raises ServiceError."""
-    strategies.check_connect(service.deployment_configuration["strategy"], given)
     kind = revision.launch_type or "FARGATE"
     shown, space, endpoints = cloud_map.configured(call, given, service, cluster, definition.body, kind)
     resources = cloud_map.claim(call, service, space, endpoints)

@@ -87,12 +87,6 @@ def _hook(given: Any) -> Json:
     return {**given, "targetType": kind, "timeoutConfiguration": timeout}
 
 
-def check_connect(strategy: str, given: Any) -> None:
-    """Refuse Service Connect, whose traffic is not shifted, where traffic is to be. Raises ServiceError."""
-    if given and given.get("enabled") and strategy != stages.ROLLING:
-        raise invalid(f"Dryport does not shift the traffic of Service Connect, which the strategy {strategy} would do.")
-
-
 def _function(given: Any) -> Json:
     parts = arns.parse(given.get("hookTargetArn", ""))
     if parts is None or parts.service != "lambda" or not parts.resource.startswith("function:"):

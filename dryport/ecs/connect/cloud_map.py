@@ -12,6 +12,7 @@ from typing import Any
 from dryport.aws.errors import ServiceError
 from dryport.ecs.connect import configuration
 from dryport.ecs.connect.configuration import Endpoint
+from dryport.ecs.connect.traffic import Place
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import TASK_DEFINITIONS, Cluster, Json
 from dryport.ecs.services.model import INACTIVE, SERVICE_REVISIONS, SERVICES, Service, ServiceRevision
@@ -142,11 +143,16 @@ def of_revision(reader: Reader, revision: ServiceRevision) -> list[Endpoint]:
     return configuration.endpoints(revision.service_connect, space.name, definition.body)
 
 
-def reached(reader: Reader, service_id: str) -> list[list[Any]]:
-    """Where a Cloud Map service is reached: an address and a port for each of its instances, in order."""
+def places(reader: Reader, service_id: str) -> list[Place]:
+    """Where the instances of a Cloud Map service are, and whose they are."""
     found = []
     for each in cloudmap.instances(reader, service_id):
         address, port = each.attributes.get("AWS_INSTANCE_IPV4"), each.attributes.get("AWS_INSTANCE_PORT")
         if address and port:
-            found.append([address, int(port)])
+            found.append(Place(address, int(port), each.attributes.get("DeploymentId", "")))
     return sorted(found)
+
+
+def owner(reader: Reader, service_id: str) -> Service | None:
+    """The ECS service whose name a Cloud Map service is."""
+    return next(iter(reader.find(SERVICES, "connect_service", service_id)), None)

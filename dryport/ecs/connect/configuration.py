@@ -14,12 +14,11 @@ import msgspec
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Json
 
-# Nothing issues certificates to proxies, or tells test traffic apart.
+# Nothing issues certificates to proxies, or notes their requests.
 UNSUPPORTED = tuple(
     f"serviceConnectConfiguration.{member}"
     for member in (
         "services.tls",
-        "services.clientAliases.testTrafficRules",
         "accessLogConfiguration",
         "containerConfigurations",
     )
@@ -30,6 +29,8 @@ _IDLE = {"tcp": 3600}
 _IDLE_OF_REQUESTS = 300
 _PER_REQUEST = 15
 _MODES = ("awsvpc", "bridge")
+_TEST_HEADER = "x-amzn-ecs-blue-green-test"
+_HEADER = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ingress: int = 0
     idle: int
     per_request: int
+    test_header: str = ""  # what marks test traffic, with any value where ``test_value`` is None; HTTP alone
+    test_value: str | None = None
 
 
 def check(given: Any, namespace: str, body: Json, launch_type: str) -> list[Endpoint]:
@@ -113,6 +116,11 @@ def _endpoint(service: Any, namespace: str, container: str, mapping: Mapping[str
     timeout = service.get("timeout", {})
     if protocol == "tcp" and timeout.get("perRequestTimeoutSeconds") is not None:
         raise invalid("perRequestTimeoutSeconds can only be set if the appProtocol of the port mapping isn't TCP.")
+    rule = alias.get("testTrafficRules", {}).get("header", {})
+    if rule and protocol == "tcp":
+        raise invalid("testTrafficRules can only be set if the appProtocol of the port mapping isn't TCP.")
+    if rule and not _HEADER.fullmatch(rule["name"]):
+        raise invalid(f"Invalid header name '{rule['name']}' in testTrafficRules.")
     return Endpoint(
         port_name=service["portName"],
         discovery_name=discovery,
@@ -124,6 +132,8 @@ def _endpoint(service: Any, namespace: str, container: str, mapping: Mapping[str
         ingress=service.get("ingressPortOverride", 0),
         idle=timeout.get("idleTimeoutSeconds", _IDLE.get(protocol, _IDLE_OF_REQUESTS)),
         per_request=0 if protocol == "tcp" else timeout.get("perRequestTimeoutSeconds", _PER_REQUEST),
+        test_header="" if protocol == "tcp" else rule.get("name", _TEST_HEADER),
+        test_value=rule.get("value", {}).get("exact"),
     )
 
 

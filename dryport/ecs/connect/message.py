@@ -21,7 +21,8 @@ TYPE = "serviceconnectdetail"
 SHOWN_TYPE = "Service Connect"  # of the attachment in DescribeTasks
 ENDPOINTS_MESSAGE = "DryportServiceConnectEndpointsMessage"
 _VIP = "127.255.0.0/16"
-Reached = Mapping[str, Sequence[Any]]  # by Cloud Map's service ids: pairs of address and port
+TEST = "/test"  # behind a service's id: where its test traffic goes
+Reached = Mapping[str, Sequence[Any]]  # by Cloud Map's service ids: address, port and weight
 
 
 def services(connect: Json) -> list[str]:

@@ -85,6 +85,7 @@ def plan(
                 "listener": next(ports),
                 "service": each.service_id,
                 "discovery": at.discovery_name,
+                "test": {"name": at.test_header, "value": at.test_value} if at.test_header else None,
                 **_ways(at),
             }
         )

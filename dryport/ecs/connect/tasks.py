@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dryport.aws import arn
 from dryport.aws.identifiers import uuid4
-from dryport.ecs.connect import cloud_map, message, proxy
+from dryport.ecs.connect import cloud_map, message, proxy, traffic
 from dryport.ecs.connect.proxy import Offered
 from dryport.ecs.model import TASK_DEFINITIONS, Attachment, Container, Json, Task
 from dryport.ecs.services.model import SERVICE_REVISIONS, Service, ServiceRevision
@@ -65,8 +65,13 @@ def _offered(reader: Reader, revision: ServiceRevision) -> list[Offered]:
 
 
 def reached(reader: Reader, task: Task) -> dict[str, list[list[Any]]]:
-    """Where a task's proxy reaches each of the services that it leads to."""
-    return {each: cloud_map.reached(reader, each) for each in message.services(task.connect)}
+    """Where a task's proxy reaches each of the services that it leads to, and who of them is tested."""
+    found: dict[str, list[list[Any]]] = {}
+    for each in message.services(task.connect):
+        places, service = cloud_map.places(reader, each), cloud_map.owner(reader, each)
+        found[each] = traffic.weighed(places, traffic.shares(service, test=False))
+        found[f"{each}{message.TEST}"] = traffic.weighed(places, traffic.shares(service, test=True))
+    return found
 
 
 def attributes(task: Task, address: str, port: int | None) -> dict[str, str]:

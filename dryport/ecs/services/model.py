@@ -248,6 +248,7 @@ SERVICES = Table(
         "cluster": lambda s: s.cluster_arn,
         "tasks": tasks_key,
         "connect": lambda s: s.connect_namespace or None,
+        "connect_service": lambda s: s.connect_services,
         # Whom an instance that comes, or room on one, concerns.
         "alarm": lambda s: _watched(s),
         "waiting": lambda s: s.cluster_arn if s.waiting or s.scheduling_strategy == "DAEMON" else None,

@@ -92,7 +92,7 @@ def begin(tx: Transaction, service: Service, deployment: Deployment, random: Ran
         service.deployment_configuration,
         blue=blue.id if blue is not None else "",
         several=several,
-        balanced=bool(revision.load_balancers),
+        balanced=bool(revision.load_balancers or revision.connect_resources),
         now=now,
     )
     if progress is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dryport.elb.dataplane import haproxy, records, rules
 from dryport.elb.dataplane.plan import Balancer, Forward, HealthCheck, Listener, NotCarried, TargetGroup
 from dryport.elb.dataplane.slots import Slots
-from dryport.elb.dataplane.words import quoted
+from dryport.host.haproxy_words import quoted
 
 _HTTP = ("HTTP", "HTTPS")
 _COOKIE = "AWSELB"

@@ -21,7 +21,8 @@ from dryport.elb.dataplane.plan import (
     TargetGroup,
 )
 from dryport.elb.dataplane.slots import Slots
-from dryport.elb.dataplane.words import quoted, template
+from dryport.elb.dataplane.words import template
+from dryport.host.haproxy_words import quoted
 
 STATE = "servers.state"  # where its process notes what its servers were told
 _CONNECT = 10  # seconds: AWS's, for a connection to a target

@@ -22,7 +22,8 @@ from dryport.elb.dataplane.plan import (
     Redirect,
     SourceIp,
 )
-from dryport.elb.dataplane.words import quoted, regex, template
+from dryport.elb.dataplane.words import regex, template
+from dryport.host.haproxy_words import quoted
 
 SERVER = "hdr Server awselb/2.0"
 GROUP_COOKIE = "AWSALBTG"

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import string
 
+from dryport.host.haproxy_words import quoted
+
 _PLAIN = frozenset((string.ascii_letters + string.digits).encode())
-_PLAIN_IN_QUOTES = _PLAIN | frozenset(b" -_./:,;=<>()")
-
-
-def quoted(text: str) -> str:
-    """A literal word. Raises ``ValueError`` for a NUL, which HAProxy cannot hold."""
-    if "\0" in text:
-        raise ValueError("a NUL is not possible here")
-    return '"' + "".join(chr(b) if b in _PLAIN_IN_QUOTES else f"\\x{b:02x}" for b in text.encode()) + '"'
 
 
 def template(text: str, values: dict[str, str]) -> str:

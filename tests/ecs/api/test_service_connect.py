@@ -169,9 +169,6 @@ def test_modes_and_members_that_cannot_be(ecs: Ecs, namespace: str) -> None:
     assert (code, "host network mode" in message) == ("InvalidParameterException", True)
     for member, services in {
         "tls": [offered(tls={"issuerCertificateAuthority": {"awsPcaAuthorityArn": "arn:x"}})],
-        "testTrafficRules": [
-            offered(clientAliases=[{"port": 80, "testTrafficRules": {"header": {"name": "x"}}}]),
-        ],
     }.items():
         code, message = refusal(create, ecs=ecs, configuration={"enabled": True, "services": services})
         assert (code, member in message) == ("NotImplemented", True)

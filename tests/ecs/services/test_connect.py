@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dryport.ecs.connect import metrics, proxy
+from dryport.ecs.connect import metrics, proxy, traffic
 from dryport.ecs.connect.configuration import Endpoint
 from dryport.ecs.connect.proxy import Offered
 from dryport.ecs.model import Task
+from dryport.ecs.services.model import Back, Deployment, Progress, Service
 
 ENDPOINTS = st.builds(
     Endpoint,
@@ -93,3 +95,43 @@ def test_a_minute_has_a_value_a_task() -> None:
     assert found["ActiveConnectionCount", 1].total == 3
     slow = found["TargetResponseTime", 1]
     assert (slow.count, slow.total, slow.low, slow.high, slow.unit) == (5, 60, 10, 20, "Milliseconds")
+
+
+A, B, C = (traffic.Place(f"10.0.0.{number}", 80, name) for number, name in ((1, "blue"), (2, "blue"), (3, "green")))
+
+
+def in_progress(**members: Any) -> Service:
+    """A service whose deployment ``green`` takes the place of ``blue``."""
+    progress = Progress(**{"strategy": "CANARY", "stage": "SCALE_UP", "since": 0.0, "shares": [100.0], **members})
+    green = Deployment(
+        id="ecs-svc/green", revision_arn="r", service_deployment_arn="d", task_definition_arn="t", desired_count=1,
+        created_at=0.0, updated_at=0.0, rollout_reason="", progress=progress,
+    )  # fmt: skip
+    return cast(Service, SimpleNamespace(deployments=[green], primary=green))
+
+
+def led(service: Service | None, *, test: bool = False) -> dict[str, int]:
+    found = traffic.weighed([A, B, C], traffic.shares(service, test=test))
+    return {str(address).rpartition(".")[2]: int(weight) for address, _, weight in found}
+
+
+def test_traffic_goes_where_deployments_shift_it() -> None:
+    alike = {"1": 1, "2": 1, "3": 1}
+    assert led(None) == alike == led(None, test=True)
+    blue = "ecs-svc/blue"
+    assert led(in_progress(blue=blue)) == {"1": 1, "2": 1} == led(in_progress(blue=blue), test=True)
+    tested = in_progress(blue=blue, test=100.0)
+    assert (led(tested), led(tested, test=True)) == ({"1": 1, "2": 1}, {"3": 1})
+    canary = in_progress(blue=blue, test=100.0, production=25.0)
+    assert led(canary) == {"1": 256, "2": 256, "3": 171}  # 37.5 %, 37.5 %, 25 %
+    assert led(in_progress(blue=blue, test=100.0, production=100.0)) == {"3": 1}
+    assert led(in_progress()) == alike  # the first one: nobody else has any
+    back = Back(service_deployment_arn="d", revision_arn="r")
+    assert led(in_progress(back=back, production=100.0, test=100.0)) == {"3": 1}
+
+
+@given(st.lists(st.sampled_from([A, B, C]), unique=True), st.floats(0.1, 99.9))
+def test_weights_are_what_haproxy_takes(places: list[traffic.Place], share: float) -> None:
+    found = traffic.weighed(places, {"green": share, "blue": 100.0 - share})
+    assert [each[:2] for each in found] == [[place.address, place.port] for place in places]
+    assert all(1 <= int(weight) <= 256 for *_, weight in found)
