@@ -300,23 +300,25 @@ def test_secondary_addresses(ec2: Any, vpc: str) -> None:
     found = ec2.describe_network_interfaces(Filters=by("addresses.private-ip-address", "10.0.0.10"))
     assert only(found["NetworkInterfaces"])["NetworkInterfaceId"] == first
 
-    named = {"NetworkInterfaceId": first, "PrivateIpAddresses": ["10.0.0.12"]}
+    taken = {address for each in (first, second) for address, _ in addresses(each)}
+    twelve, other = [each for each in (f"10.0.0.{number}" for number in range(12, 30)) if each not in taken][:2]
+    named = {"NetworkInterfaceId": first, "PrivateIpAddresses": [twelve]}
     answer = ec2.assign_private_ip_addresses(**named)
-    assert answer["AssignedPrivateIpAddresses"] == [{"PrivateIpAddress": "10.0.0.12"}]
-    moved = {"NetworkInterfaceId": second, "PrivateIpAddresses": ["10.0.0.12"]}
-    message = "Some of [10.0.0.12] are assigned, but move is not allowed."
+    assert answer["AssignedPrivateIpAddresses"] == [{"PrivateIpAddress": twelve}]
+    moved = {"NetworkInterfaceId": second, "PrivateIpAddresses": [twelve]}
+    message = f"Some of [{twelve}] are assigned, but move is not allowed."
     assert refusal(ec2.assign_private_ip_addresses, **moved) == ("InvalidParameterValue", message)
     ec2.assign_private_ip_addresses(**moved, AllowReassignment=True)
-    assert addresses(second)[-1] == ("10.0.0.12", False) and len(addresses(first)) == 2
+    assert addresses(second)[-1] == (twelve, False) and len(addresses(first)) == 2
     primary = {"NetworkInterfaceId": second, "PrivateIpAddresses": ["10.0.0.9"], "AllowReassignment": True}
     assert refusal(ec2.assign_private_ip_addresses, **primary)[0] == "InvalidParameterValue"
-    assert refusal(ec2.create_network_interface, SubnetId=subnet, PrivateIpAddress="10.0.0.12")[0] == (
+    assert refusal(ec2.create_network_interface, SubnetId=subnet, PrivateIpAddress=twelve)[0] == (
         "InvalidIPAddress.InUse"
     )
     assert refusal(ec2.unassign_private_ip_addresses, **named)[0] == "InvalidParameterValue"
     ec2.unassign_private_ip_addresses(**moved)
     assert free() == 27 - 5
-    both = {"PrivateIpAddresses": ["10.0.0.20"], "SecondaryPrivateIpAddressCount": 1}
+    both = {"PrivateIpAddresses": [other], "SecondaryPrivateIpAddressCount": 1}
     assert refusal(ec2.assign_private_ip_addresses, NetworkInterfaceId=first, **both)[0] == (
         "InvalidParameterCombination"
     )

@@ -41,11 +41,12 @@ class Front:
         self.elb, self.ec2, self.ecs = platform.client("elbv2"), platform.client("ec2"), platform.client("ecs")
         subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda each: str(each["AvailabilityZone"]))
         self.subnets, self.vpc_id = [each["SubnetId"] for each in subnets], subnets[0]["VpcId"]
-        self.open = self.ec2.create_security_group(GroupName="front", Description="front", VpcId=self.vpc_id)["GroupId"]
+        name = f"front-{kind}"
+        self.open = self.ec2.create_security_group(GroupName=name, Description="front", VpcId=self.vpc_id)["GroupId"]
         everybody = [{"CidrIp": "0.0.0.0/0"}]
         ports = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535, "IpRanges": everybody}]
         self.ec2.authorize_security_group_ingress(GroupId=self.open, IpPermissions=ports)
-        made = self.elb.create_load_balancer(Name="front", Type=kind, Subnets=self.subnets, SecurityGroups=[self.open])
+        made = self.elb.create_load_balancer(Name=name, Type=kind, Subnets=self.subnets, SecurityGroups=[self.open])
         self.arn = made["LoadBalancers"][0]["LoadBalancerArn"]
         self.name = made["LoadBalancers"][0]["DNSName"]
         eventually(lambda: self._state() == "active", 30)
