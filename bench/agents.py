@@ -180,9 +180,8 @@ async def counted(caller: Caller) -> tuple[int, int]:
             return connected, cluster["runningTasksCount"]
 
 
-async def measure(control: ControlPlane, agents: int, tasks: int) -> dict[str, Any]:
-    where = control.platform()
-    caller = Caller(where)
+async def define(where: Platform, caller: Caller) -> None:
+    """Make the cluster, the roles and the task definition."""
     await caller.call("CreateCluster", {"clusterName": CLUSTER})
     make_roles(
         boto3.client(
@@ -194,6 +193,12 @@ async def measure(control: ControlPlane, agents: int, tasks: int) -> dict[str, A
         )
     )
     await caller.call("RegisterTaskDefinition", DEFINITION)
+
+
+async def measure(control: ControlPlane, agents: int, tasks: int) -> dict[str, Any]:
+    where = control.platform()
+    caller = Caller(where)
+    await define(where, caller)
     counts = Counts()
     found: dict[str, Any] = {"before": control.memory()}
     registering = Phase(control)

@@ -22,7 +22,7 @@ from random import Random
 from typing import NamedTuple
 
 import uvloop
-from agents import CLUSTER, DEFINITION, ROOT, ControlPlane, Phase, fleet, until
+from agents import CLUSTER, ROOT, ControlPlane, Phase, define, fleet, until
 from simulated_agents import Agent, Caller, Counts, Platform, Refused
 
 RESULTS = ROOT / "bench" / "results" / "fleet.md"
@@ -77,8 +77,7 @@ async def replace(agents: list[Agent], counts: Counts, exits: int, random: Rando
 async def measure(control: ControlPlane, services: int, exits: int) -> Row:
     where = control.platform()
     caller = Caller(where)
-    await caller.call("CreateCluster", {"clusterName": CLUSTER})
-    await caller.call("RegisterTaskDefinition", DEFINITION)
+    await define(where, caller)
     counts = Counts()
     async with fleet(where, AGENTS, counts) as agents:
         await until(lambda: counts.connected == AGENTS, 300, "registering")
