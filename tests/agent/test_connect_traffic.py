@@ -229,3 +229,121 @@ def test_weights_and_test_traffic(tmp_path: Path, applications: list[Application
     with running(tmp_path / "nobody", Ways(egress=[way]), reached):
         ask(10, f"X-Test: {value or 'anything'}")  # nobody is tested
         assert old.asked > 90
+
+
+class Hanging:
+    """Takes connections and closes them without an answer, or never answers; counts the requests that came."""
+
+    def __init__(self, *, closes: bool) -> None:
+        self.closes, self.asked = closes, 0
+        self._socket = socket.create_server((HERE, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._hear, args=[connection], daemon=True).start()
+
+    def _hear(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if not connection.recv(65536):
+                return
+            self.asked += 1
+            if self.closes:
+                connection.close()
+            else:
+                self._open.append(connection)
+
+    def stop(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for each in self._open:
+            each.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[Hanging]:
+    made = Hanging(closes=False)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def closing() -> Iterator[Hanging]:
+    made = Hanging(closes=True)
+    yield made
+    made.stop()
+
+
+def status(port: int, *options: str) -> str:
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "30", *options, f"http://{HERE}:{port}/"]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def alias(directory: Path, *ports: int, protocol: str = "http", **members: Any) -> Iterator[int]:
+    """The port of an alias that leads to these ports, with no proxy in between."""
+    way = Egress(service="s", alias="web", address=HERE, port=80, listener=free_port(), protocol=protocol, **members)
+    with running(directory / "alias", Ways(egress=[way]), {"s": [Place(HERE, each) for each in ports]}):
+        yield way.listener
+
+
+def test_what_is_safe_is_asked_again_elsewhere(
+    tmp_path: Path, applications: list[Application], closing: Hanging
+) -> None:
+    """A task that ends connections without an answer: nobody notices who asks what may be asked twice."""
+    with alias(tmp_path, closing.port, applications[0].server_port) as port:
+        assert [status(port) for _ in range(4)] == ["200"] * 4
+        assert closing.asked, "it had its turn"
+
+
+def test_what_is_not_safe_is_asked_once(tmp_path: Path, closing: Hanging) -> None:
+    with alias(tmp_path, closing.port) as port:
+        assert status(port, "-d", "x") == "502"
+        assert closing.asked == 1
+        assert status(port) == "502"
+        assert closing.asked == 1 + 3, "once, and two retries"
+
+
+def test_what_does_not_connect_is_tried_elsewhere(tmp_path: Path, applications: list[Application]) -> None:
+    """Nothing was asked where no connection came about, so that any method is tried again."""
+    gone, stays, *_ = applications
+    with alias(tmp_path, gone.server_port, stays.server_port) as port:
+        asked(port, 4)
+        assert gone.asked and stays.asked
+        gone.shutdown()
+        gone.server_close()  # nobody has checked it since
+        assert [status(port, "-d", "x") for _ in range(4)] == ["501"] * 4, "an application's own: it knows no POST"
+
+
+def test_a_request_that_takes_too_long_is_ended(tmp_path: Path, silent: Hanging) -> None:
+    with between(tmp_path, "http", silent.port, idle=60, per_request=1) as port:
+        assert status(port) == "504"
+    assert silent.asked == 1, "it is not asked again"
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+def test_idle_connections_are_ended(tmp_path: Path, silent: Hanging, protocol: str) -> None:
+    with (
+        between(tmp_path, protocol, silent.port, idle=1, per_request=0) as port,
+        socket.create_connection((HERE, port), 30) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        heard = client.recv(65536)
+        assert heard.startswith(b"HTTP/1.1 504") if protocol == "http" else heard == b""
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+def test_without_timeouts_nothing_is_ended(tmp_path: Path, silent: Hanging, protocol: str) -> None:
+    """0 is none: neither the request nor the connection ends, though nothing comes."""
+    with (
+        between(tmp_path, protocol, silent.port, idle=0, per_request=0) as port,
+        socket.create_connection((HERE, port), 30) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        client.settimeout(3)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
