@@ -1,6 +1,7 @@
 """Encryption at rest with keys of S3's own (SSE-S3): AES-256 in counter mode, NIST SP 800-38A, a key for each file.
 
-Counter mode lets any range of a file be read alone. That nobody altered a file, the objects' checksums tell.
+Counter mode lets any range of a file be read alone. It keeps secret, and does not show whether somebody altered a file:
+clients that ask for an object's checksum (``ChecksumMode``) see that.
 """
 
 from __future__ import annotations

@@ -81,6 +81,9 @@ def test_what_an_older_dryport_wrote_is_read_as_it_is(served: Served, s3: Any, b
     served.run(rename())
     found = s3.get_object(Bucket=bucket, Key="old", Range="bytes=4-13")
     assert found["Body"].read() == SECRET[4:14] and "ServerSideEncryption" not in found
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/old"}
+    assert "ServerSideEncryption" not in s3.copy_object(**copy)  # it shares the file
+    assert refusal(s3.copy_object, **copy, ServerSideEncryption="AES256")[0] == "NotImplemented"
 
 
 def test_the_default_of_a_bucket(s3: Any, bucket: str) -> None:

@@ -72,6 +72,9 @@ def copy(call: Call, request: Json) -> Output:
             "object's metadata, storage class, website redirect location or encryption attributes.",
             400,
         )
+    if "ServerSideEncryption" in request and not encryption_member(source.file):
+        what = "ServerSideEncryption of a copy, whose source an older Dryport has written in the clear"
+        raise unsupported_parameter("s3", call.operation, what)
     algorithm = request.get("ChecksumAlgorithm", source.checksum.algorithm)
     if algorithm not in checksums.ALGORITHMS or algorithm != source.checksum.algorithm:
         raise unsupported_parameter("s3", call.operation, f"ChecksumAlgorithm {algorithm}, other than the source's")
