@@ -121,6 +121,9 @@ def _endpoint(service: Any, namespace: str, container: str, mapping: Mapping[str
         raise invalid("testTrafficRules can only be set if the appProtocol of the port mapping isn't TCP.")
     if rule and not _HEADER.fullmatch(rule["name"]):
         raise invalid(f"Invalid header name '{rule['name']}' in testTrafficRules.")
+    value = rule.get("value", {}).get("exact")
+    if value is not None and not value.isprintable():
+        raise invalid("The value of a header in testTrafficRules must be printable.")
     return Endpoint(
         port_name=service["portName"],
         discovery_name=discovery,
@@ -133,7 +136,7 @@ def _endpoint(service: Any, namespace: str, container: str, mapping: Mapping[str
         idle=timeout.get("idleTimeoutSeconds", _IDLE.get(protocol, _IDLE_OF_REQUESTS)),
         per_request=0 if protocol == "tcp" else timeout.get("perRequestTimeoutSeconds", _PER_REQUEST),
         test_header="" if protocol == "tcp" else rule.get("name", _TEST_HEADER),
-        test_value=rule.get("value", {}).get("exact"),
+        test_value=value,
     )
 
 

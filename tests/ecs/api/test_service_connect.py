@@ -174,6 +174,23 @@ def test_modes_and_members_that_cannot_be(ecs: Ecs, namespace: str) -> None:
         assert (code, member in message) == ("NotImplemented", True)
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [({"name": "x y"}, "Invalid header name"), ({"name": "x", "value": {"exact": "a\0b"}}, "must be printable")],
+)
+def test_test_traffic_that_cannot_be_told_apart(ecs: Ecs, namespace: str, header: dict[str, Any], words: str) -> None:
+    service = offered(clientAliases=[{"port": 80, "testTrafficRules": {"header": header}}])
+    code, message = refusal(create, ecs=ecs, configuration={"enabled": True, "services": [service]})
+    assert (code, words in message) == ("InvalidParameterException", True)
+
+
+def test_test_traffic_is_of_http(ecs: Ecs, namespace: str) -> None:
+    rule = {"testTrafficRules": {"header": {"name": "x"}}}
+    service = offered("database", clientAliases=[{"port": 80, **rule}])
+    code, message = refusal(create, ecs=ecs, configuration={"enabled": True, "services": [service]})
+    assert (code, "isn't TCP" in message) == ("InvalidParameterException", True)
+
+
 def test_without_a_namespace(ecs: Ecs) -> None:
     ecs.define()
     code, message = refusal(create, ecs=ecs, configuration={"enabled": True})
