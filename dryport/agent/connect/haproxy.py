@@ -3,7 +3,8 @@
 Each service has slots, servers that are there before anybody needs them; who comes and goes is told at run time, more
 than there are slots for makes more of them, by a reload. Sources: HAProxy's configuration manual and management guide,
 sections 5.2 and 9.3; "Service Connect", developer guide, for round robin, two retries, and outlier detection (five
-failures, ejection for at least 30 seconds, of at most half).
+failures, ejection for at least 30 seconds). Where more than half were out, all are asked: as Envoy does by its panic
+threshold.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from dryport.ecs.acs.handshake import admit
 from dryport.ecs.acs.model import TASK_GRANTS
 from dryport.ecs.acs.session import Session
 from dryport.ecs.acs.telemetry import Telemetry
+from dryport.ecs.connect import traffic
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Task
 from dryport.ecs.services.model import SERVICES, Service
 from dryport.gateway.http import Upgrade, WebSocket
@@ -156,8 +157,5 @@ class Hub:
 
 
 def _shifted(old: Service | None, new: Service | None) -> bool:
-    """Whether the traffic of a service may go elsewhere than before."""
-    before, now = ((each.primary if each is not None and each.deployments else None) for each in (old, new))
-    if before is None or now is None:
-        return before is not now
-    return (before.id, before.progress, before.rollout_state) != (now.id, now.progress, now.rollout_state)
+    """Whether the traffic of a service goes elsewhere than before."""
+    return any(traffic.shares(old, test=test) != traffic.shares(new, test=test) for test in (False, True))

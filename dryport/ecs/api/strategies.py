@@ -161,8 +161,8 @@ def _check_rules(call: Call, balancer: Json) -> None:
             _check_rule(call, member, advanced[member])
     forwarded = elb.weights(call.tx, advanced["productionListenerRule"]) or {}
     pair = {balancer["targetGroupArn"], advanced["alternateTargetGroupArn"]}
-    network = _is_of_network(advanced["productionListenerRule"])
-    if not network and not advanced.get("testListenerRule") and not pair <= forwarded.keys():
+    of_network = elb.protocol(call.tx, advanced["productionListenerRule"])
+    if not of_network and not advanced.get("testListenerRule") and not pair <= forwarded.keys():
         raise invalid(
             "For Application LoadBalancer, testListenerRule is required when productionListenerRule is not associated "
             "with both targetGroup and alternateTargetGroup"
@@ -180,7 +180,3 @@ def _check_rule(call: Call, member: str, rule: str) -> None:
         raise invalid(f"{member} {rule} does not exist or does not forward to target groups.")
     if elb.protocol(call.tx, rule) in ("UDP", "TCP_UDP"):
         raise invalid(f"Dryport does not shift the traffic of UDP: {member} {rule}")
-
-
-def _is_of_network(rule: str) -> bool:
-    return ":listener/net/" in rule

@@ -62,14 +62,13 @@ def payload(service: Service, hook: Hook) -> bytes:
     """What a function is told: weights, in percents by revision, at the stages at which they change."""
     primary = service.primary
     progress = primary.progress
-    blue = next((each.revision_arn for each in service.deployments[1:] if progress and each.id == progress.blue), None)
+    other = next((each.revision_arn for each in service.deployments[1:] if progress and each.id == progress.blue), None)
     back = progress.back if progress is not None else None
+    if back is not None:
+        other = back.revision_arn
 
     def weights(percent: float) -> Json:
-        if back is not None:
-            blue_has = {primary.revision_arn: int(percent)}
-            return {**blue_has, back.revision_arn: 0} if back.revision_arn != primary.revision_arn else blue_has
-        found = {primary.revision_arn: percent, **({blue: 100.0 - percent} if blue else {})}
+        found = {**({other: 100.0 - percent} if other else {}), primary.revision_arn: percent}
         return {arn: int(share) if share == int(share) else share for arn, share in found.items()}
 
     test = weights(progress.test) if progress and hook.stage == TEST_TRAFFIC_SHIFT else {}

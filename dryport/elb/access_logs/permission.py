@@ -6,6 +6,7 @@ your Network Load Balancer", which CloudWatch Logs' delivery brings.
 
 from __future__ import annotations
 
+from dryport.aws import arn as arns
 from dryport.aws.errors import ServiceError
 from dryport.elb import names
 from dryport.elb.access_logs import files
@@ -54,7 +55,7 @@ def may(reader: Reader, balancer: LoadBalancer, bucket: str, prefix: str) -> boo
         arn = names.classic_arn(balancer.region, balancer.account, balancer.name)
     context = {"aws:sourcearn": arn, "aws:sourceaccount": balancer.account, "s3:x-amz-acl": "bucket-owner-full-control"}
     if balancer.type == NETWORK:
-        context["aws:sourcearn"] = f"arn:aws:logs:{balancer.region}:{balancer.account}:log-delivery"
+        context["aws:sourcearn"] = arns.make("logs", balancer.region, balancer.account, "log-delivery")
         return iam.lets(found.policy, "s3:PutObject", resource, found.account, context, _OF_NETWORK, "")
     account = _ACCOUNTS.get(balancer.region, "")
     return iam.lets(found.policy, "s3:PutObject", resource, found.account, context, _SERVICE, account)

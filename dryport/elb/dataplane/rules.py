@@ -63,8 +63,7 @@ def only_group(listener: Listener) -> str | None:
 
 def groups(listener: Listener) -> set[str]:
     """The ARNs of the target groups that a listener forwards to."""
-    actions = [listener.default, *(rule.action for rule in listener.rules)]
-    return {each.group for action in actions if isinstance(action, Forward) for each in action.groups}
+    return {each.group for action in _actions(listener) if isinstance(action, Forward) for each in action.groups}
 
 
 def lines(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
@@ -219,10 +218,9 @@ def token(arn: str) -> str:
 
 def cookies(listener: Listener, backends: Mapping[str, str]) -> Iterator[str]:
     """The cookies of clients' ties to target groups, given anew with each answer, as AWS's are."""
-    actions = [listener.default, *(rule.action for rule in listener.rules)]
     tied = {
         group.group
-        for action in actions
+        for action in _actions(listener)
         if isinstance(action, Forward) and action.stickiness is not None and len(action.groups) > 1
         for group in action.groups
     }
