@@ -75,7 +75,7 @@ def test_a_task_reaches_what_its_role_allows(tasks: Tasks, platform: Platform) -
 
 
 def test_moto_killed_comes_back(platform: Platform) -> None:
-    pid = int((platform.state_dir / "run" / "moto.pid").read_text())
+    pid = platform.pid("moto")
     os.kill(pid, 9)
 
     def back() -> bool:
@@ -84,7 +84,7 @@ def test_moto_killed_comes_back(platform: Platform) -> None:
         except platform.client("sqs").exceptions.ClientError:
             return False
 
-    assert eventually(back)
+    assert eventually(back) and platform.pid("moto") != pid
 
 
 @pytest.mark.parametrize(

@@ -45,16 +45,19 @@ class Shifted(World):
         self.test = await self._rule("test", {self.first: 1, self.second: 0})
 
     async def _rule(self, name: str, weights: dict[str, int]) -> str:
+        return default_rule_arn(await self.listener(f"app/front/0123456789abcdef/{name}", weights))
+
+    async def listener(self, name: str, weights: dict[str, int], protocol: str = "HTTP") -> str:
         listed = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
         listener = Listener(
-            arn=f"{PREFIX}:listener/app/front/0123456789abcdef/{name}",
+            arn=f"{PREFIX}:listener/{name}",
             load_balancer=BALANCER,
-            protocol="HTTP",
+            protocol=protocol,
             port=80,
             actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": listed}}],
         )
         await self.plane.store.transact(lambda tx: tx.put(LISTENERS, listener))
-        return default_rule_arn(listener.arn)
+        return listener.arn
 
     def balancer(self, **more: Any) -> dict[str, Any]:
         advanced = {
@@ -397,11 +400,26 @@ async def test_without_balancers_nothing_is_shifted(world: Shifted) -> None:
     assert "requestedProductionTrafficWeight" not in last["targetServiceRevision"]
 
 
+async def test_a_network_load_balancers_listener_gets_to_know_green(world: Shifted) -> None:
+    """Before its tasks come: its targets would not be checked. It gives them nothing until the shift."""
+    wire = await world.listener("net/wire/0123456789abcdef/1", {world.first: 1}, "TCP")
+    given = world.balancer(productionListenerRule=wire)
+    held = world.hold("POST_TEST_TRAFFIC_SHIFT")
+    await world.create(loadBalancers=[given], deploymentConfiguration=held, desired=2)
+    await world.well(world.second)
+    await world.at("POST_TEST_TRAFFIC_SHIFT")
+    assert world.weights(wire) == {"first": 100, "second": 0}
+    await world.go_on()
+    await world.complete()
+    assert world.weights(wire) == {"first": 0, "second": 100}
+
+
 async def test_rules_that_are_wrong_are_told(world: Shifted) -> None:
     stranger = await world.group("stranger")
     both = await world._rule("both", {world.first: 1, world.second: 1})
     other = await world._rule("other", {stranger: 1, world.first: 0, world.second: 0})
     alone = await world._rule("alone", {world.first: 1})
+    names = await world.listener("net/names/0123456789abcdef/1", {world.first: 1}, "UDP")
     reason = "Service deployment rolled back because of invalid networking configuration"
     for rule, words in (
         (both, f"productionListenerRule {both} should have exactly one target group serving traffic but found 2"),
@@ -428,6 +446,7 @@ async def test_rules_that_are_wrong_are_told(world: Shifted) -> None:
             world.balancer(productionListenerRule=alone, testListenerRule=""),
             "testListenerRule is required when productionListenerRule is not associated with both",
         ),
+        (world.balancer(productionListenerRule=names), "does not shift the traffic of UDP"),
         (world.balancer(alternateTargetGroupArn=world.first), "Duplicate targetGroupArn found"),
         ({**world.balancer(), "advancedConfiguration": {}}, "alternateTargetGroupArn cannot be null or empty"),
         ({"targetGroupArn": stranger, "containerName": "main", "containerPort": 80}, "field is required for all"),

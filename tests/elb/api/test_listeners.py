@@ -121,6 +121,14 @@ def test_network_listeners(elb: Any, balancer: Make, group: Make) -> None:
     assert made["ListenerArn"].startswith(lb.replace(":loadbalancer/", ":listener/"))
     call = {"ListenerArn": made["ListenerArn"], "Priority": 1, "Conditions": _PATH, "Actions": forward(arn)}
     assert refusal(elb.create_rule, **call)[0] == "UnsupportedProtocol"
+    second = group(Protocol="TCP")["TargetGroupArn"]
+    weighed = [{"TargetGroupArn": arn, "Weight": 3}, {"TargetGroupArn": second, "Weight": 0}]
+    several = [{"Type": "forward", "ForwardConfig": {"TargetGroups": weighed}}]
+    elb.modify_listener(ListenerArn=made["ListenerArn"], DefaultActions=several)
+    shown = elb.describe_listeners(ListenerArns=[made["ListenerArn"]])["Listeners"][0]["DefaultActions"][0]
+    assert shown["ForwardConfig"]["TargetGroups"] == weighed and "TargetGroupArn" not in shown
+    code, message = create(several, Protocol="UDP", Port=81)
+    assert (code, "several target groups in an action of UDP listeners" in message) == ("NotImplemented", True)
     assert [each["Priority"] for each in elb.describe_rules(ListenerArn=made["ListenerArn"])["Rules"]] == ["default"]
 
 
