@@ -182,6 +182,21 @@ async def test_a_snapshot_of_a_file_system_in_use_is_whole(host: Host, client: H
     await host.run("umount /mnt")
 
 
+async def test_a_snapshot_waits_for_a_file_system_that_is_being_unmounted(host: Host, client: HostClient) -> None:
+    await client.ensure_volume(VOLUME, 1)
+    await client.attach_disk(FIRST, DISK)
+    await host.run("mkfs.ext4 -q /dev/sdf")
+    # It goes with its namespace, which nobody sees any more while its 300 MB are written out.
+    writing = "mount /dev/sdf /mnt; head -c 300M /dev/zero > /mnt/big; echo data > /mnt/file; touch /tmp/written"
+    writer = asyncio.create_task(host.run(f"unshare -m sh -ec '{writing}'"))
+    await host.run("until [ -e /tmp/written ]; do :; done")
+    await client.save_snapshot(VOLUME, SNAPSHOT)
+    await writer
+    await client.ensure_volume(OTHER, 1, SNAPSHOT)
+    await client.attach_disk(FIRST, Disk(volume_id=OTHER, device="/dev/sdg"))
+    assert await host.run("mount /dev/sdg /mnt; cat /mnt/file; stat -c %s /mnt/big; umount /mnt") == "data\n314572800"
+
+
 async def test_a_volume_grows_where_it_is_attached_and_never_shrinks(host: Host, client: HostClient) -> None:
     await client.ensure_volume(VOLUME, 1)
     await client.attach_disk(FIRST, DISK)

@@ -7,15 +7,18 @@ import fcntl
 import logging
 import os
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-from dryport.host import mount_namespaces, mounts
+from dryport.host import blocks, mount_namespaces, mounts
 
 # linux/fs.h; ioctl_fsfreeze(2). Shutting down: XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN.
 _FREEZE, _THAW, _SHUT_DOWN = 0xC0045877, 0xC0045878, 0x8004587D
 _FLUSH_LOG = 1
+_PATIENCE = 10.0  # seconds until a file system that is being unmounted has written out what it held
 log = logging.getLogger("dryport.host")
 
 
@@ -35,18 +38,26 @@ class Frozen:
 def freeze(device: str) -> list[Frozen]:
     """Have the file systems on a block device write out what they hold and stand still.
 
-    Nothing where none is mounted, or its kind cannot be frozen, or its user has frozen it already. Blocks.
+    Nothing where none is mounted, or its kind cannot be frozen, or its user has frozen it already. One that is just
+    being unmounted (its last mount namespace ends) is nowhere to be found and still writes: it is waited for. Blocks.
     """
-    for descriptor in _opened(device):
-        try:
-            fcntl.ioctl(descriptor, _FREEZE, 0)
-            return [Frozen(descriptor)]
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno == errno.EBUSY:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        for descriptor in _opened(device):
+            try:
+                fcntl.ioctl(descriptor, _FREEZE, 0)
+                return [Frozen(descriptor)]
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno != errno.EBUSY:
+                    log.warning("the file system on %s cannot be frozen: %s", device, error.strerror)
                 return []
-            log.warning("the file system on %s cannot be frozen: %s", device, error.strerror)
-    return []
+        if _is_part(device) or not blocks.is_claimed(device):
+            return []
+        if time.monotonic() > deadline:
+            log.warning("who holds %s was not found: it is copied as it is", device)
+            return []
+        time.sleep(0.005)
 
 
 def thaw(device: str) -> None:
@@ -65,6 +76,12 @@ def put_out(device: str) -> bool:
         with suppress(OSError):
             mount_namespaces.run_in(pid, partial(_unmount, places))
     return bool(down) and all(down) and not list(_mounted(device))
+
+
+def _is_part(device: str) -> bool:
+    """Whether another block device (LVM's, a RAID) is made of it, which then holds it."""
+    number = os.stat(device).st_rdev
+    return any(Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/holders").iterdir())
 
 
 def _mounted(device: str) -> Iterator[tuple[int, list[str]]]:
