@@ -143,14 +143,14 @@ class Web:
         """Replace every task, until the last old one is gone."""
         self.define(version)
         self._ecs.update_service(service=NAME, taskDefinition=NAME)
-        until(lambda: self._steady() and self._whole())
+        until(lambda: self._steady() and self._whole(), 0.25)
 
     def kill(self) -> None:
         """``kill -9`` of a task's server, until another one takes traffic."""
         lost: str = self._ecs.list_tasks(serviceName=NAME)["taskArns"][0]
         os.kill(_server(lost.rpartition("/")[2]), signal.SIGKILL)
         until(lambda: lost not in self._ecs.list_tasks(serviceName=NAME)["taskArns"])
-        until(lambda: self._steady() and self._whole())
+        until(lambda: self._steady() and self._whole(), 0.25)
 
     def remove(self) -> None:
         """Have nothing left."""

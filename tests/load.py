@@ -15,6 +15,8 @@ import time
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+from dryport.host import processes
+
 _LONGEST = 30.0  # seconds for an answer
 
 
@@ -32,12 +34,15 @@ class Load:
     """So many requests a second, over so many connections that are kept. ``priority``: 20 goes before all others."""
 
     def __init__(self, url: str, rate: float = 100.0, connections: int = 8, priority: int = 0) -> None:
-        command = [sys.executable, "-m", "tests.load", url, str(rate), str(connections)]
-        self._command = ["nice", "-n", str(-priority), *command] if priority else command
+        self._command = [sys.executable, "-m", "tests.load", url, str(rate), str(connections)]
+        self._priority = priority
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        # A session of its own: Linux weighs sessions against each other, and ``nice`` only within one (sched(7)).
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        if self._priority:
+            processes.set_precedence(self._process.pid, -self._priority)
         return self
 
     def __exit__(self, *_: object) -> None:

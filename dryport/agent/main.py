@@ -36,7 +36,7 @@ from dryport.agent.settings import Settings
 from dryport.agent.state import State
 from dryport.agent.tcs.session import Telemetry
 from dryport.client import Client
-from dryport.host import cgroups, processes
+from dryport.host import cgroups
 
 log = logging.getLogger("dryport.agent")
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -185,11 +185,16 @@ def _lock(state_dir: Path) -> int:
     return descriptor
 
 
-def _give_way() -> None:
-    """Have the tasks that serve get the processor before those that are started, and before this process."""
-    processes.set_precedence(os.getpid(), processes.LAST)
+def _give_way(settings: Settings) -> None:
+    """Have the tasks that serve get the processor before those that are started, and before this process.
+
+    In a cgroup, since Linux would weigh each conmon, which begins a session, with what it starts as much as all of
+    this process otherwise (autogroup, sched(7)).
+    """
+    cpus = os.cpu_count() or 1
     with contextlib.suppress(OSError):
-        cgroups.create(TASKS_CGROUP, cpu_shares=1024 * (os.cpu_count() or 1))
+        cgroups.create(TASKS_CGROUP, cpu_shares=1024 * cpus)
+        cgroups.enter(settings.cgroup, cpu_shares=128 * cpus)
 
 
 def main() -> int:
@@ -207,7 +212,7 @@ def main() -> int:
         print(f"another agent uses {settings.state_dir}", file=sys.stderr)
         return 1
     if settings.runtime != "docker":
-        _give_way()
+        _give_way(settings)
     status = 0
     try:
         uvloop.run(_until_signal(settings))

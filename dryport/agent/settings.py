@@ -91,6 +91,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Six hexadecimal digits that name this agent's things on the machine."""
         return hashlib.sha256(str(self.state_dir.resolve()).encode()).hexdigest()[:6]
 
+    @property
+    def cgroup(self) -> str:
+        """Of this agent, where it runs on the machine itself, with what it starts beside the tasks."""
+        return f"dryport-agent-{self.slug}"
+
 
 def load(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Settings from options and environment. Ends the program with a message where they are wrong (SystemExit)."""

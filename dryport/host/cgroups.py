@@ -65,6 +65,21 @@ def create(
         _limit_v1(path, cpu_quota, cpu_shares, memory, pids)
 
 
+def enter(path: str, cpu_shares: int) -> None:
+    """Have this process, and what it starts from now on, share that much of the processors with each other.
+
+    In v1 nothing but its processor time is grouped. ``cpu_shares`` as in ``create``. Raises OSError.
+    """
+    directory = _file(path, "cpu", "")
+    directory.mkdir(parents=True, exist_ok=True)
+    if version() == 2:
+        _enable_controllers(path)
+        _limit_v2(path, None, cpu_shares, None, None)
+    else:
+        _limit_v1(path, None, cpu_shares, None, None)
+    (directory / "cgroup.procs").write_text(str(os.getpid()))
+
+
 def _limit_v1(path: str, quota: float | None, shares: int | None, memory: int | None, pids: int | None) -> None:
     if quota is not None:
         _write(path, "cpu", "cpu.cfs_period_us", _PERIOD)

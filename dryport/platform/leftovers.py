@@ -28,6 +28,7 @@ def clear(config: Config) -> None:
 
     agent = Settings(endpoint="", state_dir=agent_dir(config))
     cgroups.delete(f"dryport/{agent.slug}")
+    cgroups.delete(agent.cgroup)
     for hierarchy in cgroups.directories("dryport"):
         with contextlib.suppress(OSError):  # another Dryport's are in it, or it is gone
             hierarchy.rmdir()

@@ -75,10 +75,11 @@ async def agent(control: Control, state_dir: Path, registry: Registry) -> AsyncI
             await runtime.remove(state.id)
         await runtime.close()
         await asyncio.to_thread(daemon.stop)
-        slug = Settings(endpoint="", state_dir=state_dir).slug
-        for name in namespaces.entries(f"dpa{slug}-"):
+        settings = Settings(endpoint="", state_dir=state_dir)
+        for name in namespaces.entries(f"dpa{settings.slug}-"):
             namespaces.delete(name)
-        cgroups.delete(f"dryport/{slug}")
+        cgroups.delete(f"dryport/{settings.slug}")
+        cgroups.delete(settings.cgroup)
 
 
 async def test_a_container_is_started_again(agent: Fargate, control: Control) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from dryport.agent.settings import Settings
 from dryport.elb.driver import balancer_id
 from dryport.host import cgroups
 from dryport.host.balancers.process import Run
+from dryport.platform.leftovers import agent_dir
 from tests.conftest import Platform, free_port
 from tests.iam.accounts import trust
 from tests.load import Load
@@ -148,14 +150,21 @@ def _addresses(kept: Kept) -> dict[str, str]:
 
 
 def test_what_serves_gets_the_processor_before_what_starts_tasks(platform: Platform, front: Front) -> None:
-    """By the weights of sessions (where Linux groups them), and of the cgroup of all tasks."""
-    shares = cgroups.directories("dryport")[0] / ("cpu.weight" if cgroups.version() == 2 else "cpu.shares")
-    assert int(shares.read_text()) >= (1024 * (os.cpu_count() or 1) if cgroups.version() == 1 else 1)
+    """By the weights of sessions (where Linux groups them), and of the cgroups of all tasks and of the agent."""
+    agent = Settings(endpoint="", state_dir=agent_dir(platform.config)).cgroup
+    assert _share("dryport") > 4 * _share(agent)
+    assert platform.pid("agent") in cgroups.processes(agent)
     if not Path("/proc/self/autogroup").exists():
         return
     balancers = platform.config.balancer_dir
     master = msgspec.json.decode((balancers / balancer_id(front.arn) / "run.json").read_bytes(), type=Run).pid
-    assert _nice(master) < _nice(platform.pid("control")) < _nice(platform.pid("agent")) == _nice(platform.pid("host"))
+    assert _nice(master) < _nice(platform.pid("control")) < _nice(platform.pid("host"))
+
+
+def _share(cgroup: str) -> int:
+    """Of the processors, in units of its version."""
+    file = "cpu.weight" if cgroups.version() == 2 else "cpu.shares"
+    return int((cgroups.directories(cgroup)[0] / file).read_text())
 
 
 def _nice(pid: int) -> int:

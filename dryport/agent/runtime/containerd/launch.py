@@ -25,8 +25,8 @@ from dryport.agent.runtime.processes import Process, process, session
 
 _END = 5.0  # seconds that conmon may take to note the end of a killed process
 OUTPUT_LIMIT = 4096  # bytes of a command's output that are kept
-# More at once take no less in all: runc is bound by the processors.
-_AT_ONCE = 4 * (os.cpu_count() or 1)
+# Runc is bound by the processors, and in the kernel for milliseconds: what serves meanwhile needs one that is free.
+_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
 _INITS = ("/usr/bin/docker-init", "/usr/bin/tini", "/usr/bin/catatonit")
 
 
