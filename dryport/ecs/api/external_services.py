@@ -60,6 +60,8 @@ def check(request: Any) -> None:
         raise invalid(f"Deployment strategies other than ROLLING are not supported with the {EXTERNAL} controller.")
     if configuration.get("alarms", {}).get("enable"):
         raise invalid("Deployment alarms feature can be configured only with ECS deployment controller.")
+    if configuration.get("earlySuccessCriteria", {}).get("enable"):
+        raise invalid("Early success criteria can be configured only with ECS deployment controller.")
     _check_placement(request)
 
 

@@ -12,7 +12,7 @@ from dryport.ecs.connect import cloud_map, configuration
 from dryport.ecs.launching import launch, placement, volumes
 from dryport.ecs.lookup import invalid
 from dryport.ecs.model import Cluster, Json, TaskDefinition
-from dryport.ecs.services import balancers, registries, rollout, zones
+from dryport.ecs.services import balancers, registries, rollout, stages, zones
 from dryport.ecs.services.model import ECS, EXTERNAL, Service, ServiceRevision
 from dryport.gateway.service import Call
 
@@ -23,14 +23,12 @@ UNSUPPORTED = (
     "vpcLatticeConfigurations",
     "gatewayConnectors",
     "monitoring",
-    "deploymentConfiguration.earlySuccessCriteria",
-    "deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask",
-    "deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration",
 )
 _LAUNCHED = ("networkConfiguration", "platformVersion", "volumeConfigurations")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _MOST_TASKS = 5000  # "Tasks per service", Amazon ECS service quotas
 _MOST_GRACE = 2**31 - 1
+_OPTIONAL = ("alarms", "earlySuccessCriteria")  # members of a deployment configuration that ECS has no default for
 _PERCENTS = {"REPLICA": (100, 200), "DAEMON": (0, 100)}
 
 
@@ -69,7 +67,7 @@ def deployment_configuration(given: Any, strategy: str, before: Json | None = No
         "minimumHealthyPercent": minimum,
     }
     for known in (before or {}, given):
-        merged |= {member: known[member] for member in (*merged, "alarms") if member in known}
+        merged |= {member: known[member] for member in (*merged, *_OPTIONAL) if member in known}
     merged |= strategies.configuration(given, before or {}, strategy)
     if given.get("alarms", {}).get("enable") and not given["alarms"].get("alarmNames"):
         raise invalid("alarmNames cannot be empty where deployment alarms are enabled.")
@@ -84,7 +82,26 @@ def deployment_configuration(given: Any, strategy: str, before: Json | None = No
         raise invalid("maximumPercent must be between 100 and 200.")
     if strategy == "REPLICA" and least == most == 100:
         raise invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.")
+    _check_ends(merged)
     return merged
+
+
+def _check_ends(configuration: Json) -> None:
+    """When a deployment has failed, or is done early. Raises ServiceError."""
+    threshold = configuration["deploymentCircuitBreaker"].get("thresholdConfiguration")
+    if threshold is not None and threshold["value"] < 1:
+        raise invalid("The value of the thresholdConfiguration must be 1 or more.")
+    early = configuration.get("earlySuccessCriteria", {})
+    if not early.get("enable"):
+        return
+    if configuration["strategy"] != stages.ROLLING:
+        raise invalid("earlySuccessCriteria can only be used with the ROLLING deployment strategy.")
+    for member in ("healthyPercent", "sourceServiceRevisionCleanup"):
+        if member not in early:
+            raise invalid(f"{member} must be specified when earlySuccessCriteria are enabled.")
+    least = configuration["minimumHealthyPercent"]
+    if not least <= early["healthyPercent"] <= 100:
+        raise invalid(f"healthyPercent must be between the minimumHealthyPercent ({least}) and 100.")
 
 
 def controller(request: Any, before: str = ECS) -> str:

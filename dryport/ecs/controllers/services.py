@@ -14,13 +14,13 @@ from dryport.control.controller import Controller
 from dryport.ecs import lifecycle
 from dryport.ecs.boards import BOARDS, board
 from dryport.ecs.controllers.shifts import Shifts
+from dryport.ecs.controllers.zones import Zones
 from dryport.ecs.launching import placement
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, ContainerInstance, Task
 from dryport.ecs.placement import stopping
-from dryport.ecs.services import alarms, balancers, breaker, daemon, events, history, rolling, rollout, shifting, zones
+from dryport.ecs.services import alarms, balancers, breaker, daemon, early, events, history, rolling, rollout, shifting
 from dryport.ecs.services.launching import Launcher
 from dryport.ecs.services.model import (
-    COMPLETED,
     DRAINING,
     EXTERNAL,
     FAILED,
@@ -40,7 +40,6 @@ from dryport.store import Change, Transaction
 _PLACE_AGAIN = 15.0  # seconds until a task that could not be placed is tried again, whatever happens meanwhile
 _REPEAT = 300.0  # seconds until the same event is said again
 _STEADY_AGAIN = 6 * 3600.0
-_BALANCE_AGAIN = 600.0  # seconds until a zone without room is tried again
 _MOST_STARTS = 500  # a pass
 
 
@@ -164,7 +163,8 @@ class Pass:
         for deployment in self.service.deployments:
             started = view.last_start(deployment.id)
             if started and not deployment.reached_running:
-                self.change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=0, retry_at=0.0)
+                counted = deployment.breaker_failures if self._cumulative else 0
+                self.change(deployment.id, reached_running=True, failed_tasks=0, breaker_failures=counted, retry_at=0.0)
             elif deployment.failed_tasks and started > deployment.failed_at:
                 self.change(deployment.id, failed_tasks=0, retry_at=0.0)
         ended = [task for task in view.tasks if task.last_status == lifecycle.STOPPED]
@@ -190,11 +190,15 @@ class Pass:
             return
         failures = deployment.failed_tasks + 1
         pause = breaker.delay(failures)
-        counted = deployment.breaker_failures + (not deployment.reached_running)
+        counted = deployment.breaker_failures + (self._cumulative or not deployment.reached_running)
         now = self._now
         self.change(deployment_id, failed_tasks=failures, failed_at=now, breaker_failures=counted, retry_at=now + pause)
         if pause and deployment.id == self.service.primary.id:
-            self._say(events.INCONSISTENT)
+            self.say(events.INCONSISTENT)
+
+    @property
+    def _cumulative(self) -> bool:
+        return breaker.cumulative(self.service.deployment_configuration)
 
     def _judge(self, view: View) -> None:
         """Whether the primary deployment has failed."""
@@ -231,7 +235,7 @@ class Pass:
             self._act_as_replica(view)
 
     def _act_as_replica(self, view: View) -> None:
-        if self._balance(view):
+        if Zones(self, self._tx, view, self._now).act():
             return
         if shifting.under_way(self.service) and self.service.status != DRAINING:
             Shifts(self, self._tx, view, self._now).act()
@@ -243,7 +247,8 @@ class Pass:
         primary = view.counts(service.primary.id, self._now, grace)
         configuration = service.deployment_configuration
         bounds = (configuration["minimumHealthyPercent"], configuration["maximumPercent"])
-        plan = rolling.decide(service.desired_count, bounds, primary, others)
+        cleaning = service.primary.cleaning
+        plan = rolling.decide(service.desired_count, bounds, primary, others, early=cleaning)
         for name, stops in plan.others.items():
             self.stop(view, name, stops)
         self.follow(view, service.primary, plan)
@@ -252,55 +257,12 @@ class Pass:
         """Start and stop what a plan says of a deployment's own tasks."""
         self.stop(view, deployment.id, plan.primary)
         if plan.stuck:
-            self._say_again(events.STUCK)
+            self.say_again(events.STUCK)
         self._start(deployment, min(plan.start, _MOST_STARTS), more=plan.start > _MOST_STARTS)
-
-    def _balance(self, view: View) -> bool:
-        """Move tasks between zones, if that is what is to be done now."""
-        service = self.service
-        enabled = service.zone_rebalancing == "ENABLED" and service.status != DRAINING
-        settled = len(service.deployments) == 1 and service.primary.rollout_state == COMPLETED
-        if not enabled or not settled or view.strangers(service) or self._now < service.balance_after:
-            self._again += [service.balance_after - self._now] if self._now < service.balance_after else []
-            self.service = replace(service, balancing=False) if service.balancing else service
-            return False
-        launcher = self._owner.launcher(self._tx, service)
-        primary = view.counts(service.primary.id, self._now, service.grace_seconds)
-        healthy = view.of_kind(service.primary.id, "healthy", self._now, service.grace_seconds)
-        try:
-            tasks = zones.count(launcher.zones(service.primary), (task.availability_zone for task in healthy))
-        except ServiceError:
-            return False  # it cannot be launched as things are: the usual way says so
-        step = zones.step(service.desired_count, service.deployment_configuration["maximumPercent"], primary, tasks)
-        if step is None or (step.over and not service.balancing) or (step.stop and not service.balancing):
-            self.service = replace(service, balancing=False) if service.balancing else service
-            return False
-        self._take(step, launcher, healthy, tasks)
-        return True
-
-    def _take(self, step: zones.Balance, launcher: Launcher, healthy: list[Task], tasks: dict[str, int]) -> None:
-        if step.over:
-            self.service = replace(self.service, balancing=False)
-            self._say(events.balanced(tasks))
-        elif step.stop is not None:
-            crowd = [task for task in healthy if task.availability_zone == step.stop]
-            crowd = [task for task in crowd if not View.protected(task, self._now)][:1]
-            self._stop_tasks(crowd, said=events.stopped_in(step.stop, [task.arn for task in crowd]))
-        elif step.start is not None:
-            if not self.service.balancing:
-                self.service = replace(self.service, balancing=True)
-                self._say(events.unbalanced(tasks))
-            started, _ = launcher.start(self.service.primary, 1, step.start)
-            if started:
-                self._say(events.started_in(step.start, [task.arn for task in started]))
-            else:
-                self._say_again(events.unplaced_in(step.start))
-                self.service = replace(self.service, balancing=False, balance_after=self._now + _BALANCE_AGAIN)
-                self._again.append(_BALANCE_AGAIN)
 
     def _act_as_daemon(self, view: View) -> None:
         service = self.service
-        launcher = self._owner.launcher(self._tx, service)
+        launcher = self.launcher()
         wanted: list[int] = []
         slots = launcher.board.slots
         current = view.by_slot(slots, service.primary.id)
@@ -320,7 +282,7 @@ class Pass:
             earlier,
             view.healthy(self._now, service.grace_seconds),
         )
-        self._stop_tasks([view.by_arn[arn] for arn in plan.stop])
+        self.stop_tasks([view.by_arn[arn] for arn in plan.stop])
         self._stop_sick(view, [arn for slot in wanted for arn in current.get(slot, ())], plan.stop)
         if not plan.start or not self._may_start(service.primary):
             return
@@ -330,7 +292,7 @@ class Pass:
         """Stop a daemon's tasks that are not well: there is one an instance, so nobody can come first."""
         sick = [view.by_arn[arn] for arn in tasks if arn not in stopped and view.sick(view.by_arn[arn])]
         sick = [task for task in sick if view.kind(task, self._now, self.service.grace_seconds) == "unhealthy"]
-        self._stop_tasks(sick, self._blame(view, sick))
+        self.stop_tasks(sick, self._blame(view, sick))
 
     def _start(self, deployment: Deployment, count: int, *, more: bool) -> None:
         if more:
@@ -338,7 +300,7 @@ class Pass:
         if not count or not self._may_start(deployment):
             return
         try:
-            found = self._owner.launcher(self._tx, self.service).start(deployment, count)
+            found = self.launcher().start(deployment, count)
         except ServiceError as error:
             self._refused(deployment, error)
             return
@@ -355,17 +317,17 @@ class Pass:
 
     def _started(self, tasks: Sequence[Task], unplaced: str) -> None:
         if tasks:
-            self._say(events.started([task.arn for task in tasks]))
+            self.say(events.started([task.arn for task in tasks]))
         if bool(unplaced) != self.service.waiting:
             self.service = replace(self.service, waiting=bool(unplaced))
         if unplaced:
-            self._say_again(unplaced)
+            self.say_again(unplaced)
             self._again.append(_PLACE_AGAIN)
 
     def _refused(self, deployment: Deployment, error: ServiceError) -> None:
         """The revision cannot be launched as things are (its subnet is gone, say): that is a task that failed."""
         self._failed_to_start(deployment.id)
-        self._say_again(events.refused(error.message))
+        self.say_again(events.refused(error.message))
         failed = self._find(deployment.id) or deployment
         self._again.append(max(1.0, failed.retry_at - self._now))
 
@@ -378,7 +340,7 @@ class Pass:
         if stops.healthy:
             running = view.of_kind(deployment_id, "healthy", self._now, grace)
             chosen += self._choose([each for each in running if not view.protected(each, self._now)], stops.healthy)
-        self._stop_tasks(chosen, blame)
+        self.stop_tasks(chosen, blame)
 
     def _blame(self, view: View, tasks: Iterable[Task]) -> dict[str, str]:
         """Why unhealthy tasks are stopped, by ARN, where it is their own doing: others are on a drained instance."""
@@ -387,7 +349,7 @@ class Pass:
             unwell, seen = view.balanced(task)
             if unwell == balancers.UNWELL and seen is not None:
                 place = balancers.place(self._tx, seen.target.group)
-                self._say(events.unhealthy(task.arn, seen.target, place, balancers.reason(seen)))
+                self.say(events.unhealthy(task.arn, seen.target, place, balancers.reason(seen)))
                 found[task.arn] = lifecycle.FAILED_ELB_HEALTH_CHECKS.format(place=place)
             elif view.sick(task):
                 found[task.arn] = lifecycle.FAILED_HEALTH_CHECKS
@@ -411,7 +373,8 @@ class Pass:
             chosen.append(crowded)
         return chosen
 
-    def _stop_tasks(self, tasks: Sequence[Task], blame: Mapping[str, str] = {}, said: str = "") -> None:
+    def stop_tasks(self, tasks: Sequence[Task], blame: Mapping[str, str] = {}, said: str = "") -> None:
+        """Stop tasks and say so, in other words if ``said``; ``blame`` is why, by ARN, where it is their own doing."""
         running = [task.arn for task in tasks if task.last_status == lifecycle.RUNNING]
         for task in tasks:
             reason = f"Scaling activity initiated by (deployment {self.service.primary.id})"
@@ -421,7 +384,7 @@ class Pass:
             code = lifecycle.SERVICE_SCHEDULER_INITIATED
             self._tx.put(TASKS, lifecycle.request_stop(task, code, reason, self._now))
         if running:
-            self._say(said or events.stopped(running))
+            self.say(said or events.stopped(running))
 
     def _unhealthy(self, task: Task) -> None:
         deployment = self._find(task.started_by or "")
@@ -444,23 +407,34 @@ class Pass:
         if any(each.id not in here for each in service.deployments):
             service = replace(service, deployments=[each for each in service.deployments if each.id in here])
         primary = view.counts(service.primary.id, self._now, service.grace_seconds)
-        full = primary.healthy == service.desired_count and not primary.pending and not primary.unhealthy
+        full = early.reached(service, primary)
+        whole = primary.healthy == service.desired_count == primary.all
         alone = not {*view.deployments()} - {service.primary.id}
         if service.status == DRAINING:
             if not view.tasks:
                 service = replace(service, status=INACTIVE, deleted_at=self._now, deployments=[], waiting=False)
                 self._again.append(INACTIVE_SECONDS)
-        elif full and alone and shifting.over(service):
+        elif full and (alone or early.criteria(service)) and shifting.over(service):
             service, left = alarms.bake(self._tx, service, self._now)
             if left:
                 self._again.append(left)
             else:
-                if service.primary.rollout_state == IN_PROGRESS:
-                    service = rollout.complete(service, self._now, self._random)
-                service = self._steady(service)
+                service = self._reached(service, alone=alone, whole=whole)
         elif service.steady_at is not None:
             service = replace(service, steady_at=None)
         self.service = service
+
+    def _reached(self, service: Service, *, alone: bool, whole: bool) -> Service:
+        """The primary deployment is where it was going; what is left of earlier ones may go afterwards."""
+        if service.primary.rollout_state == IN_PROGRESS:
+            if early.criteria(service) and not service.primary.cleaning:
+                service = early.clean(service, self._now)
+                self._again.append(0.0)
+            if alone or early.deferred(service):
+                service = rollout.complete(service, self._now, self._random)
+        if alone and whole:
+            return self._steady(service)
+        return replace(service, steady_at=None) if service.steady_at is not None else service
 
     def _steady(self, service: Service) -> Service:
         if service.steady_at is None or self._now >= service.steady_at + _STEADY_AGAIN:
@@ -471,6 +445,10 @@ class Pass:
         return service
 
     # Small things
+
+    def launcher(self) -> Launcher:
+        """What starts the service's tasks."""
+        return self._owner.launcher(self._tx, self.service)
 
     def wait(self, seconds: float) -> None:
         """Look at the service again after so many seconds, if that is any."""
@@ -488,14 +466,15 @@ class Pass:
         ]
         self.service = replace(self.service, deployments=changed)
 
-    def _say(self, message: str) -> None:
+    def say(self, message: str) -> None:
+        """Have the service's events begin with this one."""
         self.service = events.say(self.service, message, self._now, self._random)
 
-    def _say_again(self, message: str) -> None:
+    def say_again(self, message: str) -> None:
         """Say what was said already only once in a while."""
         last = events.said_last(self.service, message)
         if last is None or self._now >= last + _REPEAT:
-            self._say(message)
+            self.say(message)
 
 
 def _decisive(task: Task | None) -> tuple[object, ...] | None:

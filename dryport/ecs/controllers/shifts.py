@@ -76,7 +76,9 @@ class Shifts:
         blue = next(
             (each for each in self._pass.service.deployments[1:] if progress and each.id == progress.blue), None
         )
-        return blue is not None and blue.failed_tasks >= breaker.threshold(self._pass.service.desired_count)
+        service = self._pass.service
+        most = breaker.threshold(service.desired_count, service.deployment_configuration)
+        return blue is not None and blue.failed_tasks >= most
 
     def _hooks(self, progress: Progress) -> list[Hook]:
         return hooks.runs(progress, self._pass.random, self._now)

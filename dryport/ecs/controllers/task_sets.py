@@ -59,7 +59,7 @@ class TaskSetPass(Pass):
             return deployment
         changed = replace(deployment, desired_count=wanted, updated_at=self._now)
         self.service = task_sets.change(self.service, changed)
-        self._say(events.computed(deployment.id, wanted))
+        self.say(events.computed(deployment.id, wanted))
         return changed
 
     def _alone(self, deployment: Deployment) -> Service:
@@ -134,12 +134,12 @@ class _One(Pass):
         """In how many seconds it is to be looked at again."""
         return self._again
 
-    def _say(self, message: str) -> None:
+    def say(self, message: str) -> None:
         self.service = events.say(self.service, message, self._now, self._random, task_set=self.service.primary.id)
 
-    def _say_again(self, message: str) -> None:
+    def say_again(self, message: str) -> None:
         """Say what was said already only once in a while, whatever other task sets say in between."""
         text = f"(service {self.service.name}) {message}"
         said = (float(each["createdAt"]) for each in self.service.events if each["message"] == text)
         if self._now >= max(said, default=0.0) + _SAID_AGAIN:
-            super()._say(message)
+            super().say(message)

@@ -130,7 +130,7 @@ def _breaker(service: Service, deployment: Deployment) -> Json:
     return {
         "status": state,
         "failureCount": deployment.breaker_failures,
-        "threshold": breaker.threshold(service.desired_count),
+        "threshold": breaker.threshold(service.desired_count, service.deployment_configuration),
     }
 
 

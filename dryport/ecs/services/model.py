@@ -112,6 +112,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     failed_tasks: int = 0
     breaker_failures: int = 0  # what the circuit breaker has counted
     reached_running: bool = False  # one of its tasks has
+    cleaning: bool = False  # enough of its tasks are there: those of earlier ones go
     failed_at: float = 0.0  # when the last of them did
     retry_at: float = 0.0
     rollout_state: str = IN_PROGRESS

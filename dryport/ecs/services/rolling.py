@@ -50,10 +50,13 @@ def most(desired: int, maximum_percent: int) -> int:
     return desired * maximum_percent // 100
 
 
-def decide(desired: int, bounds: tuple[int, int], primary: Counts, others: dict[str, Counts]) -> Plan:
+def decide(
+    desired: int, bounds: tuple[int, int], primary: Counts, others: dict[str, Counts], *, early: bool = False
+) -> Plan:
     """The next step. ``bounds`` are the minimum and maximum percent; ``others`` are earlier deployments, by id.
 
-    Old tasks make way once new ones are healthy; earlier where new ones have no other room and the minimum allows it.
+    Old tasks make way once new ones are healthy; before that where new ones have no other room and the minimum allows
+    it, or where enough of the new ones are there for the deployment to count as done (``early``).
     """
     floor, ceiling = least(desired, bounds[0]), most(desired, bounds[1])
     total = primary.all + sum(each.all for each in others.values())
@@ -66,6 +69,7 @@ def decide(desired: int, bounds: tuple[int, int], primary: Counts, others: dict[
     gone: dict[str, Stops] = {}
     may_stop = max(0, healthy - floor)
     wanted = max(healthy - desired, min(short, may_stop), 0)
+    wanted = sum(each.healthy for each in others.values()) if early else wanted
     for name, each in others.items():
         # What is not up yet, or not well, is of no use any more.
         running = min(each.healthy - each.protected, wanted, may_stop)

@@ -65,14 +65,15 @@ def scale(service: Service, desired: int, now: float) -> Service:
 
 
 def complete(service: Service, now: float, random: Random) -> Service:
-    """The primary deployment is where it was going, and the earlier ones have no tasks left."""
+    """The primary deployment is where it was going; earlier ones have no tasks left, or lose them now."""
     primary = replace(
         service.primary,
         rollout_state=COMPLETED,
         rollout_reason=f"ECS deployment {service.primary.id} completed.",
         updated_at=now,
     )
-    service = replace(service, deployments=[primary], completed_revision_arn=primary.revision_arn)
+    earlier = service.deployments[1:] if primary.cleaning else []
+    service = replace(service, deployments=[primary, *earlier], completed_revision_arn=primary.revision_arn)
     return events.say(service, events.completed(primary.id), now, random)
 
 
@@ -93,6 +94,7 @@ def roll_back(service: Service, target: Deployment, now: float, random: Random, 
         target,
         status=PRIMARY,
         desired_count=service.desired_count,
+        cleaning=False,
         rollout_state=IN_PROGRESS,
         rollout_reason=f"{who}: rolling back to deploymentId {target.id}.",
         alarms=None,  # going back is not watched

@@ -36,6 +36,13 @@ def test_without_room_old_tasks_make_it() -> None:
     assert (plan.start, plan.others["old"]) == (0, Stops(healthy=2))
 
 
+def test_old_tasks_go_early_where_enough_new_ones_are_there() -> None:
+    new, old = Counts(pending=2, healthy=2), {"old": Counts(pending=1, healthy=3, protected=1)}
+    assert decide(4, (50, 200), new, old, early=True).others["old"] == Stops(pending=1, healthy=2)
+    assert decide(4, (75, 200), new, {"old": Counts(healthy=3)}, early=True).others["old"] == Stops(healthy=2)
+    assert decide(4, (50, 200), new, old).others["old"] == Stops(pending=1, healthy=1)
+
+
 def test_what_is_not_well_is_replaced_first_and_then_stopped() -> None:
     assert decide(2, (100, 200), Counts(healthy=1, unhealthy=1), {}) == rolling.Plan(1, Stops(), {})
     assert decide(2, (100, 200), Counts(healthy=2, unhealthy=1), {}) == rolling.Plan(0, Stops(unhealthy=1), {})
@@ -59,10 +66,12 @@ class World:
     desired: int
     bounds: tuple[int, int]
     tasks: list[list[int]] = field(default_factory=lambda: [[0, 0, 0]])
+    early: bool = False
 
     def plan(self) -> rolling.Plan:
         counts = [Counts(*each) for each in self.tasks]
-        return decide(self.desired, self.bounds, counts[-1], {str(n): each for n, each in enumerate(counts[:-1])})
+        others = {str(n): each for n, each in enumerate(counts[:-1])}
+        return decide(self.desired, self.bounds, counts[-1], others, early=self.early)
 
     def carry_out(self) -> bool:
         """Take the next step, held against the bounds; whether there was one."""
@@ -89,7 +98,7 @@ class World:
         return sum(sum(each) for each in self.tasks)
 
 
-_EVENTS = st.sampled_from(("run", "run", "run", "crash", "sicken", "deploy", "scale", "step", "step"))
+_EVENTS = st.sampled_from(("run", "run", "run", "crash", "sicken", "deploy", "scale", "early", "step", "step"))
 _BOUNDS = st.tuples(st.integers(0, 100), st.integers(100, 200)).filter(lambda both: both != (100, 100))
 
 
@@ -108,6 +117,9 @@ def test_the_bounds_hold_in_every_history(desired: int, bounds: tuple[int, int],
             some[kind] -= 1
         elif event == "deploy":
             world.tasks.append([0, 0, 0])
+            world.early = False
+        elif event == "early":
+            world.early = True  # enough of the new ones were there once
         elif event == "scale":
             world.desired = number
         world.carry_out()
@@ -125,11 +137,29 @@ def test_the_bounds_hold_in_every_history(desired: int, bounds: tuple[int, int],
 
 @pytest.mark.parametrize(("desired", "threshold"), [(0, 3), (1, 3), (6, 3), (7, 4), (25, 13), (400, 200), (5000, 200)])
 def test_the_circuit_breaker_allows_half_of_the_tasks_three_to_two_hundred(desired: int, threshold: int) -> None:
-    assert breaker.threshold(desired) == threshold
     configuration = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+    assert breaker.threshold(desired, configuration) == breaker.threshold(desired, {}) == threshold
     assert breaker.triggered(configuration, threshold, desired)
     assert not breaker.triggered(configuration, threshold - 1, desired)
     assert not breaker.triggered({}, threshold, desired)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "desired", "threshold"),
+    [
+        ("COUNT", 1, 50, 1),
+        ("COUNT", 500, 0, 500),
+        ("BOUNDED_PERCENT", 10, 10, 3),
+        ("BOUNDED_PERCENT", 30, 11, 4),
+        ("BOUNDED_PERCENT", 100, 900, 200),
+        ("UNBOUNDED_PERCENT", 10, 10, 1),
+        ("UNBOUNDED_PERCENT", 100, 900, 900),
+        ("UNBOUNDED_PERCENT", 50, 0, 1),
+    ],
+)
+def test_the_circuit_breakers_threshold_can_be_chosen(kind: str, value: int, desired: int, threshold: int) -> None:
+    chosen = {"enable": True, "rollback": False, "thresholdConfiguration": {"type": kind, "value": value}}
+    assert breaker.threshold(desired, {"deploymentCircuitBreaker": chosen}) == threshold
 
 
 def test_a_service_waits_longer_and_longer() -> None:

@@ -20,6 +20,7 @@ from tests.ecs.simulation.plane import Plane
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 BOUNDS = ((100, 200), (100, 200), (50, 100), (50, 200), (0, 100), (100, 150), (75, 125))
+MENDED = {"minimumHealthyPercent": 50, "maximumPercent": 200, "earlySuccessCriteria": {"enable": False}}
 STRATEGIES: tuple[list[dict[str, str]], ...] = (
     [],
     [{"type": "spread", "field": "attribute:ecs.availability-zone"}, {"type": "spread", "field": "instanceId"}],
@@ -141,7 +142,21 @@ class History:
             least, most = 0, 100
         breaker = {"enable": self.random.random() < 0.5, "rollback": self.random.random() < 0.5}
         breaker["rollback"] &= breaker["enable"]
-        return {"minimumHealthyPercent": least, "maximumPercent": most, "deploymentCircuitBreaker": breaker}
+        configuration = {"minimumHealthyPercent": least, "maximumPercent": most, "deploymentCircuitBreaker": breaker}
+        return {**configuration, **self._ends(breaker, least)}
+
+    def _ends(self, breaker: dict[str, Any], least: int) -> dict[str, Any]:
+        """At times other ends of a deployment than ECS's own: other thresholds, an early success."""
+        if self.random.random() < 0.2:
+            kind = self.random.choice(("COUNT", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT"))
+            breaker["thresholdConfiguration"] = {"type": kind, "value": self.random.randint(1, 100)}
+            breaker["resetOnHealthyTask"] = self.random.random() < 0.5
+        if self.random.random() < 0.8:
+            return {"earlySuccessCriteria": {"enable": False}}
+        cleanup = self.random.choice(("BLOCKING", "DEFERRED"))
+        percent = self.random.randint(least, 100)
+        criteria = {"enable": True, "healthyPercent": percent, "sourceServiceRevisionCleanup": cleanup}
+        return {"earlySuccessCriteria": criteria}
 
     async def _create(self) -> None:
         if len(self.services) >= 3:
@@ -362,7 +377,7 @@ class History:
     async def _mend(self, service: Wanted) -> None:
         more: dict[str, Any] = {}
         if not service.daemon and not service.port:  # others of the bounds leave no way to go on
-            more["deploymentConfiguration"] = {"minimumHealthyPercent": 50, "maximumPercent": 200}
+            more["deploymentConfiguration"] = MENDED
         definition = await self._define(service)
         await self._ask("UpdateService", service=service.name, taskDefinition=definition, **more)
 

@@ -9,7 +9,7 @@ from dryport.ecs.services import shifting
 from dryport.ecs.services.model import SERVICE_REVISIONS
 from dryport.elb import published as elb
 from tests.ecs.simulation.balancing import make_pair
-from tests.ecs.simulation.history import MOST_TASKS, History, Wanted
+from tests.ecs.simulation.history import MENDED, MOST_TASKS, History, Wanted
 from tests.iam.stored import put_roles
 
 _ROLE = "arn:aws:iam::000000000000:role/balancing"
@@ -59,6 +59,7 @@ class ShiftingHistory(History):
         found |= {"strategy": strategy, "bakeTimeInMinutes": 0, "lifecycleHooks": []}
         if strategy == "ROLLING":
             return found
+        found["earlySuccessCriteria"] = {"enable": False}  # which rolling deployments alone have
         found["bakeTimeInMinutes"] = self.random.choice((0, 1))
         if self.random.random() < 0.4:
             timeout = {"timeoutInMinutes": 1, "action": self.random.choice(("CONTINUE", "ROLLBACK"))}
@@ -72,7 +73,7 @@ class ShiftingHistory(History):
         return found
 
     async def _mend(self, service: Wanted) -> None:
-        more = {"minimumHealthyPercent": 50, "maximumPercent": 200, "lifecycleHooks": []}
+        more = {**MENDED, "lifecycleHooks": []}
         definition = await self._define(service)
         await self._ask("UpdateService", service=service.name, taskDefinition=definition, deploymentConfiguration=more)
 
