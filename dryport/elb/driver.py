@@ -54,7 +54,7 @@ class HaproxyPlane:
             namespace=namespace(self._platform_id, balancer.arn),
             config=configuration.render(balancer, wanted),
             flows=flows.of(balancer),
-            files={f"{name}.pem": content for name, content in files.items()},
+            files=configuration.files(balancer, files),
             weights=haproxy.weights(balancer),
         )
         await self._host.ensure_balancer(carrier)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dryport.elb.dataplane import haproxy, rules
-from dryport.elb.dataplane.configuration import assign, render
+from dryport.elb.dataplane.configuration import assign, files, render
 from dryport.elb.dataplane.plan import Balancer, HealthCheck, Interface, Kind, Listener, Scheme, Target, TargetGroup
 from dryport.elb.dataplane.slots import Slots, commands
 from dryport.host.balancers.process import Process
@@ -106,7 +106,7 @@ class Running:
 
     def __init__(self, plan: Balancer, directory: Path) -> None:
         self._process = Process(directory)
-        self._files = {path.name: path.read_bytes() for path in directory.glob("*.pem")}
+        self._certificates = {path.stem: path.read_bytes() for path in directory.glob("*.pem")}
         self.change(plan)
         _, self.slots = configuration(plan)
         for backend, slots in self.slots.items():
@@ -118,7 +118,7 @@ class Running:
         """Have it be so, by a reload if that takes one."""
         text, _ = configuration(plan)
         weights = haproxy.weights(plan)
-        carrier = Carrier(id="test", namespace="", config=text, files=self._files, weights=weights)
+        carrier = Carrier(id="test", namespace="", config=text, files=files(plan, self._certificates), weights=weights)
         asyncio.run(self._process.ensure(carrier))
 
     def tell(self, command: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from dryport.elb import ssl_policies
+from dryport.elb.dataplane import haproxy
 from dryport.elb.dataplane.plan import (
     FixedResponse,
     HealthCheck,
@@ -122,7 +123,10 @@ def test_every_security_policy_is_loaded(tmp_path: Path) -> None:
         Listener(arn="l", protocol="HTTPS", port=port, default=TO_A, certificates=("c",), ssl_policy=name)
         for port, name in enumerate(ssl_policies.POLICIES, PORT)
     ]
-    text, _ = configuration(balancer(fronts, [group("a")]))
+    plan = balancer(fronts, [group("a")])
+    for name, content in haproxy.certificate_lists(plan).items():
+        (tmp_path / name).write_bytes(content)
+    text, _ = configuration(plan)
     assert refused(text, tmp_path) == ""
 
 

@@ -27,6 +27,7 @@ _READY = 20.0  # seconds for a process to answer, before it is taken for failed
 _STEP = 0.02
 _ANSWER = 10.0  # seconds for a reply
 _STATE = "servers.state"
+_GIVEN = (".pem", ".certificates")  # endings of files that come with a carrier, and go
 _MAP = "weights.map"
 
 
@@ -111,8 +112,8 @@ class Process:
         _write_private(self.directory / _MAP, _weights(carrier))
         for name, content in carrier.files.items():
             _write_private(self.directory / name, content)
-        for path in self.directory.glob("*.pem"):
-            if path.name not in carrier.files:
+        for path in self.directory.iterdir():
+            if path.suffix in _GIVEN and path.name not in carrier.files:
                 path.unlink()
 
     def _configure(self, carrier: Carrier) -> None:
