@@ -172,6 +172,20 @@ def test_an_outlier_is_kept_out(tmp_path: Path, applications: list[Application])
         assert all(each.asked > 10 for each in applications[1:])
 
 
+def test_an_outlier_returns(tmp_path: Path, applications: list[Application], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time, even if it fails again; and stays, if it does not."""
+    monkeypatch.setattr(haproxy, "_EJECTION", 1)
+    bad = applications[0]
+    bad.status = 500
+    with between(tmp_path, "http", *(each.server_port for each in applications)) as port:
+        assert asked(port, 40).count(500) == 5
+        _wait(lambda: asked(port, 4).count(500) > 0)
+        bad.status = 200
+        before = bad.asked
+        _wait(lambda: bool(asked(port, 4)) and bad.asked > before + 10)
+        assert set(asked(port, 40)) == {200}
+
+
 def test_no_more_than_half_are_kept_out(tmp_path: Path, applications: list[Application]) -> None:
     """Where three of four fail, or all, everybody is asked: nobody is told that there is no server."""
     for each in applications[:2]:
