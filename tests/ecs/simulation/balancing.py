@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dryport.control.config import DEFAULT_ACCOUNT, DEFAULT_REGION
 from dryport.ec2 import published as ec2
+from dryport.elb import published as elb
 from dryport.elb.model import (
     DRAINING,
     LISTENERS,
@@ -36,40 +37,51 @@ async def make_group(plane: Plane, name: str) -> str:
     return group.arn
 
 
-async def make_pair(plane: Plane, name: str) -> tuple[str, str, str]:
-    """Two target groups that take turns behind a listener, which leads to the first one; and its rule's ARN."""
-    pair = [_group(plane, f"{name}-{each}") for each in "ab"]
+async def make_pair(plane: Plane, name: str, *, network: bool = False) -> tuple[str, str, str]:
+    """Two target groups that take turns behind a listener, which leads to the first one; and its rule's ARN.
+
+    A network load balancer's has no rules, only its own ARN, and does not know the second one, which another leads to.
+    """
+    pair = [_group(plane, f"{name}-{each}", "TCP" if network else "HTTP") for each in "ab"]
+    if network:
+        led, other = (
+            _listener(each.name, [{"Type": "forward", "TargetGroupArn": each.arn}], network=True) for each in pair
+        )
+        await _put(plane, pair, led, other)
+        return pair[0].arn, pair[1].arn, led.arn
     weights = [{"TargetGroupArn": group.arn, "Weight": weight} for group, weight in zip(pair, (1, 0), strict=True)]
     listener = _listener(name, [{"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}])
     await _put(plane, pair, listener)
     return pair[0].arn, pair[1].arn, default_rule_arn(listener.arn)
 
 
-def _group(plane: Plane, name: str) -> TargetGroup:
+def _group(plane: Plane, name: str, protocol: str = "HTTP") -> TargetGroup:
     vpc_id = ec2.default_subnets(plane.store.reader, DEFAULT_ACCOUNT, DEFAULT_REGION)[0].vpc_id
     return TargetGroup(
         arn=f"{_PREFIX}:targetgroup/{name}/0", name=name, account=DEFAULT_ACCOUNT, region=DEFAULT_REGION,
-        target_type="instance", protocol="HTTP", port=80, vpc_id=vpc_id,
-        health_check=HealthCheck(protocol="HTTP", path="/"), created_at=0.0,
+        target_type="instance", protocol=protocol, port=80, vpc_id=vpc_id,
+        health_check=HealthCheck(protocol=protocol, path="/"), created_at=0.0,
         attributes={"deregistration_delay.timeout_seconds": str(plane.random.choice(_DELAYS))},
     )  # fmt: skip
 
 
-def _listener(name: str, actions: list[Json]) -> Listener:
+def _listener(name: str, actions: list[Json], *, network: bool = False) -> Listener:
+    kind = "net" if network else "app"
     return Listener(
-        arn=f"{_PREFIX}:listener/app/front/0/{name}",
-        load_balancer=f"{_PREFIX}:loadbalancer/app/front/0",
-        protocol="HTTP",
+        arn=f"{_PREFIX}:listener/{kind}/front/0/{name}",
+        load_balancer=f"{_PREFIX}:loadbalancer/{kind}/front/0",
+        protocol="TCP" if network else "HTTP",
         port=80,
         actions=actions,
     )
 
 
-async def _put(plane: Plane, groups: list[TargetGroup], listener: Listener) -> None:
+async def _put(plane: Plane, groups: list[TargetGroup], *listeners: Listener) -> None:
     def work(tx: Transaction) -> None:
         for group in groups:
             tx.put(TARGET_GROUPS, group)
-        tx.put(LISTENERS, listener)
+        for listener in listeners:
+            tx.put(LISTENERS, listener)
 
     await plane.write(work)
 
@@ -103,10 +115,11 @@ class Checks:
             await self._plane.write(self._look)
 
     def _look(self, tx: Transaction) -> None:
+        led = {arn for listener in tx.all(LISTENERS) for arn in elb.weights(tx, listener.arn) or {}}
         for each in list(tx.all(TARGETS)):
             if each.state == DRAINING:
                 continue
-            found = self._find(each)
+            found = self._find(each) if each.group in led else replace(each, state="unused")
             if found.state != each.state:
                 tx.put(TARGETS, found)
         self._anew = False

@@ -13,7 +13,7 @@ from dryport.ecs import lifecycle
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
 from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service
 from dryport.elb import published as elb
-from dryport.elb.model import DRAINING, TARGETS, target_key
+from dryport.elb.model import DRAINING, LISTENERS, TARGETS, target_key
 from dryport.store import Change, Reader, Transaction
 from tests.ecs.simulation.agents import MEMORY
 from tests.ecs.simulation.loop import VirtualClock
@@ -64,6 +64,8 @@ class Judge:
         for change in changes:
             if change.table.name == SERVICES.name and change.new is not None:
                 self._one_primary(change.new)
+            if change.table.name == LISTENERS.name and change.new is not None:
+                self._shares(change.key, reader)
 
     def _forward(self, changes: list[Change[Task]]) -> None:
         for change in changes:
@@ -202,6 +204,12 @@ class Judge:
         needed = service.status != "INACTIVE" and service.controller == "ECS"
         if not needed <= primaries <= (service.status != "INACTIVE"):
             self._say(f"{service.name} has {primaries} primary deployments")
+
+    def _shares(self, listener_arn: str, reader: Reader) -> None:
+        """Production is all there, whoever gets which part of it."""
+        weights = elb.weights(reader, listener_arn) or {}
+        if sum(weights.values()) not in (1, 100, 1000) or len(weights) > 2:
+            self._say(f"{listener_arn} leads to {weights}")
 
     def _say(self, fault: str) -> None:
         self.faults.append(fault)

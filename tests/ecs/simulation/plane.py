@@ -15,12 +15,14 @@ from dryport.control.context import Context
 from dryport.ec2 import published as ec2
 from dryport.ecs.acs.hub import Hub
 from dryport.ecs.api import SERVICE
+from dryport.ecs.controllers.hooks import Hooks
 from dryport.ecs.controllers.instances import InstanceController
 from dryport.ecs.controllers.registrations import Registrations
 from dryport.ecs.controllers.services import ServiceController
 from dryport.ecs.controllers.task_definitions import TaskDefinitionController
 from dryport.ecs.controllers.tasks import TaskController
 from dryport.ecs.model import CLUSTERS, Cluster
+from dryport.ecs.services.model import FUNCTIONS, Functions
 from dryport.elb.controllers import Drains
 from dryport.gateway.service import Call, principal_of
 from dryport.iam import credentials
@@ -29,6 +31,7 @@ from dryport.store import Change, Reader, StoreUnavailable, Transaction
 from dryport.store.memory import MemoryState
 from dryport.store.sqlite import SqliteStore
 from tests.ecs.control.plane import DEMO
+from tests.ecs.simulation.functions import SimulatedFunctions
 from tests.ecs.simulation.links import End, link, upgrade
 from tests.ecs.simulation.loop import VirtualClock
 
@@ -163,6 +166,7 @@ class Plane:
             InstanceController(self.store, self._clock),
             ServiceController(self.context),
             Registrations(self.context),
+            Hooks(self.context, SimulatedFunctions(self.random, self._clock)),
             Drains(self.store, self._clock),
             TaskDefinitionController(self.store, self._clock),
         ):
@@ -190,6 +194,7 @@ class Plane:
         self.key = found or credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT)
         if found is None:
             ec2.ensure_region(tx, self.random, DEFAULT_ACCOUNT, DEFAULT_REGION)
+            tx.put(FUNCTIONS, Functions(configured=True))
             tx.put(CLUSTERS, Cluster(arn=DEMO, name="demo", account=DEFAULT_ACCOUNT, region=DEFAULT_REGION))
 
     async def end(self) -> None:

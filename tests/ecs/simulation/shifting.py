@@ -1,4 +1,5 @@
-"""Histories of services whose deployments shift traffic between two target groups."""
+"""Histories of services whose deployments shift traffic between two target groups, behind rules and behind listeners of
+network load balancers, with hooks that pause and hooks that are functions."""
 
 from __future__ import annotations
 
@@ -13,6 +14,17 @@ from tests.ecs.simulation.history import MENDED, MOST_TASKS, History, Wanted
 from tests.iam.stored import put_roles
 
 _ROLE = "arn:aws:iam::000000000000:role/balancing"
+_FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:check"
+_STAGES = (
+    "RECONCILE_SERVICE",
+    "PRE_SCALE_UP",
+    "POST_SCALE_UP",
+    "TEST_TRAFFIC_SHIFT",
+    "POST_TEST_TRAFFIC_SHIFT",
+    "PRE_PRODUCTION_TRAFFIC_SHIFT",
+    "PRODUCTION_TRAFFIC_SHIFT",
+    "POST_PRODUCTION_TRAFFIC_SHIFT",
+)
 _PAUSES = ("PRE_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
 
 
@@ -33,7 +45,8 @@ class ShiftingHistory(History):
         name = f"web{len(self.services)}"
         service = Wanted(name, self.random.randint(0, MOST_TASKS), daemon=False, port=0, groups=[])
         if self.random.random() < 0.7:
-            *service.groups, self.rules[name] = await make_pair(self.plane, name)
+            network = self.random.random() < 0.4
+            *service.groups, self.rules[name] = await make_pair(self.plane, name, network=network)
         return service
 
     def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
@@ -61,16 +74,26 @@ class ShiftingHistory(History):
             return found
         found["earlySuccessCriteria"] = {"enable": False}  # which rolling deployments alone have
         found["bakeTimeInMinutes"] = self.random.choice((0, 1))
-        if self.random.random() < 0.4:
-            timeout = {"timeoutInMinutes": 1, "action": self.random.choice(("CONTINUE", "ROLLBACK"))}
-            hook = {"targetType": "PAUSE", "lifecycleStages": self.random.sample(_PAUSES, 1)}
-            found["lifecycleHooks"] = [{**hook, "timeoutConfiguration": timeout}]
+        if self.random.random() < 0.6:
+            found["lifecycleHooks"] = [self._hook() for _ in range(self.random.choice((1, 1, 2)))]
         minutes = self.random.choice((0, 1))
         if strategy == "CANARY":
             found["canaryConfiguration"] = {"canaryPercent": 12.5, "canaryBakeTimeInMinutes": minutes}
         elif strategy == "LINEAR":
             found["linearConfiguration"] = {"stepPercent": 30.0, "stepBakeTimeInMinutes": minutes}
         return found
+
+    def _hook(self) -> dict[str, Any]:
+        timeout = {"timeoutInMinutes": 1, "action": self.random.choice(("CONTINUE", "ROLLBACK"))}
+        if self.random.random() < 0.5:
+            return {
+                "targetType": "PAUSE",
+                "lifecycleStages": self.random.sample(_PAUSES, 1),
+                "timeoutConfiguration": timeout,
+            }
+        asked = self.random.sample(_STAGES, self.random.choice((1, 1, 3)))
+        of = {"targetType": "AWS_LAMBDA", "hookTargetArn": _FUNCTION, "roleArn": _ROLE}
+        return {**of, "lifecycleStages": asked, "timeoutConfiguration": timeout}
 
     async def _mend(self, service: Wanted) -> None:
         more = {**MENDED, "lifecycleHooks": []}
