@@ -165,6 +165,7 @@ class History:
         service = await self._named(daemon=kind < 0.15, port=8000 + len(self.services) if kind > 0.8 else 0)
         request: dict[str, Any] = {"deploymentConfiguration": self._configuration(service)}
         request |= {"loadBalancers": self._balancers(service), "healthCheckGracePeriodSeconds": self._grace()}
+        request |= self._more(service)
         if service.daemon:
             request["schedulingStrategy"] = "DAEMON"
         else:
@@ -195,6 +196,10 @@ class History:
     def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
         chosen = self.random.sample(service.groups, self.random.randint(1, 2)) if service.groups else []
         return [{"targetGroupArn": each, "containerName": "main", "containerPort": 80} for each in chosen]
+
+    def _more(self, service: Wanted) -> dict[str, Any]:
+        """Whatever else CreateService is told."""
+        return {}
 
     def _grace(self) -> int:
         return self.random.choice((0, 0, 10, 60))

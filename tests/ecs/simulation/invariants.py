@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dryport.ecs import lifecycle
+from dryport.ecs.connect import traffic
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
 from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service
 from dryport.elb import published as elb
@@ -64,6 +65,7 @@ class Judge:
         for change in changes:
             if change.table.name == SERVICES.name and change.new is not None:
                 self._one_primary(change.new)
+                self._aliases(change.new)
             if change.table.name == LISTENERS.name and change.new is not None:
                 self._shares(change.key, reader)
 
@@ -204,6 +206,17 @@ class Judge:
         needed = service.status != "INACTIVE" and service.controller == "ECS"
         if not needed <= primaries <= (service.status != "INACTIVE"):
             self._say(f"{service.name} has {primaries} primary deployments")
+
+    def _aliases(self, service: Service) -> None:
+        """Service Connect's names lead to deployments that are there, all in all to everything."""
+        there = {each.id.rpartition("/")[2] for each in service.deployments}
+        for test in (False, True):
+            shares = traffic.shares(service, test=test)
+            if shares is None:
+                continue
+            led = {name for name, share in shares.items() if share}
+            if sum(shares.values()) != 100.0 or not led <= there:
+                self._say(f"{service.name}'s aliases lead to {shares}, there are {there}")
 
     def _shares(self, listener_arn: str, reader: Reader) -> None:
         """Production is all there, whoever gets which part of it."""

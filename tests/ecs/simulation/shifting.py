@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dryport.ecs.connect import traffic
 from dryport.ecs.model import Task
 from dryport.ecs.services import shifting
 from dryport.ecs.services.model import SERVICE_REVISIONS
 from dryport.elb import published as elb
+from dryport.servicediscovery import published as cloudmap
 from tests.ecs.simulation.balancing import make_pair
 from tests.ecs.simulation.history import MENDED, MOST_TASKS, History, Wanted
 from tests.iam.stored import put_roles
@@ -34,6 +36,7 @@ class ShiftingHistory(History):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.rules: dict[str, str] = {}  # the production rule of each service with balancers
+        self.connected: set[str] = set()  # names of services with Service Connect
 
     def choices(self) -> dict[Any, int]:
         found = super().choices()
@@ -47,7 +50,26 @@ class ShiftingHistory(History):
         if self.random.random() < 0.7:
             network = self.random.random() < 0.4
             *service.groups, self.rules[name] = await make_pair(self.plane, name, network=network)
+        else:
+            await self._ask("UpdateCluster", serviceConnectDefaults={"namespace": "shop"})
+            self.connected.add(name)
         return service
+
+    async def _define(self, service: Wanted, image: str = "busybox") -> str:
+        if service.name not in self.connected:
+            return await super()._define(service, image)
+        port = {"containerPort": 80, "name": "web", "appProtocol": "http"}
+        container = {"name": "main", "image": image, "memory": 128, "portMappings": [port]}
+        made = await self.plane.until_answered(
+            "RegisterTaskDefinition", family=service.name, containerDefinitions=[container]
+        )
+        return str(made["taskDefinition"]["taskDefinitionArn"])
+
+    def _more(self, service: Wanted) -> dict[str, Any]:
+        if service.name not in self.connected:
+            return {}
+        offered = {"portName": "web", "discoveryName": service.name, "clientAliases": [{"port": 80}]}
+        return {"serviceConnectConfiguration": {"enabled": True, "services": [offered]}}
 
     def _balancers(self, service: Wanted) -> list[dict[str, Any]]:
         if not service.groups:
@@ -105,7 +127,17 @@ class ShiftingHistory(History):
         return [each["targetGroupArn"] for each in shifting.serving(revision)] if revision else []
 
     def _steady(self, service: Wanted, tasks: list[Task]) -> bool:
-        return super()._steady(service, tasks) and self._shifted(service, tasks)
+        return super()._steady(service, tasks) and self._shifted(service, tasks) and self._known_as(service, tasks)
+
+    def _known_as(self, service: Wanted, tasks: list[Task]) -> bool:
+        """Whether just the tasks are known by the service's name, each alike."""
+        if service.name not in self.connected:
+            return True
+        reader, stored = self.plane.store.reader, self._stored(service)
+        (name,) = stored.connect_services
+        known = {each.id for each in cloudmap.instances(reader, name)}
+        alike = traffic.shares(stored, test=False) is None
+        return alike and known == {task.arn.rpartition("/")[2] for task in tasks}
 
     def _shifted(self, service: Wanted, tasks: list[Task]) -> bool:
         """Whether production is led to the tasks alone."""
