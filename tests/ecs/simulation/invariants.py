@@ -185,14 +185,19 @@ class Judge:
                 self._say(f"{target.key} is nobody's")
 
     def _drained(self, changes: list[Change[Task]], reader: Reader) -> None:
-        """Nobody is led to a task whose agent is told to stop it."""
+        """Nobody is led to a task whose agent is told to stop it.
+
+        Its port may be another's by now: its container had ended before that.
+        """
         for change in changes:
             task = change.new
             if task is None or task.last_status != "STOPPING" or change.old is None or not change.old.started_at:
                 continue
             for each in task.targets:
                 found = reader.get(TARGETS, target_key(each.group, each.id, each.port))
-                if found is not None and found.state != DRAINING:
+                others = (reader.get(TASKS, arn) for arn in reader.keys(TASKS, "target", each.key) if arn != task.arn)
+                taken = any(other is not None and other.registration == "registered" for other in others)
+                if found is not None and found.state != DRAINING and not taken:
                     self._say(f"{task.arn} is stopped while it is a target")
 
     def _registered_once(self, changed: Iterable[ContainerInstance], reader: Reader) -> None:
