@@ -179,13 +179,16 @@ _TCP_GROUP = {
     "stickiness.type": Attribute("source_ip", _says(_CHOICE, "source_ip")),
     "proxy_protocol_v2.enabled": Attribute("false", _SWITCH),
     "deregistration_delay.connection_termination.enabled": Attribute("false", _SWITCH),
-    # AWS's default for instances is true: there a client's address is kept. Here targets see the load balancer's.
-    **_off("preserve_client_ip.enabled"),
+    "preserve_client_ip.enabled": Attribute("false", _SWITCH),
     "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", _SWITCH),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), carried=False),
 }
+_TCP_INSTANCES = {**_TCP_GROUP, "preserve_client_ip.enabled": Attribute("true", _SWITCH)}
 _UDP_GROUP = {
     **_TCP_GROUP,
+    "preserve_client_ip.enabled": Attribute(
+        "true", _says("'{key}' cannot be '{value}' for target groups of the protocols UDP and TCP_UDP", "true")
+    ),
     "deregistration_delay.connection_termination.enabled": Attribute("true", _SWITCH),
 }
 _RESPONSE = "routing.http.response."
@@ -257,7 +260,9 @@ def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
 def _groups(group: TargetGroup) -> Mapping[str, Attribute]:
     if group.protocol in HTTP:
         return _HTTP_GROUP
-    return _UDP_GROUP if group.protocol in ("UDP", "TCP_UDP") else _TCP_GROUP
+    if group.protocol in ("UDP", "TCP_UDP"):
+        return _UDP_GROUP
+    return _TCP_INSTANCES if group.target_type == "instance" else _TCP_GROUP
 
 
 def _listeners(listener: Listener) -> Mapping[str, Attribute]:

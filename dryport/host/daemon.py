@@ -60,6 +60,7 @@ class Host:
         found = self._vpcs.get(vpc_id)
         if found is None:
             found = self._vpcs[vpc_id] = VpcNetwork(self._prefix + vpc_id, self._machine, self._config.port)
+            found.keeping = self.balancers.keeping(vpc_id)
         return found
 
     async def do(self, verb: Verb) -> Result | None:
@@ -117,14 +118,15 @@ class Host:
                 await self._set_metadata(vpc_id, instances)
             case messages.ReadConsole(instance_id=instance_id):
                 return self.instances.console(instance_id)
-            case (
-                messages.EnsureBalancer()
-                | messages.DeleteBalancer()
-                | messages.ListBalancers()
-                | messages.AskBalancer()
-                | messages.EndFlows()
-                | messages.TakeLog()
-            ):
+            case messages.EnsureBalancer(carrier=carrier):
+                if carrier.keeping is not None:  # before it leads there
+                    await self._network(carrier.keeping.vpc_id).set_keeping(carrier.id, carrier.keeping)
+                return await self.balancers.do(verb)
+            case messages.DeleteBalancer(balancer_id=balancer_id):
+                await self.balancers.do(verb)
+                for network in list(self._vpcs.values()):
+                    await network.set_keeping(balancer_id, None)
+            case messages.ListBalancers() | messages.AskBalancer() | messages.EndFlows() | messages.TakeLog():
                 return await self.balancers.do(verb)
             case _:
                 return await self.storage.do(verb)

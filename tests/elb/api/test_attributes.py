@@ -123,7 +123,6 @@ def test_of_target_groups(elb: Any, group: Make) -> None:
     )
     by_cookie = plain(modify(http, "stickiness.type=app_cookie", "stickiness.app_cookie.cookie_name=session"))
     assert by_cookie["stickiness.type"] == "app_cookie"
-    assert refusal(lambda: modify(tcp, "preserve_client_ip.enabled=true"))[0] == "NotImplemented"
     assert plain(modify(tcp, "proxy_protocol_v2.enabled=true"))["proxy_protocol_v2.enabled"] == "true"
 
 
