@@ -58,7 +58,7 @@ class HaproxyPlane:
             flows=flows.of(balancer),
             files={f"{name}.pem": content for name, content in files.items()},
             weights=haproxy.weights(balancer),
-            keeping=keeping.of(balancer, present, wanted),
+            keeping=keeping.of(balancer, wanted, leading=present),
         )
         await self._host.ensure_balancer(carrier)
         now = await self._slots(number)

@@ -106,6 +106,15 @@ def compile_rules(
     return Rules(sets + SETS, FORWARDED.format(uplink=uplink), elements)
 
 
+def either(one: Keeping | None, other: Keeping) -> Keeping:
+    """What one or the other lets a balancer send."""
+    if one is None or one.vpc_id != other.vpc_id:
+        return other
+    keepers = [*other.keepers, *(each for each in one.keepers if each not in other.keepers)]
+    tcp, udp = sorted({*one.tcp, *other.tcp}), sorted({*one.udp, *other.udp})
+    return Keeping(vpc_id=other.vpc_id, keepers=keepers, tcp=tcp, udp=udp)
+
+
 def mark(keeper: Keeper) -> int:
     """What marks an interface's connections, and numbers its routing table: its address, which no other of the VPC
     has, and which another driver finds again."""

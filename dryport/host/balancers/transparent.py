@@ -23,6 +23,7 @@ _INSIDE = 10_000  # the routing table of an interface, less its number (``guests
 _HERE = 9_999  # the routing table by which everything is this namespace's own
 _ANSWERS, _OUT = 9_000, 20_000  # priorities of routing rules; those of interfaces' own addresses are between
 _PROTOCOLS = (socket.IPPROTO_TCP, socket.IPPROTO_ICMP)
+PASSED_ON = 1  # the mark of errors that are not for HAProxy, but about a flow of UDP's (``flows``)
 
 
 def user(balancer_id: str) -> int:
@@ -73,7 +74,7 @@ def route() -> None:
                 if (name, _HERE, protocol) not in present:
                     with already_there():
                         how = {"iifname": name, "ip_proto": protocol, "table": _HERE, "priority": _ANSWERS + number}
-                        ip.rule("add", family=socket.AF_INET, **how)
+                        ip.rule("add", family=socket.AF_INET, fwmark=0, fwmask=PASSED_ON, **how)
 
 
 def _interfaces(ip: IPRoute) -> Iterator[int]:
