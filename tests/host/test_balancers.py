@@ -75,6 +75,7 @@ class Carried:
     """The balancer of these tests, with what was last known of its targets' health."""
 
     def __init__(self, client: HostClient, daemon: Daemon, client_namespace: str) -> None:
+        self.client = client
         self.plane = HaproxyPlane(client, daemon.config.id)
         self.daemon = daemon
         self.namespace = client_namespace

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
@@ -25,6 +26,7 @@ from dryport.elb.dataplane.plan import (
     Weighted,
 )
 from dryport.host import namespaces
+from dryport.host.balancers.servers import rows
 from dryport.host.client import HostClient
 from dryport.host.messages import Group, Guest, Port, Rule, Ruleset
 from tests.host.balancing import steady_load, web
@@ -229,6 +231,20 @@ async def test_no_request_fails_in_reloads_changes_and_a_killed_driver(
                 await wired.become("healthy", "healthy")
 
 
+async def test_a_target_that_is_gone_is_given_up_at_once(wired: Carried, task_namespaces: list[str]) -> None:
+    """The router's answer that nobody is there comes to the balancer, which takes another target."""
+    number, nobody = driver.balancer_id(ARN), "172.31.16.99"
+    with web(task_namespaces[1], 8080, "one"):
+        await wired.apply(plan(nobody, TARGET))
+        await until(lambda: _one_healthy(wired))
+        state = (await wired.client.ask_balancer(number, ["show servers state"]))[0]
+        place = next(f"{each['be_name']}/{each['srv_name']}" for each in rows(state) if each["srv_addr"] == nobody)
+        await wired.client.ask_balancer(number, [f"set server {place} health up"])
+        before = time.monotonic()
+        answers = [await wired.answers() for _ in range(2)]  # one of them tries that first
+        assert answers == [(200, "one")] * 2 and time.monotonic() - before < 5  # else ten for a connection
+
+
 async def test_udp_has_the_clients_address_too(wired: Carried, task_namespaces: list[str]) -> None:
     with echoing(task_namespaces[1], 8080) as callers, listening(task_namespaces[1], 8080) as by_tcp:
         await wired.apply(plan(TARGET, protocol="TCP_UDP"))
@@ -251,3 +267,7 @@ async def test_nothing_is_left_in_the_vpc(wired: Carried, client: HostClient) ->
     assert "fwmark" in shown("ip", "rule") and "keepers" in shown("nft", "list", "ruleset")
     await client.delete_balancer(driver.balancer_id(ARN))
     assert "fwmark" not in shown("ip", "rule") and "keepers" not in shown("nft", "list", "ruleset")
+
+
+async def _one_healthy(wired: Carried) -> bool:
+    return "healthy" in (await wired.states()).values()
