@@ -186,9 +186,7 @@ _TCP_GROUP = {
 _TCP_INSTANCES = {**_TCP_GROUP, "preserve_client_ip.enabled": Attribute("true", _SWITCH)}
 _UDP_GROUP = {
     **_TCP_GROUP,
-    "preserve_client_ip.enabled": Attribute(
-        "true", _says("'{key}' cannot be '{value}' for target groups of the protocols UDP and TCP_UDP", "true")
-    ),
+    "preserve_client_ip.enabled": Attribute("true", _SWITCH),
     "deregistration_delay.connection_termination.enabled": Attribute("true", _SWITCH),
 }
 _RESPONSE = "routing.http.response."
@@ -278,6 +276,11 @@ def target_group_changes(group: TargetGroup, given: Iterable[Any]) -> dict[str, 
     """The changes of a target group's attributes. Raises ServiceError."""
     changes = _changes("Target group", given, _groups(group))
     whole = of_target_group(group) | changes
+    if whole.get("preserve_client_ip.enabled") == "false" and group.protocol in ("UDP", "TCP_UDP"):
+        raise ServiceError(
+            "InvalidConfigurationRequest",
+            "preserve_client_ip.enabled cannot be false if the target group protocol is UDP or TCP_UDP",
+        )
     if whole["load_balancing.cross_zone.enabled"] == "false" and group.protocol in HTTP:
         raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of HTTP target groups")
     by_cookie = whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie"
