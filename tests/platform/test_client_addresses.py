@@ -17,7 +17,7 @@ pytestmark = pytest.mark.platform
 # Says who called, at TCP 8080; its checks see any answer.
 WHO = (
     "mkdir -p /www/cgi-bin && printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' > /www/cgi-bin/who"
-    " && chmod +x /www/cgi-bin/who && exec httpd -f -p 8080 -h /www"
+    " && chmod +x /www/cgi-bin/who && exec httpd -f -p 0.0.0.0:8080 -h /www"
 )
 # On an instance: says who called, at TCP 9000 and UDP 9000.
 SERVE = """#!/bin/sh
@@ -72,7 +72,7 @@ class Wire:
     def interfaces(self) -> list[Any]:
         found = self.ec2.describe_network_interfaces()["NetworkInterfaces"]
         mine = [each for each in found if each["Description"].startswith("ELB net/known/")]
-        return [each for each in mine if "Association" in each]
+        return sorted((each for each in mine if "Association" in each), key=lambda each: str(each["AvailabilityZone"]))
 
     def group(self, name: str, protocol: str, port: int, kind: str, *targets: str) -> tuple[str, int]:
         """A target group with a listener, once its targets are healthy: its ARN and the listener's port."""
@@ -133,14 +133,15 @@ def _address(task: dict[str, Any]) -> str:
     return str(details["privateIPv4Address"])
 
 
-def test_a_task_sees_who_calls_where_it_is_to(wire: Wire, tasks: Tasks) -> None:
+def test_a_task_sees_who_calls_where_it_is_to(wire: Wire, curl_tasks: Tasks) -> None:
     """The balancer's address until addresses are kept, then the client's, whom its group has to let in."""
+    tasks = curl_tasks
     own = wire.security_group("who", 8080, *wire.private)
     target = tasks.run(tasks.define(tasks.container(WHO)), groups=[own])[0]
     address = _address(tasks.until(target, "RUNNING"))
     group, port = wire.group("who", "TCP", 8080, "ip", address)
     path = f":{port}/cgi-bin/who"
-    ask = f"while :; do wget -qO- -T 2 http://{wire.private[0]}{path} || echo nobody; sleep 0.5; done"
+    ask = f"while :; do /usr/bin/curl -s -m 2 http://{wire.private[0]}{path} || echo nobody; sleep 0.5; done"
     clients = [tasks.run(tasks.define(tasks.container(ask)))[0] for _ in range(2)]
     first, second = (_address(tasks.until(each, "RUNNING")) for each in clients)
 
@@ -149,7 +150,7 @@ def test_a_task_sees_who_calls_where_it_is_to(wire: Wire, tasks: Tasks) -> None:
         return (tasks.output(client) or [""])[-1].strip()
 
     for client in clients:
-        eventually(lambda client=client: said(client) == wire.private[0])  # type: ignore[misc]
+        eventually(lambda client=client: said(client) == wire.private[0], 20)  # type: ignore[misc]
     assert _get(f"http://{wire.name}{path}") == wire.private[0]
 
     wire.keep(group, "true")
