@@ -9,16 +9,21 @@ from typing import Any
 import pytest
 
 from tests.conftest import Platform, free_port
+from tests.load import Load
 from tests.platform.fleet import Fleet
 from tests.platform.support import Tasks, eventually
 
 pytestmark = pytest.mark.platform
 
 # Says who called, at TCP 8080; its checks see any answer.
-WHO = (
-    "mkdir -p /www/cgi-bin && printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' > /www/cgi-bin/who"
-    " && chmod +x /www/cgi-bin/who && exec httpd -f -p 0.0.0.0:8080 -h /www"
-)
+WHO = r"""mkdir -p /www/cgi-bin
+cat > /www/cgi-bin/who <<'.'
+#!/bin/sh
+printf 'Content-Length: %d\r\nConnection: close\r\n\r\n%s\n' $((${#REMOTE_ADDR} + 1)) $REMOTE_ADDR
+.
+chmod +x /www/cgi-bin/who
+exec httpd -f -p 0.0.0.0:8080 -h /www
+"""
 # On an instance: says who called, at TCP 9000 and UDP 9000.
 SERVE = """#!/bin/sh
 cat > /srv/who.py <<'.'
@@ -80,7 +85,8 @@ class Wire:
             Name=name, Protocol=protocol, Port=port, VpcId=self.vpc_id, TargetType=kind, **CHECK
         )
         arn: str = made["TargetGroups"][0]["TargetGroupArn"]
-        self.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": each} for each in targets])
+        if targets:
+            self.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": each} for each in targets])
         listens = free_port()
         forward = [{"Type": "forward", "TargetGroupArn": arn}]
         self.elb.create_listener(LoadBalancerArn=self.arn, Protocol=protocol, Port=listens, DefaultActions=forward)
@@ -177,6 +183,38 @@ def test_a_task_sees_who_calls_where_it_is_to(wire: Wire, curl_tasks: Tasks) -> 
     wire.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": address}])
     eventually(lambda: _gone(wire.ec2, own), 20)
     assert second
+
+
+def test_no_connection_is_lost_over_a_deployment(wire: Wire, tasks: Tasks) -> None:
+    """Each request on a connection of its own, while all tasks are replaced that see who calls."""
+    groups = [wire.security_group("replaced", 8080, *wire.private, wire.machine)]
+    group, port = wire.group("replaced", "TCP", 8080, "ip")
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}]
+    wire.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
+    wire.keep(group, "true")
+    container = tasks.container(WHO, portMappings=[{"containerPort": 8080}])
+    network = {"subnets": tasks.subnets[:2], "securityGroups": groups}
+    tasks.ecs.create_service(
+        serviceName="replaced", taskDefinition=tasks.define(container), desiredCount=2, launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network},
+        loadBalancers=[{"targetGroupArn": group, "containerName": "main", "containerPort": 8080}],
+    )  # fmt: skip
+
+    def steady() -> bool:
+        found = tasks.ecs.describe_services(services=["replaced"])["services"][0]
+        alone = len(found["deployments"]) == 1 and found["runningCount"] == 2
+        return alone and found["deployments"][0]["rolloutState"] == "COMPLETED"
+
+    eventually(steady, 90)
+    with Load(f"http://{wire.name}:{port}/cgi-bin/who", rate=50) as load:
+        tasks.ecs.update_service(service="replaced", forceNewDeployment=True)
+        eventually(lambda: not steady(), 10)
+        eventually(steady, 120)
+        eventually(lambda: wire.health(group) == ["healthy"] * 2, 30)
+    assert not load.failed, load.failed[:5]
+    assert {each.server.strip() for each in load.answers} == {wire.machine}
+    tasks.ecs.delete_service(service="replaced", force=True)
+    eventually(lambda: _gone(wire.ec2, groups[0]))
 
 
 def _gone(ec2: Any, group: str) -> bool:
