@@ -106,7 +106,7 @@ class Shifted(Kept):
         def probe() -> dict[str, Any]:
             found = self.deployment()
             open_hooks = [each for each in found.get("lifecycleHookDetails", ()) if each["status"] == "AWAITING_ACTION"]
-            return found if found["lifecycleStage"] == stage and open_hooks else {}
+            return found if found.get("lifecycleStage") == stage and open_hooks else {}
 
         try:
             return eventually(probe, seconds)
