@@ -62,7 +62,7 @@ async def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 async def test_find_keeps_the_order_of_birth_across_a_restart(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     for name in "cab":
-        await store.transact(lambda tx, name=name: tx.put(ITEMS, Item(name, "red")))  # type: ignore[misc]
+        await store.transact(put(Item(name, "red")))
     await store.transact(lambda tx: tx.put(ITEMS, Item("c", "red", ["changed"])))
     assert store.reader.keys(ITEMS, "color", "red") == ["c", "a", "b"]
     await store.close()
@@ -247,7 +247,7 @@ async def test_a_closed_store_refuses_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_waiter_that_goes_away_takes_nobody_with_it(store: SqliteStore) -> None:
-    writes = [asyncio.create_task(store.transact(lambda tx, n=n: tx.put(ITEMS, Item(n, "red")))) for n in "abc"]  # type: ignore[misc]
+    writes = [asyncio.create_task(store.transact(put(Item(n, "red")))) for n in "abc"]
     await asyncio.sleep(0)
     writes[1].cancel()
     results = await asyncio.gather(*writes, return_exceptions=True)
@@ -285,7 +285,7 @@ async def test_more_than_the_caches_hold(store: SqliteStore, monkeypatch: pytest
 async def test_a_key_that_comes_back_is_the_youngest(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     for name in "ab":
-        await store.transact(lambda tx, name=name: tx.put(ITEMS, Item(name, "red")))  # type: ignore[misc]
+        await store.transact(put(Item(name, "red")))
     await store.transact(lambda tx: tx.delete(ITEMS, "a"))
     await store.transact(lambda tx: tx.put(ITEMS, Item("a", "red")))
     await store.close()
