@@ -8,11 +8,12 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from aiohttp import WSMsgType, web
 
 Json = dict[str, Any]
+T = TypeVar("T")
 CLUSTER = "arn:aws:ecs:us-east-1:000000000000:cluster/test"
 
 
@@ -57,7 +58,7 @@ class Control:
             await self._runner.cleanup()
         self._socket = None
 
-    async def until(self, what: Callable[[], Any], timeout: float = 30.0) -> Any:
+    async def until(self, what: Callable[[], T | Literal[False] | None], timeout: float = 30.0) -> T:
         """Wait until ``what()`` is true after something has come; its value."""
         async with asyncio.timeout(timeout), self._changed:
             while not (value := what()):

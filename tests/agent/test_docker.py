@@ -28,7 +28,8 @@ EXECUTION = ROLE | {"credentialsId": "22222222-bbbb", "accessKeyId": "ASIAEXEC"}
 
 def only(change: dict[str, Any], name: str) -> dict[str, Any]:
     """The last word on one container of a change."""
-    return [c for c in change["containers"] if c["containerName"] == name][-1]
+    found: dict[str, Any] = [c for c in change["containers"] if c["containerName"] == name][-1]
+    return found
 
 
 def output(change: dict[str, Any], name: str) -> str:

@@ -32,7 +32,7 @@ def test_nothing_is_given_twice(wishes: list[tuple[int, str, bool]], used: set[i
     ports = Ports((FIRST, LAST), lambda protocol, port: port not in used)
     held: dict[str, set[tuple[str, int]]] = {}
     for number, (count, protocol, keep) in enumerate(wishes):
-        mapping = {"containerPortRange": f"1-{count}", "protocol": protocol}
+        mapping: dict[str, object] = {"containerPortRange": f"1-{count}", "protocol": protocol}
         taken = {port for each in held.values() for port in each} | {(protocol, port) for port in used}
         free = [all((protocol, port + n) not in taken for n in range(count)) for port in range(FIRST, LAST + 2 - count)]
         try:
@@ -50,7 +50,8 @@ def test_nothing_is_given_twice(wishes: list[tuple[int, str, bool]], used: set[i
 
 
 def test_single_ports_are_dockers_but_where_a_range_is_set() -> None:
-    single, fixed = {"containerPort": 80, "hostPort": 0}, {"containerPort": 81, "hostPort": 8081}
+    single: dict[str, object] = {"containerPort": 80, "hostPort": 0}
+    fixed: dict[str, object] = {"containerPort": 81, "hostPort": 8081}
     assert Ports(None).assign(spec("a", single, fixed)).published_ports == [single, fixed]
     one, other = chosen(Ports((FIRST, LAST), lambda *_: True).assign(spec("a", single, fixed)))
     assert FIRST <= one[0] <= LAST and other == range(8081, 8082)

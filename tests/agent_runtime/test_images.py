@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def secured(scratch: Path) -> Iterator[Registry]:
 
 
 async def test_digest_and_configuration(runtime: Runtime, registry: Registry) -> None:
-    config = {"Entrypoint": ["/bin/sh"], "Cmd": ["-c", "true"], "User": "app", "StopSignal": "SIGINT"}
+    config: dict[str, Any] = {"Entrypoint": ["/bin/sh"], "Cmd": ["-c", "true"], "User": "app", "StopSignal": "SIGINT"}
     config |= {"Labels": {"a": "b"}, "Volumes": {"/data": {}}}
     digest = registry.push("configured", [base()], **config)
     image = await runtime.pull(f"{registry.host}/configured:1", None)

@@ -159,7 +159,8 @@ def test_pages_times_and_attributes(served: Served) -> None:
         ssm.put_parameter(Name=f"/{number}", Type="String", Value="v")
     trail = served.client("cloudtrail")
     named = [{"AttributeKey": "EventName", "AttributeValue": "PutParameter"}]
-    seen, token = [], {}
+    seen: list[str] = []
+    token: dict[str, str] = {}
     for _ in range(4):
         page = trail.lookup_events(LookupAttributes=named, MaxResults=2, **token)
         seen += [json.loads(each["CloudTrailEvent"])["requestParameters"]["name"] for each in page["Events"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dryport.cloudwatch.rules import Malformed, Rule, parse
 from tests.served import Served
 
+T = TypeVar("T")
 STATES = {"a": "ALARM", "b": "OK", "c": "INSUFFICIENT_DATA", "with space": "ALARM"}
 
 
@@ -110,7 +111,7 @@ def until(client: Any, state: str, name: str = "both") -> dict[str, Any]:
     return eventually(lambda: found if (found := described(client, name))["StateValue"] == state else None)
 
 
-def eventually(probe: Callable[[], Any]) -> Any:
+def eventually(probe: Callable[[], T | None]) -> T:
     for _ in range(200):
         found = probe()
         if found:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, ParamValidationError
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +51,7 @@ def values(shape: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
         return st.dictionaries(st.sampled_from(_TEXTS), values(shape.value, depth + 1), max_size=2)
     if shape.type_name == "string":
         texts = st.sampled_from(_TEXTS)
-        return texts | st.sampled_from(shape.enum) if shape.enum else texts
+        return texts | st.sampled_from(shape.enum) if isinstance(shape, StringShape) and shape.enum else texts
     return {
         "integer": st.sampled_from(_NUMBERS),
         "long": st.sampled_from(_NUMBERS),

@@ -412,7 +412,7 @@ def test_the_cli_reads_it(served: Served) -> None:
 def test_published_interfaces_say_what_is_wrong(served: Served) -> None:
     async def make(**changed: Any) -> None:
         request = {"subnet_id": "subnet-1", "group_ids": [], **changed}
-        where = {"now": 1.0, "account": served.context.config.account, "region": "us-east-1"}
+        where: dict[str, Any] = {"now": 1.0, "account": served.context.config.account, "region": "us-east-1"}
         await served.context.store.transact(
             lambda tx: published.create_network_interface(tx, served.context.random, **where, **request)
         )

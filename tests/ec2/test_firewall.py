@@ -13,6 +13,8 @@ from dryport.ec2.model import NetworkInterface, Route, RouteTable, RouteTableAss
 from dryport.host.messages import Rule, Ruleset
 from dryport.host.ruleset import Site, compile_ruleset, difference
 
+World = tuple[dict[str, list[SecurityGroupRule]], list[NetworkInterface]]
+
 GROUPS = ["sg-a", "sg-b", "sg-c"]
 INSIDE = ["10.0.0.4", "10.0.0.5", "10.0.1.4", "10.0.1.5"]
 OUTSIDE = ["203.0.113.9", "198.18.0.1"]
@@ -134,7 +136,7 @@ def interface(address: str, groups: list[str], device: str) -> NetworkInterface:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[dict[str, list[SecurityGroupRule]], list[NetworkInterface]]:
+def worlds(draw: st.DrawFn) -> World:
     rules = {group: draw(st.lists(security_rules(group), max_size=4)) for group in GROUPS}
     interfaces = [
         interface(
@@ -157,9 +159,7 @@ PACKETS = st.builds(
 
 
 @given(world=worlds(), packets=st.lists(PACKETS, min_size=1, max_size=20))
-def test_the_rule_set_lets_through_what_the_groups_allow(
-    world: tuple[dict[str, list[SecurityGroupRule]], list[NetworkInterface]], packets: list[Packet]
-) -> None:
+def test_the_rule_set_lets_through_what_the_groups_allow(world: World, packets: list[Packet]) -> None:
     rules, interfaces = world
     ruleset = firewall.compile_rules(rules, interfaces, [])
     for packet in packets:
@@ -167,9 +167,11 @@ def test_the_rule_set_lets_through_what_the_groups_allow(
 
 
 @given(first=worlds(), second=worlds())
-def test_a_difference_leads_to_the_same_table_as_a_fresh_start(first, second) -> None:
+def test_a_difference_leads_to_the_same_table_as_a_fresh_start(first: World, second: World) -> None:
     site = Site("198.18.0.1", 4566, "198.18.0.2", "10.0.0.2")
-    old, new = (compile_ruleset(firewall.compile_rules(*world, []), site) for world in (first, second))
+    old, new = (
+        compile_ruleset(firewall.compile_rules(rules, interfaces, []), site) for rules, interfaces in (first, second)
+    )
     batch = difference(old, new)
     if old.structure != new.structure:
         assert "delete table" in batch

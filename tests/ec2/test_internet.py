@@ -162,11 +162,11 @@ def test_a_prefix_list_has_versions_and_stands_in_rules(ec2: Any, vpc: str) -> N
     ec2.delete_security_group(GroupId=group)
 
 
-PLACE = {"account": "000000000000", "region": "us-east-1"}
+PLACE: dict[str, Any] = {"account": "000000000000", "region": "us-east-1"}
 
 
 def subnet(number: int) -> Subnet:
-    zone = {"availability_zone": "us-east-1a", "availability_zone_id": "use1-az1"}
+    zone: dict[str, Any] = {"availability_zone": "us-east-1a", "availability_zone_id": "use1-az1"}
     return Subnet(id=f"subnet-{number}", vpc_id="vpc-1", cidr_block=f"10.0.{number}.0/24", **zone, **PLACE)
 
 

@@ -96,7 +96,7 @@ _DEVICES = st.lists(
         optional={"Ebs": st.dictionaries(st.sampled_from(["VolumeSize", "Iops"]), _SCALARS)},
     ),
     max_size=3,
-    unique_by=lambda device: device["DeviceName"],
+    unique_by=lambda device: str(device["DeviceName"]),
 )
 _DATA = st.fixed_dictionaries(
     {},

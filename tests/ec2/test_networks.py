@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,12 @@ class World:
         """Make interfaces as ECS does; their ids."""
         account = self.served.context.config.account
         subnet = published.default_subnets(self.reader, account, "us-east-1")[0].id
+        where: dict[str, Any] = {"now": 1.0, "account": account, "region": "us-east-1"}
         request = {"subnet_id": subnet, "group_ids": [], "owner": "a-task", **request}
 
         async def make() -> list[str]:
             def work(tx: Any) -> list[str]:
                 random = self.served.context.random
-                where = {"now": 1.0, "account": account, "region": "us-east-1"}
                 return [published.create_network_interface(tx, random, **where, **request).id for _ in range(count)]
 
             return await self.served.context.store.transact(work)
@@ -102,7 +103,7 @@ class World:
         async def delete() -> None:
             for each in interfaces:
                 await self.served.context.store.transact(
-                    lambda tx, id=each.id: published.delete_network_interface(tx, id)
+                    partial(published.delete_network_interface, interface_id=each.id)
                 )
 
         self.served.run(delete())
@@ -206,19 +207,18 @@ def test_a_public_address_answers_on_this_machine_while_the_route_is_there(world
     rule = {"GroupId": group, "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "CidrIp": "0.0.0.0/0"}
     world.ec2.authorize_security_group_ingress(**rule)
     (server,) = world.interfaces(1, group_ids=[group], assign_public_ip=True)
-    assert server.public_ip
+    address = server.public_ip
+    assert address
     name = world.adopt(server)
     table = world.ec2.describe_route_tables()["RouteTables"][0]
     route = {"RouteTableId": table["RouteTableId"], "DestinationCidrBlock": "0.0.0.0/0"}
     with listening(name, 80):
-        assert reaches("", server.public_ip, 80)
+        assert reaches("", address, 80)
         world.ec2.delete_route(**route)
-        world.wait(lambda: not reaches("", server.public_ip, 80))
+        world.wait(lambda: not reaches("", address, 80))
         world.ec2.create_route(**route, GatewayId=table["Routes"][1]["GatewayId"])
-        world.wait(lambda: reaches("", server.public_ip, 80))
-    found = world.ec2.describe_network_interfaces(
-        Filters=[{"Name": "association.public-ip", "Values": [server.public_ip]}]
-    )
+        world.wait(lambda: reaches("", address, 80))
+    found = world.ec2.describe_network_interfaces(Filters=[{"Name": "association.public-ip", "Values": [address]}])
     assert [each["NetworkInterfaceId"] for each in found["NetworkInterfaces"]] == [server.id]
     world.release(server)
     world.wait(lambda: not world.reader.count(model.NETWORK_INTERFACES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ GROUPS = ("sg-a", "sg-b", "sg-c")
 ADDRESSES = ("10.0.0.5", "10.0.1.5", "172.31.9.1")
 LISTS = {"pl-1": ["10.0.1.0/24", "2001:db8::/32"]}
 
-peers = st.one_of(
+peers: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.sampled_from(("10.0.0.0/24", "10.0.0.0/16", "0.0.0.0/0", "10.0.0.5/32")).map(lambda c: {"cidr_ipv4": c}),
     st.just({"cidr_ipv6": "::/0"}),
     st.just({"prefix_list_id": "pl-1"}),

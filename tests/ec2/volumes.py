@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 ZONE = "us-east-1a"
 
 
-def eventually(probe: Callable[[], T]) -> T:
+def eventually(probe: Callable[[], T | Literal[False] | None]) -> T:
     """The first true value that ``probe`` gives."""
     deadline = time.monotonic() + 30
     while not (value := probe()):

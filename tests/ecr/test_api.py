@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -368,7 +369,8 @@ def test_layers_in_parts(registry: Registry, repository: str) -> None:
     with pytest.raises(ClientError) as caught:
         ecr.upload_layer_part(**upload, partFirstByte=5, partLastByte=5, layerPartBlob=b"x")
     assert caught.value.response["Error"]["Code"] == "InvalidLayerPartException"
-    assert caught.value.response["lastValidByteReceived"] == len(content) - 1
+    told: Mapping[str, object] = caught.value.response
+    assert told["lastValidByteReceived"] == len(content) - 1
     wrong = refusal(ecr.complete_layer_upload, **upload, layerDigests=[sha256(b"other")])
     assert wrong[0] == "InvalidLayerException"
     done = answer(ecr.complete_layer_upload, **upload, layerDigests=[digest])

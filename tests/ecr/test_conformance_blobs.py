@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -164,15 +165,20 @@ def test_cancel(registry: Registry, repository: str) -> None:
     assert registry.http("PUT", location, b"", digest=sha256(b"some")).error == (404, "BLOB_UPLOAD_UNKNOWN")
 
 
+def mounting(digest: str, source: str) -> dict[str, Any]:
+    """The query that asks for another repository's blob."""
+    return {"mount": digest, "from": source}
+
+
 @pytest.mark.parametrize("digest_of", ALGORITHMS)
 def test_mount(registry: Registry, repository: str, digest_of: Digest) -> None:
     source, content = registry.repository(), os.urandom(512)
     digest = digest_of(content)
     uploads = f"/v2/{repository}/blobs/uploads/"
-    missing = registry.http("POST", uploads, mount=digest, **{"from": source})
+    missing = registry.http("POST", uploads, **mounting(digest, source))
     assert missing.status == 202
     registry.push_blob(source, content, digest)
-    mounted = registry.http("POST", uploads, mount=digest, **{"from": source})
+    mounted = registry.http("POST", uploads, **mounting(digest, source))
     assert_created(registry, repository, mounted, content, digest)
     anywhere = registry.repository()
     assert_created(
@@ -181,7 +187,7 @@ def test_mount(registry: Registry, repository: str, digest_of: Digest) -> None:
     # What one repository lets go, the others keep.
     assert registry.http("DELETE", f"/v2/{source}/blobs/{digest}").status == 202
     assert_held(registry, repository, content, digest)
-    assert registry.http("POST", uploads, mount=sha256(os.urandom(9)), **{"from": "not/there"}).status == 202
+    assert registry.http("POST", uploads, **mounting(sha256(os.urandom(9)), "not/there")).status == 202
 
 
 def test_delete(registry: Registry, repository: str) -> None:

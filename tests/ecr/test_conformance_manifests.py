@@ -269,7 +269,7 @@ def test_catalog(registry: Registry, repository: str) -> None:
     assert after == names[1:2]
 
 
-def referrers(registry: Registry, name: str, digest: str, **query: str) -> Any:
+def referrers(registry: Registry, name: str, digest: str, **query: Any) -> Any:
     answer = registry.http("GET", f"/v2/{name}/referrers/{digest}", **query)
     assert (answer.status, answer.headers["content-type"]) == (200, OCI_INDEX)
     index = answer.json()

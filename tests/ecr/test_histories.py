@@ -142,8 +142,8 @@ class World:
             assert reader.get(BLOBS, layer.digest) is not None
         for image in reader.all(IMAGES):
             assert reader.get(BLOBS, image.digest) is not None
-            for blob in image.blobs:
-                assert reader.get(LAYERS, member(image.repository_arn, blob.digest)) is not None
+            for part in image.blobs:
+                assert reader.get(LAYERS, member(image.repository_arn, part.digest)) is not None
         for tag in reader.all(TAGS):
             assert reader.get(IMAGES, member(tag.repository_arn, tag.digest)) is not None
 

@@ -61,7 +61,7 @@ def test_what_stands_deeper_names_nothing() -> None:
     """An ARN in an item decides nothing of what the table is."""
     given = {"TableName": "x/y", "Key": {"k": {"S": TABLE + "mine"}}}
     assert needed("dynamodb", "GetItem", **given) == [("dynamodb:GetItem", wide(TABLE + "*"))]
-    batch = {"RequestItems": {TABLE + "mine": {}}}
+    batch: dict[str, Any] = {"RequestItems": {TABLE + "mine": {}}}
     found = needed("dynamodb", "BatchGetItem", **batch)
     assert found is not None
     assert all(not one.exact for one in found[0][1])

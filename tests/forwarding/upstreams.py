@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class Received:
         """Whether its signature is right for a key."""
         header = self.headers
         stated = sigv4.from_header(header["authorization"], header["x-amz-date"], header.get("x-amz-security-token"))
-        hashed = sigv4.hashlib.sha256(self.body).hexdigest()
+        hashed = hashlib.sha256(self.body).hexdigest()
         made = sigv4.calculate(stated, secret, self.method, self.path, self.query, header.get, hashed)
         return made == stated.signature
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from botocore.loaders import Loader
-from botocore.model import ServiceModel, Shape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 _TEXT = string.ascii_letters + string.digits + "-_./: +&=%<>\"'?#"
 _WIDE = _TEXT + "äß漢\U0001f600\n\t"
@@ -27,27 +27,26 @@ class Maker:
         self.random = random
         self.seconds = seconds
 
-    def structure(self, shape: Shape, depth: int = 0) -> dict[str, Any]:
+    def structure(self, shape: StructureShape, depth: int = 0) -> dict[str, Any]:
         out = {}
         for name, member in shape.members.items():
             if name in shape.required_members or (depth < MAX_DEPTH and self.random.random() < 0.6):
                 out[name] = self.value(member, depth + 1)
-        if getattr(shape, "is_tagged_union", False):
+        if shape.is_tagged_union:
             kept = self.random.choice(sorted(shape.members))
             out = {kept: self.value(shape.members[kept], depth + 1)}
         return out
 
     def value(self, shape: Shape, depth: int) -> Any:
-        kind = shape.type_name
         location = shape.serialization.get("location")
-        if kind == "structure":
-            if getattr(shape, "is_document_type", False):
+        if isinstance(shape, StructureShape):
+            if shape.is_document_type:
                 return {"a": [1, "x"]}
             return self.structure(shape, depth)
-        if kind == "list":
+        if isinstance(shape, ListShape):
             count = 0 if depth > MAX_DEPTH else self.random.randint(1 if location else 0, 3)
             return [self._item(shape.member, depth + 1, location) for _ in range(count)]
-        if kind == "map":
+        if isinstance(shape, MapShape):
             count = 0 if depth > MAX_DEPTH else self.random.randint(1 if location else 0, 3)
             return {self._key(location): self._item(shape.value, depth + 1, location) for _ in range(count)}
         return self._scalar(shape, location)
@@ -67,7 +66,7 @@ class Maker:
     def _scalar(self, shape: Shape, location: str | None) -> Any:
         kind, random = shape.type_name, self.random
         if kind in ("string", "character"):
-            if getattr(shape, "enum", None):
+            if isinstance(shape, StringShape) and shape.enum:
                 return random.choice(shape.enum)
             if location in ("header", "headers", "uri"):
                 return self._text(string.ascii_letters + string.digits + "-_.~:@", 1)

@@ -23,6 +23,7 @@ from tests.gateway.conftest import Running, Start, in_thread, room
 from tests.gateway.test_protocols import cloudwatch, ec2, fetch
 from tests.gateway.test_server import ecs
 
+NO_HEADERS: dict[str, str] = {}
 TARGET = "AmazonEC2ContainerServiceV20141113"
 
 
@@ -192,7 +193,7 @@ def test_readers_meet_anything(service: str, protocol: str, operation: str, data
     else:
         body, form = b"", data.draw(forms)
     try:
-        assert isinstance(codec.read(Message("POST", "", {}.get, dict, body, {"Bucket": "b"}, form)), dict)
+        assert isinstance(codec.read(Message("POST", "", NO_HEADERS.get, dict, body, {"Bucket": "b"}, form)), dict)
     except ServiceError as error:
         assert error.status == 400
 
@@ -207,10 +208,10 @@ def test_hostile_xml(body: bytes) -> None:
     assert found is not None
     codec = protocols.make("rest-xml", model).codec(found)
     if not body:
-        assert codec.read(Message("PUT", "", {}.get, dict, body, {"Bucket": "b"})) == {"Bucket": "b"}
+        assert codec.read(Message("PUT", "", NO_HEADERS.get, dict, body, {"Bucket": "b"})) == {"Bucket": "b"}
         return
     with pytest.raises(ServiceError) as refusal:
-        codec.read(Message("PUT", "", {}.get, dict, body, {"Bucket": "b"}))
+        codec.read(Message("PUT", "", NO_HEADERS.get, dict, body, {"Bucket": "b"}))
     assert refusal.value.code == "MalformedXML"
 
 

@@ -19,6 +19,7 @@ from dryport.gateway.unsupported import Unsupported
 from dryport.gateway.wire import Message
 from tests.gateway.shapes import Maker, service_model
 
+NO_HEADERS: dict[str, str] = {}
 OPERATIONS = [
     ("ecs", "RegisterTaskDefinition"),
     ("ecs", "RunTask"),
@@ -77,14 +78,16 @@ def test_agrees_with_the_thorough_way(models: Models, service: str, operation: s
     codec = protocols.make("json-1.1", model).codec(described)
     check = Constraints(model, policies.policy(model)).checker(operation, shape)
     random = Random(seed)
-    value = Maker(random, seconds=True).structure(service_model(service).operation_model(operation).input_shape)
+    wanted = service_model(service).operation_model(operation).input_shape
+    assert wanted is not None
+    value = Maker(random, seconds=True).structure(wanted)
     if random.random() < 0.7:
         value = altered(value, random)
     body = msgspec.json.encode(value)
     vouched = quick(body)
     if vouched is None:
         return
-    found = codec.read(Message("POST", "", {}.get, dict, body))
+    found = codec.read(Message("POST", "", NO_HEADERS.get, dict, body))
     try:
         check(found)
     except ServiceError as error:

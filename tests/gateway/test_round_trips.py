@@ -140,17 +140,19 @@ def test_outputs(models: Models, name: str, protocol: str, seed: int) -> None:
         if operation.has_event_stream_output or operation.name in OWN_PARSER:
             continue
         output = Maker(Random(f"{seed}{operation.name}"), seconds=True).structure(shape) if shape is not None else {}
+        payload = shape.serialization.get("payload") if shape is not None else None
         for member, ref in shape.members.items() if shape is not None else ():
             if ref.serialization.get("location") == "statusCode":
                 output[member] = 202
-            elif member == shape.serialization.get("payload") and ref.type_name == "blob" and member in output:
+            elif member == payload and ref.type_name == "blob" and member in output:
                 output[member] = b"botocore decodes it"
         answer = ours(models, name, protocol, operation.name).write(output, "request-1")
         headers = HTTPHeaders()
         for header, value in answer.headers:
             headers[header] = value
         response = {"status_code": answer.status, "headers": headers, "body": answer.body, "context": {}}
-        parsed = create_parser(protocol).parse(response, shape)
+        parser: Any = create_parser(protocol)  # reads an answer without a shape too, which its stub does not know
+        parsed = parser.parse(response, shape)
         metadata = parsed.pop("ResponseMetadata")
         if protocol != "smithy-rpc-v2-cbor":  # where botocore does not look for it
             assert metadata["RequestId"] == "request-1"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dryport.aws import sigv4
+from dryport.control.config import Config
 from dryport.gateway.auth import Authenticator, Problem, Signed, stated_signature
 from dryport.iam.model import Credential
-from tests.gateway.conftest import Config, Path
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 CREDENTIAL = Credential(
@@ -43,10 +45,11 @@ def botocore_signed(method: str, url: str, body: bytes, service: str, token: str
 
 
 def recalculated(request: AWSRequest, service: str) -> tuple[str, str]:
+    assert request.method is not None and request.url is not None
     parts = urlsplit(request.url)
     headers = {name.lower(): value for name, value in request.headers.items()}
     stated = sigv4.from_header(headers["authorization"], headers["x-amz-date"], headers.get("x-amz-security-token"))
-    payload_hash = headers.get("x-amz-content-sha256") or sigv4.hashlib.sha256(request.data or b"").hexdigest()
+    payload_hash = headers.get("x-amz-content-sha256") or hashlib.sha256(request.data or b"").hexdigest()
     ours = sigv4.calculate(stated, SECRET, request.method, parts.path, parts.query, headers.get, payload_hash)
     return ours, stated.signature
 
@@ -96,6 +99,7 @@ def test_presigned_urls_agree_with_botocore(parameters: dict[str, str]) -> None:
         method="GET", url=f"http://localhost:4566/?{sigv4.encode_query(pairs)}", headers={"host": "localhost:4566"}
     )
     SigV4QueryAuth(Credentials("AKIDEXAMPLE", SECRET), service, "eu-west-3", expires=60).add_auth(request)
+    assert request.url is not None
     signed = dict(part.split("=", 1) for part in urlsplit(request.url).query.split("&"))
     now = sigv4.parse_time(signed["X-Amz-Date"])
     ours = sigv4.presign(

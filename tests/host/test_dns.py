@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import dns.flags
@@ -23,6 +24,7 @@ class Upstream(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.at: tuple[str, int]
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -43,7 +45,7 @@ class Upstream(asyncio.DatagramProtocol):
 
 
 @pytest.fixture
-async def upstream():
+async def upstream() -> AsyncIterator[Upstream]:
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         Upstream, local_addr=("127.0.0.1", 0)
     )

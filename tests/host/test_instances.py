@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def make(client: HostClient, daemon: Daemon) -> AsyncIterator[Callable[...
     await make_vpc(client)
     made: list[Machine] = []
 
-    def describe(**members: object) -> Machine:
+    def describe(**members: Any) -> Machine:
         made.append(Machine(client, daemon.config, len(made) + 10, **members))
         return made[-1]
 

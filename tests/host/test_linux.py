@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -160,7 +161,7 @@ def test_a_process_that_takes_too_much_is_killed_and_counted(cgroup: str) -> Non
     assert cgroups.oom_kills(PREFIX) == 0
     eat = "x = bytearray(64 << 20); print(len(x))"
     done = subprocess.run(
-        [os.sys.executable, "-c", eat], preexec_fn=lambda: enter(cgroup), capture_output=True, timeout=60
+        [sys.executable, "-c", eat], preexec_fn=lambda: enter(cgroup), capture_output=True, timeout=60
     )
     assert done.returncode == -9 and done.stdout == b""
     assert cgroups.oom_kills(PREFIX) == 1

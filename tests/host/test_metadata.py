@@ -99,8 +99,8 @@ def test_a_token_is_only_put_and_not_through_a_proxy() -> None:
     refused = ask("/latest/api/token")
     assert refused.status == 405 and ("Allow", "OPTIONS, PUT") in refused.headers
     assert ask("/latest/meta-data/", "POST").status == 405
-    forwarded = {"x_aws_ec2_metadata_token_ttl_seconds": "60", "x_forwarded_for": "1.2.3.4"}
-    assert ask("/latest/api/token", "PUT", **forwarded).status == 403
+    forwarded = ask("/latest/api/token", "PUT", x_aws_ec2_metadata_token_ttl_seconds="60", x_forwarded_for="1.2.3.4")
+    assert forwarded.status == 403
 
 
 def test_a_service_that_is_off_refuses_everything() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import dns.message
@@ -62,7 +62,7 @@ async def connect(client: HostClient, task_namespaces: list[str], vpc: Vpc = VPC
 
 
 @pytest.fixture
-async def tasks(client: HostClient, task_namespaces: list[str]):
+async def tasks(client: HostClient, task_namespaces: list[str]) -> AsyncIterator[list[str]]:
     await connect(client, task_namespaces)
     yield task_namespaces
     await client.delete_vpc(VPC.id)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,12 @@ def port(instance: Instance) -> Port:
 @pytest.fixture
 async def start(client: HostClient, daemon: Daemon) -> AsyncIterator[Callable[[str], Host]]:
     """Makes instances, which end with the test; so do the volumes and file systems."""
-    network = {"cidr": "10.7.0.0/16", "subnets": ["10.7.0.0/20"], "resolver": "10.7.0.2", "domain": "ec2.internal"}
+    network: dict[str, Any] = {
+        "cidr": "10.7.0.0/16",
+        "subnets": ["10.7.0.0/20"],
+        "resolver": "10.7.0.2",
+        "domain": "ec2.internal",
+    }
     await client.ensure_vpc(Vpc(id=VPC, dns=True, **network))
     yield lambda instance_id: Host(client, daemon.config, instance_id)
     for instance_id in (FIRST, SECOND):

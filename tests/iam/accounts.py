@@ -15,7 +15,7 @@ ACCOUNT = "000000000000"
 _numbers = itertools.count(1)
 
 
-def statement(effect: str, action: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
+def statement(effect: str, action: str | list[str], resource: str | list[str] = "*", /, **more: Any) -> dict[str, Any]:
     return {"Effect": effect, "Action": action, "Resource": resource, **more}
 
 

@@ -158,8 +158,10 @@ def test_resource_policies_within_the_account(principal: Any, by: Caller, bare: 
     """Who is named needs no identity policy; ``bounded``: nor a boundary or session policy that allows."""
     assert decide(by=by, resource=of(principal)).allowed is bare
     for limit in ("boundary", "session"):
-        assert decide(by=by, resource=of(principal), **{limit: ELSE}).allowed is bounded
-        assert not decide(by=by, resource=of(principal), **{limit: DENY}).allowed
+        other: dict[str, Any] = {limit: ELSE}
+        assert decide(by=by, resource=of(principal), **other).allowed is bounded
+        denying: dict[str, Any] = {limit: DENY}
+        assert not decide(by=by, resource=of(principal), **denying).allowed
 
 
 def test_an_account_that_is_named_decides_itself() -> None:

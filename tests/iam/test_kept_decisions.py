@@ -54,10 +54,11 @@ def post(user: User, operation: str, body: str) -> str:
     """A request of ECS's with a body as it is written: the code of its error, "" where it has none."""
     headers = {"Content-Type": "application/x-amz-json-1.1"}
     headers["X-Amz-Target"] = f"AmazonEC2ContainerServiceV20141113.{operation}"
-    request = AWSRequest("POST", user.served.endpoint + "/", headers=headers, data=body.encode())
+    url = user.served.endpoint + "/"
+    request = AWSRequest("POST", url, headers=headers, data=body.encode())
     keys = Credentials(user.key["AccessKeyId"], user.key["SecretAccessKey"])
     SigV4Auth(keys, "ecs", "us-east-1").add_auth(request)
-    sent = urllib.request.Request(request.url, body.encode(), dict(request.headers))
+    sent = urllib.request.Request(url, body.encode(), dict(request.headers))
     try:
         urllib.request.urlopen(sent).close()
     except urllib.error.HTTPError as error:

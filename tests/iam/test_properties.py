@@ -98,7 +98,8 @@ def test_limits_only_take_away(some: list[Any], limit: Any, context: dict[str, A
     free = decide(*some, context=context, by=by).allowed
     for kind in ("boundary", "session"):
         assert free or not decide(*some, context=context, by=by, **{kind: limit}).allowed
-        assert decide(*some, context=context, by=by, **{kind: ALL}).allowed is free
+        unlimiting: dict[str, Any] = {kind: ALL}
+        assert decide(*some, context=context, by=by, **unlimiting).allowed is free
 
 
 @given(MANY, statements(), PRINCIPALS, CONTEXTS, CALLERS)

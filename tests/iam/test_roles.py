@@ -177,6 +177,7 @@ def test_sessions_end(served: Served) -> None:
     async def end() -> None:
         def work(tx: Any) -> None:
             found = credentials.find(tx, keys["AccessKeyId"])
+            assert found is not None
             tx.put(CREDENTIALS, msgspec.structs.replace(found, expires=served.context.clock.time() - 1))
 
         await store.transact(work)

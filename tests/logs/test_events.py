@@ -174,11 +174,13 @@ def test_retention_hides_and_then_deletes(served: Served, logs: Any, stream: dic
 def test_filter_interleaves_and_pages(logs: Any) -> None:
     start = now() - 100_000
     logs.create_log_group(logGroupName="g")
-    expected = []
+    expected: list[tuple[int, str]] = []
     for number in range(3):
         name = f"web/{number}"
         logs.create_log_stream(logGroupName="g", logStreamName=name)
-        events = [{"timestamp": start + at * 10 + number, "message": f"{name} at {at}"} for at in range(20)]
+        events: list[dict[str, Any]] = [
+            {"timestamp": start + at * 10 + number, "message": f"{name} at {at}"} for at in range(20)
+        ]
         logs.put_log_events(logGroupName="g", logStreamName=name, logEvents=events)
         expected += [(event["timestamp"], event["message"]) for event in events]
     logs.create_log_stream(logGroupName="g", logStreamName="db")

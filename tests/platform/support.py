@@ -6,7 +6,7 @@ import itertools
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tests.conftest import Platform
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
-def eventually(probe: Callable[[], T], seconds: float = 60.0) -> T:
+def eventually(probe: Callable[[], T | Literal[False] | None], seconds: float = 60.0) -> T:
     """The first true value that ``probe`` gives; fails after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := probe()):

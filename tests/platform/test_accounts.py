@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_accounts_do_not_see_each_other(platform: Platform, other: Account) -> N
     cluster = theirs("ecs").create_cluster(clusterName="only-theirs")["cluster"]["clusterArn"]
     vpc = theirs("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
     system = theirs("efs").create_file_system(CreationToken="t")["FileSystemId"]
-    for code, call in (
+    calls: list[tuple[str, Callable[[], Any]]] = [
         ("ParameterNotFound", lambda: ours("ssm").get_parameter(Name="/only/theirs")),
         ("", lambda: ours("secretsmanager").get_secret_value(SecretId=secret)),
         ("AccessDenied", lambda: ours("s3").list_objects_v2(Bucket="only-theirs")),
@@ -133,7 +134,8 @@ def test_accounts_do_not_see_each_other(platform: Platform, other: Account) -> N
         ("ResourceNotFoundException", lambda: ours("logs").describe_log_streams(logGroupName="only-theirs")),
         ("InvalidVpcID.NotFound", lambda: ours("ec2").describe_vpcs(VpcIds=[vpc])),
         ("FileSystemNotFound", lambda: ours("efs").describe_file_systems(FileSystemId=system)),
-    ):
+    ]
+    for code, call in calls:
         with pytest.raises(ClientError) as refused:
             call()
         assert code in refused.value.response["Error"]["Code"], code

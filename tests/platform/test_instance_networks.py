@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -123,12 +123,13 @@ def test_a_tasks_interface_is_seen_at_its_instance(fleet: Interfaces, instance: 
 
     # It is ECS's to change and take away.
     own = {"NetworkInterfaceId": interface["NetworkInterfaceId"]}
-    for refused, code in (
+    calls: list[tuple[Callable[[], Any], str]] = [
         (lambda: fleet.ec2.modify_network_interface_attribute(**own, Description={"Value": "x"}), "AuthFailure"),
         (lambda: fleet.ec2.assign_private_ip_addresses(**own, SecondaryPrivateIpAddressCount=1), "AuthFailure"),
         (lambda: fleet.ec2.detach_network_interface(AttachmentId=found["AttachmentId"]), "OperationNotPermitted"),
         (lambda: fleet.ec2.delete_network_interface(**own), "InvalidParameterValue"),
-    ):
+    ]
+    for refused, code in calls:
         with pytest.raises(fleet.ec2.exceptions.ClientError, match=code):
             refused()
     fleet.stop(arn)

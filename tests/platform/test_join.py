@@ -104,13 +104,13 @@ def test_a_machine_with_docker_joins_and_keeps_its_task(platform: Platform, join
     arn = answer["tasks"][0]["taskArn"]
     assert answer["tasks"][0]["containerInstanceArn"] == instances[0]
 
-    def running() -> dict[str, object] | None:
+    def running() -> dict[str, Any] | None:
         task = ecs.describe_tasks(cluster="edge", tasks=[arn])["tasks"][0]
         assert task["lastStatus"] != "STOPPED", task
         return task if task["lastStatus"] == "RUNNING" else None
 
     task = eventually(running)
-    port = task["containers"][0]["networkBindings"][0]["hostPort"]  # type: ignore[index]
+    port = task["containers"][0]["networkBindings"][0]["hostPort"]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"hi\n"
@@ -173,9 +173,9 @@ def test_a_machine_joins_by_an_activation_and_leaves(platform: Platform, busybox
         shutil.rmtree(joined.state_dir, ignore_errors=True)
 
 
-def _instance(ecs: object, arn: str, cluster: str = "edge") -> dict[str, object]:
-    answer = ecs.describe_container_instances(cluster=cluster, containerInstances=[arn])  # type: ignore[attr-defined]
-    found: dict[str, object] = answer["containerInstances"][0]
+def _instance(ecs: Any, arn: str, cluster: str = "edge") -> dict[str, Any]:
+    answer = ecs.describe_container_instances(cluster=cluster, containerInstances=[arn])
+    found: dict[str, Any] = answer["containerInstances"][0]
     return found
 
 

@@ -97,7 +97,8 @@ def test_a_load_balancers_requests_are_counted(tasks: Tasks) -> None:
                 subprocess.run(["curl", "-s", "-o", "/dev/null", "-m", "2", url], check=False)
             time.sleep(1)
             found = {space: points(tasks, space, *asked, "Sum") for space, asked in refused.items()}
-            return min(sum(point["Sum"] for point in each) for each in found.values())
+            fewest: float = min(sum(point["Sum"] for point in each) for each in found.values())
+            return fewest
 
         assert 1 <= eventually(counted, 200) <= 200
         connections = points(tasks, "AWS/ApplicationELB", "NewConnectionCount", {"LoadBalancer": name}, "Sum")

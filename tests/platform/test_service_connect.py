@@ -211,7 +211,7 @@ def test_a_deployment_shifts_the_traffic_of_an_alias(tasks: Tasks, namespace: st
         assert "failed" not in asking.heard() and {*asking.heard()[-20:]} == {address_of(each) for each in green}
 
         # A share of it, as a canary gets.
-        hook["lifecycleStages"] = ["PRE_PRODUCTION_TRAFFIC_SHIFT"]  # type: ignore[assignment]
+        hook["lifecycleStages"] = ["PRE_PRODUCTION_TRAFFIC_SHIFT"]
         canary = {"canaryPercent": 25.0, "canaryBakeTimeInMinutes": 0}
         asked = {"strategy": "CANARY", "canaryConfiguration": canary, "lifecycleHooks": [hook]}
         asking.mark()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from dryport.s3.sweeper import Sweeper
 from tests.served import Served, refusal
 
 
@@ -181,6 +182,7 @@ def test_versions_survive_a_kill_and_the_sweeper(served: Served, s3: Any, bucket
     served.restart()
     s3 = served.client("s3", s3={"addressing_style": "path"})
     sweeper, _ = served.rooms[0].loops
+    assert isinstance(sweeper, Sweeper)
     for _ in range(3):
         served.run(sweeper.sweep())
     assert [read(s3, "a", VersionId=version) for version in (one, two)] == [b"one", b"two"]

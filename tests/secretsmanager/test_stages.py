@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +19,12 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=30))
-def test_there_is_always_a_current_version_once_there_is_one(steps: list[tuple[str, str, object]]) -> None:
+def test_there_is_always_a_current_version_once_there_is_one(steps: list[tuple[str, Any, Any]]) -> None:
     now: dict[str, str] = {}
     for kind, first, second in steps:
         before = dict(now)
         try:
-            now = stages.add(now, first, second) if kind == "add" else stages.move(now, first, *second)  # type: ignore
+            now = stages.add(now, first, second) if kind == "add" else stages.move(now, first, *second)
         except ServiceError:
             continue
         if stages.CURRENT in before:

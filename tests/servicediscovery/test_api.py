@@ -290,7 +290,8 @@ def test_discovery_of_what_is_not_there(cloudmap: Any, colors: str, served: Serv
 def test_lists_filters_and_pages(cloudmap: Any, colors: str) -> None:
     spaces = [namespace(cloudmap, f"list-{number}") for number in range(3)]
     begins = {"Name": "NAME", "Values": ["list-"], "Condition": "BEGINS_WITH"}
-    found, token = [], {}
+    found: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = cloudmap.list_namespaces(Filters=[begins], MaxResults=2, **token)
         assert len(page["Namespaces"]) <= 2

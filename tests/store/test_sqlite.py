@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,11 @@ class Item(msgspec.Struct, frozen=True):
 
 
 ITEMS = Table("item", Item, key=lambda i: i.id, indexes={"color": lambda i: i.color, "tag": lambda i: i.tags})
+
+
+def put(item: Item) -> Callable[[Transaction], None]:
+    """The work of a transaction that puts one item."""
+    return lambda tx: tx.put(ITEMS, item)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ async def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 async def test_find_keeps_the_order_of_birth_across_a_restart(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     for name in "cab":
-        await store.transact(lambda tx, name=name: tx.put(ITEMS, Item(name, "red")))  # type: ignore[misc]
+        await store.transact(put(Item(name, "red")))
     await store.transact(lambda tx: tx.put(ITEMS, Item("c", "red", ["changed"])))
     assert store.reader.keys(ITEMS, "color", "red") == ["c", "a", "b"]
     await store.close()
@@ -85,7 +90,7 @@ async def test_a_raising_transaction_leaves_nothing(store: SqliteStore) -> None:
 
 async def test_watches_see_durable_changes_in_order(store: SqliteStore) -> None:
     async with store.watch(ITEMS) as watch:
-        await asyncio.gather(*(store.transact(lambda tx, n=n: tx.put(ITEMS, Item("a", str(n)))) for n in range(5)))
+        await asyncio.gather(*(store.transact(put(Item("a", str(n)))) for n in range(5)))
         await store.transact(lambda tx: tx.delete(ITEMS, "a"))
         seen = []
         async for changes in watch:
@@ -102,7 +107,7 @@ async def test_a_full_disk_refuses_and_undoes(tmp_path: Path) -> None:
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite then answers as on a full disk
     results = await asyncio.gather(
-        *(store.transact(lambda tx, n=n: tx.put(ITEMS, Item(f"{n}", "x" * 5000))) for n in range(20)),
+        *(store.transact(put(Item(f"{n}", "x" * 5000))) for n in range(20)),
         return_exceptions=True,
     )
     assert all(isinstance(result, StoreUnavailable) for result in results)
@@ -242,7 +247,7 @@ async def test_a_closed_store_refuses_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_waiter_that_goes_away_takes_nobody_with_it(store: SqliteStore) -> None:
-    writes = [asyncio.create_task(store.transact(lambda tx, n=n: tx.put(ITEMS, Item(n, "red")))) for n in "abc"]  # type: ignore[misc]
+    writes = [asyncio.create_task(store.transact(put(Item(n, "red")))) for n in "abc"]
     await asyncio.sleep(0)
     writes[1].cancel()
     results = await asyncio.gather(*writes, return_exceptions=True)
@@ -258,7 +263,12 @@ async def test_more_than_the_caches_hold(store: SqliteStore, monkeypatch: pytest
             tx.put(ITEMS, Item(f"{number:02}", "red" * (number % 7)))
 
     await store.transact(work)
-    await store.transact(lambda tx: [tx.delete(ITEMS, f"{n:02}") for n in range(50)])
+
+    def delete(tx: Transaction) -> None:
+        for number in range(50):
+            tx.delete(ITEMS, f"{number:02}")
+
+    await store.transact(delete)
     assert [item.id for item in store.reader.all(ITEMS)] == [f"{n:02}" for n in range(50, 100)]
     assert [item.id for item in store.reader.find(ITEMS, "color", "red")] == [
         "50",
@@ -275,7 +285,7 @@ async def test_more_than_the_caches_hold(store: SqliteStore, monkeypatch: pytest
 async def test_a_key_that_comes_back_is_the_youngest(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "a.db")
     for name in "ab":
-        await store.transact(lambda tx, name=name: tx.put(ITEMS, Item(name, "red")))  # type: ignore[misc]
+        await store.transact(put(Item(name, "red")))
     await store.transact(lambda tx: tx.delete(ITEMS, "a"))
     await store.transact(lambda tx: tx.put(ITEMS, Item("a", "red")))
     await store.close()

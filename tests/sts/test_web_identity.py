@@ -162,7 +162,7 @@ def test_a_provider_that_is_not_who_it_should_be(served: Served, provider: Provi
     """Its certificate must chain to one of the thumbprints; its document must be its own."""
     arn = register(served, provider, ThumbprintList=["0" * 40])
     role, iam = make_role(served, arn), served.client("iam")
-    ask = {"served": served, "role": role, "token": provider.signers[0].token(claims(provider))}
+    ask: dict[str, Any] = {"served": served, "role": role, "token": provider.signers[0].token(claims(provider))}
     code, message = refusal(assume, **ask)
     assert code == "IDPCommunicationError" and "certificate" in message.lower()
     assert provider.asked == []

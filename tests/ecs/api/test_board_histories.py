@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from dryport.ecs.boards import BOARDS
 from dryport.ecs.model import CONTAINER_INSTANCES, TASKS, Container, Task
 from dryport.ecs.placement.board import Board
-from dryport.store import Change, Reader, Transaction
+from dryport.store import Change, Reader, Table, Transaction
 from tests.ecs.api.conftest import Ecs
 from tests.ecs.api.test_placement import define, register_instance
 from tests.ecs.placement.pictures import picture
@@ -31,8 +31,9 @@ _ports = itertools.count(33_000)
 def made_of_nothing(reader: Reader) -> dict[str, Board]:
     """The boards, worked out of the tables as they are."""
     boards = BOARDS.make()
-    for table in (TASKS, CONTAINER_INSTANCES):
-        for item in reader.all(table):  # type: ignore[var-annotated]
+    tables: tuple[Table[Any], ...] = (TASKS, CONTAINER_INSTANCES)
+    for table in tables:
+        for item in reader.all(table):
             BOARDS.apply(boards, Change(table, item.arn, None, item))
     return boards
 

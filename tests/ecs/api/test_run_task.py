@@ -154,7 +154,7 @@ def configuration(name: str = "data", **volume: Any) -> dict[str, Any]:
 
 def test_a_task_with_an_ebs_volume(ecs: Ecs) -> None:
     ecs.define(**CONFIGURED)
-    policy = {"terminationPolicy": {"deleteOnTermination": False}}
+    policy: dict[str, Any] = {"terminationPolicy": {"deleteOnTermination": False}}
     task = ecs.run(**configuration(sizeInGiB=10, **policy))["tasks"][0]
     found = [each for each in task["attachments"] if each["type"] == "AmazonElasticBlockStorage"]
     assert [each["status"] for each in found] == ["PRECREATED"]

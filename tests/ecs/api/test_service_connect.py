@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from dryport.servicediscovery import model
 from tests.ecs.api.conftest import Ecs
+from tests.served import refusal
 
 PORTS = [
     {"containerPort": 8080, "name": "web", "appProtocol": "http"},
@@ -17,13 +17,6 @@ PORTS = [
     {"containerPort": 53, "name": "names", "protocol": "udp"},
 ]
 _numbers = itertools.count(1)
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def offered(port: str = "web", **members: Any) -> dict[str, Any]:

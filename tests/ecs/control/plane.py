@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -29,7 +29,18 @@ from dryport.ec2 import identity
 from dryport.ec2 import published as ec2
 from dryport.ec2.model import INSTANCES, NETWORK_INTERFACES, SIGNING_KEYS, Instance, SigningKey
 from dryport.ecs import lifecycle
-from dryport.ecs.model import CLUSTERS, TASK_DEFINITIONS, TASKS, Attachment, Cluster, Container, Task, TaskDefinition
+from dryport.ecs.model import (
+    CLUSTERS,
+    CONTAINER_INSTANCES,
+    TASK_DEFINITIONS,
+    TASKS,
+    Attachment,
+    Cluster,
+    Container,
+    ContainerInstance,
+    Task,
+    TaskDefinition,
+)
 from dryport.ecs.room import room
 from dryport.gateway.server import Gateway
 from dryport.iam import credentials
@@ -39,6 +50,7 @@ from dryport.store.sqlite import SqliteStore
 from tests.iam.stored import put_roles
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
+T = TypeVar("T")
 ROLES = {"taskRoleArn": "task", "executionRoleArn": "exec"}
 
 
@@ -108,9 +120,9 @@ class Plane:
         rooms = [make(context) for make in (room, *self._rooms)]
         self.plugger = Plugger(self.store)
         key = next(iter(self.store.reader.find(CREDENTIALS, "account", DEFAULT_ACCOUNT)), None)
-        self.key = key or await self.store.transact(
-            lambda tx: credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT)
-        )
+        if key is None:
+            key = await self.store.transact(lambda tx: credentials.create_root_key(tx, self.random, DEFAULT_ACCOUNT))
+        self.key = key
         await self.store.transact(self._world)
         self.loops: list[Any] = [*(loop for each in rooms for loop in each.loops), self.plugger]
         self._tasks = [asyncio.create_task(loop.run()) for loop in self.loops]
@@ -179,7 +191,7 @@ class Plane:
             if task.done() and not task.cancelled():
                 task.result()
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    async def until(self, condition: Callable[[], T | Literal[False] | None], what: str, seconds: float = 20.0) -> T:
         """Wait for something to become true; the result of ``condition``."""
         for _ in range(int(seconds * 100)):
             self.check()
@@ -192,6 +204,11 @@ class Plane:
     def task(self, task_arn: str) -> Task:
         found = self.store.reader.get(TASKS, task_arn)
         assert found is not None, f"{task_arn} is gone"
+        return found
+
+    def container_instance(self, instance_arn: str) -> ContainerInstance:
+        found = self.store.reader.get(CONTAINER_INSTANCES, instance_arn)
+        assert found is not None, f"{instance_arn} is gone"
         return found
 
     async def until_status(self, task_arn: str, status: str) -> Task:

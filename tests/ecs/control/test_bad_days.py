@@ -5,6 +5,7 @@ The agents are simulated, the rest is real; tests/platform has the same with rea
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,6 +59,10 @@ def leftovers(plane: Plane, task_arn: str) -> int:
     return len(reader.find(CREDENTIALS, "owner", task_arn)) + len(reader.find(NETWORK_INTERFACES, "owner", task_arn))
 
 
+def nothing_left(plane: Plane, task_arn: str) -> bool:
+    return not leftovers(plane, task_arn)
+
+
 async def test_a_killed_host_takes_its_tasks_with_it(plane: Plane, agent: MakeAgent) -> None:
     host = await agent("demo", **await registration(plane))
     one, two = await start(plane, host, 2)
@@ -71,7 +76,7 @@ async def test_a_killed_host_takes_its_tasks_with_it(plane: Plane, agent: MakeAg
         stopped = await plane.until_status(task, "STOPPED")
         assert stopped.stop_code == "TerminationNotice"
         assert stopped.stopped_reason == f"Host EC2 (instance {ec2_instance}) stopped."
-        await plane.until(lambda task=task: not leftovers(plane, task), "credentials revoked")
+        await plane.until(partial(nothing_left, plane, task), "credentials revoked")
     await plane.until(lambda: not instance(plane, host).agent_connected, "disconnected")
     await plane.until(lambda: not host.connected, "connection closed")
     assert instance(plane, host).status == "ACTIVE"

@@ -132,9 +132,10 @@ class Replay:
         def found() -> Json | None:
             return next((each for each in self.heard if each["type"] == kind and wanted(each["message"])), None)
 
-        message: Json = await self.plane.until(found, kind)
-        self.heard.remove(message)
-        return message["message"]
+        heard = await self.plane.until(found, kind)
+        self.heard.remove(heard)
+        message: Json = heard["message"]
+        return message
 
     async def _told_HeartbeatMessage(self, recorded: Json) -> None:
         if recorded["messageId"].startswith("2"):
@@ -179,12 +180,15 @@ class Replay:
     async def _told_AttachTaskNetworkInterfacesMessage(self, recorded: Json) -> None:
         """Of a later process of the agent, that had no connection recorded: test_instances has those."""
 
+    async def _forget(self, task: str) -> None:
+        await self.plane.store.transact(lambda tx: tx.delete(TASKS, task))
+
     async def _say(self, recorded: Json) -> None:
         if recorded["type"] == "TaskStopVerificationMessage":
             # A task that this control plane does not know.
             for each in recorded["message"]["stopCandidates"]:
                 stray = self.names[each["taskArn"]]
-                await self.plane.store.transact(lambda tx, stray=stray: tx.delete(TASKS, stray))
+                await self._forget(stray)
         assert self.acs is not None
         await self.acs.send_str(json.dumps(self.ours(recorded)))
         if recorded["type"] == "AckRequest":

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dryport.ecs import lifecycle
 from dryport.ecs.model import TASKS, Task
 from dryport.ecs.services.model import SERVICES
+from dryport.store import Transaction
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
 from tests.ecs.control.simulated import SimulatedAgent
@@ -271,7 +272,7 @@ async def test_the_default_spreads_over_zones(plane: Plane, agent: MakeAgent) ->
     await _register(plane)
     await _create(plane, desiredCount=4)
     await _stable(plane)
-    zones = [task.availability_zone for task in _tasks(plane)]
+    zones = [task.availability_zone or "" for task in _tasks(plane)]
     assert sorted(zones) == ["us-east-1a"] * 2 + ["us-east-1b"] * 2
     await plane.api("update_service", cluster="demo", service="web", desiredCount=2)
     await plane.until(lambda: len(_tasks(plane)) == 2, "two")
@@ -298,7 +299,7 @@ async def test_zones_are_balanced_once_they_can_be(plane: Plane, agent: MakeAgen
     await _stable(plane)
     await _instance(plane, agent, "us-east-1b")
 
-    def zones() -> list[str | None]:
+    def zones() -> list[str]:
         return sorted(task.availability_zone or "" for task in _tasks(plane))
 
     await plane.until(lambda: zones() == ["us-east-1a"] * 2 + ["us-east-1b"] * 2, "two in each")
@@ -338,7 +339,13 @@ async def test_unhealthy_tasks_are_replaced(plane: Plane, agent: MakeAgent) -> N
     await _create(plane, desiredCount=1)
     await _stable(plane)
     sick = _tasks(plane)[0]
-    await plane.store.transact(lambda tx: tx.put(TASKS, replace(tx.get(TASKS, sick.arn), health_status="UNHEALTHY")))
+
+    def sicken(tx: Transaction) -> None:
+        task = tx.get(TASKS, sick.arn)
+        assert task is not None
+        tx.put(TASKS, replace(task, health_status="UNHEALTHY"))
+
+    await plane.store.transact(sicken)
     await plane.until(lambda: plane.task(sick.arn).desired_status == "STOPPED", "it stops")
     assert plane.task(sick.arn).stopped_reason == lifecycle.FAILED_HEALTH_CHECKS
     await _stable(plane)
@@ -420,7 +427,7 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
     await _register(plane)
     made = await _create(plane, clientToken="one")
     assert (await _create(plane, clientToken="one"))["serviceArn"] == made["serviceArn"]
-    for words, request in {
+    cases: dict[str, dict[str, Any]] = {
         "Creation of service was not idempotent.": {},
         "TaskDefinition not found.": {"serviceName": "b", "taskDefinition": "nothing"},
         "Both maximumPercent and minimumHealthyPercent cannot be 100": {
@@ -428,7 +435,8 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
             "deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 100},
         },
         "CODE_DEPLOY": {"serviceName": "b", "deploymentController": {"type": "CODE_DEPLOY"}},
-    }.items():
+    }
+    for words, request in cases.items():
         with pytest.raises(ClientError, match=words):
             await _create(plane, **request)
     volumes = [{"name": "data", "configuredAtLaunch": True}]
@@ -436,14 +444,15 @@ async def test_refusals(plane: Plane, agent: MakeAgent) -> None:
     container = {"name": "main", "image": "busybox", "memory": 64, **mounted}
     await plane.api("register_task_definition", family="kept", containerDefinitions=[container], volumes=volumes)
     volume = {"name": "data", "managedEBSVolume": {"sizeInGiB": 1, "roleArn": "arn:aws:iam::000000000000:role/a"}}
-    for words, request in {
+    kept: dict[str, dict[str, Any]] = {
         "must be configured at launch": {},
         "do not match a volume": {"volumeConfigurations": [{**volume, "name": "other"}]},
         "daemon scheduling strategy does not support volume": {
             "schedulingStrategy": "DAEMON",
             "volumeConfigurations": [volume],
         },
-    }.items():
+    }
+    for words, request in kept.items():
         wanted = {"cluster": "demo", "serviceName": "kept", "taskDefinition": "kept", **request}
         if "schedulingStrategy" not in request:
             wanted["desiredCount"] = 1

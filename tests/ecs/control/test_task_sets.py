@@ -150,7 +150,10 @@ async def test_tasks_move_from_one_task_set_to_another_and_the_first_is_deleted(
 
     await sets.scale(green, 100.0)
     await sets.plane.api("update_service", cluster="demo", service="web", desiredCount=4)
-    counts = lambda found: [found[each["id"]]["runningCount"] for each in (blue, green)]  # noqa: E731
+
+    def counts(found: dict[str, dict[str, Any]]) -> list[int]:
+        return [found[each["id"]]["runningCount"] for each in (blue, green)]
+
     await sets.until(lambda found: counts(found) == [4, 4], "four of each")
     await sets.ask("update_service_primary_task_set", primaryTaskSet=green["id"])
     found = await sets.describe()
@@ -359,7 +362,7 @@ async def test_what_a_service_may_not_have(sets: Sets, plane: Plane) -> None:
     group = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/a/0123456789abcdef"
     balancer = [{"targetGroupArn": group, "containerName": "main", "containerPort": 80}]
     service = {"cluster": "demo", "serviceName": "web", "deploymentController": {"type": "EXTERNAL"}}
-    for words, more in {
+    creations: dict[str, dict[str, Any]] = {
         "TaskDefinition must be blank.": {"taskDefinition": "web"},
         "LaunchType must be blank.": {"launchType": "EC2"},
         "PlatformVersion must be blank.": {"platformVersion": "LATEST"},
@@ -373,14 +376,15 @@ async def test_what_a_service_may_not_have(sets: Sets, plane: Plane) -> None:
             "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
         },
         "alarms": {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": False}}},
-    }.items():
+    }
+    for words, more in creations.items():
         assert await sets.refused(words, "create_service", **service, **more) == "InvalidParameterException"
     made = await plane.api("create_service", **service, loadBalancers=[], clientToken="one")
     assert made["service"]["desiredCount"] == 0
     same = await plane.api("create_service", **service, loadBalancers=[], clientToken="one")
     assert same["service"]["createdAt"] == made["service"]["createdAt"]
 
-    for words, more in {
+    updates: dict[str, dict[str, Any]] = {
         "Unable to update task definition on services with a EXTERNAL deployment controller.": {
             "taskDefinition": "web"
         },
@@ -390,7 +394,8 @@ async def test_what_a_service_may_not_have(sets: Sets, plane: Plane) -> None:
         "Unable to update deployment configuration": {"deploymentConfiguration": {"maximumPercent": 150}},
         "Cannot force a new deployment": {"forceNewDeployment": True},
         "deployment controllers of services": {"deploymentController": {"type": "ECS"}},
-    }.items():
+    }
+    for words, more in updates.items():
         await sets.refused(words, "update_service", **WEB, **more)
     changed = {
         "desiredCount": 1, "healthCheckGracePeriodSeconds": 7, "propagateTags": "SERVICE", "enableECSManagedTags": True,
@@ -407,7 +412,7 @@ async def test_what_a_task_set_may_not_have(sets: Sets, plane: Plane) -> None:
     request = {**WEB, "taskDefinition": "web"}
     assert await sets.refused("not found", "create_task_set", **request) == "ServiceNotFoundException"
     await sets.service(desired=0)
-    for words, more in {
+    cases: dict[str, dict[str, Any]] = {
         "between 0 and 100": {"scale": _percent(100.5)},
         "Multiple target groups": {"loadBalancers": [balancer, balancer]},
         "Classic Load Balancers": {"loadBalancers": [classic]},
@@ -416,7 +421,8 @@ async def test_what_a_task_set_may_not_have(sets: Sets, plane: Plane) -> None:
             "launchType": "EC2",
             "capacityProviderStrategy": [{"capacityProvider": "FARGATE"}],
         },
-    }.items():
+    }
+    for words, more in cases.items():
         await sets.refused(words, "create_task_set", **{**request, **more})
     await plane.api("create_service", cluster="demo", serviceName="own", taskDefinition="web", desiredCount=0)
     await sets.refused(

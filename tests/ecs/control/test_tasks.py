@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from dryport.ec2.model import NETWORK_INTERFACES
 from dryport.ecs.acs.model import TASK_GRANTS
-from dryport.ecs.model import CONTAINER_INSTANCES
 from dryport.iam.model import CREDENTIALS
 from tests.ecs.control.conftest import MakeAgent
 from tests.ecs.control.plane import Plane
@@ -37,7 +36,8 @@ async def test_a_fargate_task_lives_and_dies(plane: Plane, agent: MakeAgent) -> 
         {"attachmentId": task.attachments[0].id, "privateIpv4Address": interface.private_ip}
     ]
     assert (task.connectivity, task.availability_zone) == ("CONNECTED", interface.availability_zone)
-    assert task.created_at <= task.connectivity_at and task.created_at <= task.started_at
+    for later in (task.connectivity_at, task.started_at):
+        assert later is not None and task.created_at <= later
     sent = fargate.tasks[task_arn]
     assert sent["elasticNetworkInterfaces"][0]["macAddress"] == interface.mac_address
     assert (sent["cpu"], sent["memory"]) == (0.25, 512)
@@ -49,7 +49,9 @@ async def test_a_fargate_task_lives_and_dies(plane: Plane, agent: MakeAgent) -> 
     assert (task.stop_code, task.stopped_reason) == ("UserInitiated", "Task stopped by user")
     assert [c.last_status for c in task.containers] == ["STOPPED"]
     assert task.attachments[0].status == "DELETED"
-    assert task.started_at <= task.stopping_at <= task.execution_stopped_at <= task.stopped_at
+    moments = [task.started_at, task.stopping_at, task.execution_stopped_at, task.stopped_at]
+    known = [at for at in moments if at is not None]
+    assert known == moments == sorted(known)
     assert not plane.store.reader.find(NETWORK_INTERFACES, "owner", task_arn)
     assert not plane.store.reader.find(CREDENTIALS, "owner", task_arn)
     assert plane.store.reader.get(TASK_GRANTS, task_arn) is None
@@ -168,8 +170,7 @@ async def test_disconnected_agents_get_what_they_missed(plane: Plane, agent: Mak
     await plane.until_status(running, "RUNNING")
     await plane.until(lambda: plane.task(running).sent, "acknowledged")
     await fargate.disconnect()
-    instance = lambda: plane.store.reader.get(CONTAINER_INSTANCES, fargate.arn)  # noqa: E731
-    await plane.until(lambda: not instance().agent_connected, "disconnected")
+    await plane.until(lambda: not plane.container_instance(fargate.arn).agent_connected, "disconnected")
     await plane.stop_task(running)
     waiting = await plane.run_task(definition)
     before = len(fargate.received)
@@ -248,7 +249,7 @@ async def test_a_restart_of_the_control_plane_changes_nothing(plane: Plane, agen
     arns = [await plane.run_task(definition) for _ in range(5)]
     await plane.restart()
     await fargate.disconnect()
-    await plane.until(lambda: not plane.store.reader.get(CONTAINER_INSTANCES, fargate.arn).agent_connected, "reset")
+    await plane.until(lambda: not plane.container_instance(fargate.arn).agent_connected, "reset")
     await fargate.connect()
     for task_arn in arns:
         await plane.until_status(task_arn, "RUNNING")

@@ -178,7 +178,7 @@ async def test_the_recorded_reports_are_understood(plane: Plane, agent: MakeAgen
         recorded_arn = report["task"]
         if recorded_arn not in arns:
             arns[recorded_arn] = await plane.run_task(definition, external.arn)
-            await plane.until(lambda arn=arns[recorded_arn]: plane.task(arn).last_status == "PENDING", "placed")
+            await plane.until_status(arns[recorded_arn], "PENDING")
         answer = await external.call("SubmitTaskStateChange", **{**report, "task": arns[recorded_arn]})
         assert answer["acknowledgment"]
         task = plane.task(arns[recorded_arn])

@@ -112,7 +112,7 @@ def test_the_bounds_hold_in_every_history(desired: int, bounds: tuple[int, int],
             some[0], some[1] = some[0] - 1, some[1] + 1
         elif event == "sicken" and some[1]:
             some[1], some[2] = some[1] - 1, some[2] + 1
-        elif event == "crash" and sum(some):
+        elif event == "crash" and any(some):
             kind = next(kind for kind in (1, 0, 2) if some[kind])
             some[kind] -= 1
         elif event == "deploy":
