@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Cardinality, Handler, Status
+from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError
 from grpclib.server import Server
 
@@ -23,10 +24,12 @@ from tests.elb.test_haproxy import TO_A, certificate
 pytestmark = pytest.mark.platform
 
 
-class Text:
+class Text(CodecBase):
     """Messages that are text, in the place of protobuf's: what a codec of grpclib's takes."""
 
-    __content_subtype__ = "proto"
+    @property
+    def __content_subtype__(self) -> str:
+        return "proto"
 
     def encode(self, message: Any, message_type: Any) -> bytes:
         return str(message).encode()

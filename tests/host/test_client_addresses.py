@@ -149,7 +149,7 @@ async def test_groups_are_asked_about_the_client(
     for_checks = Rule(protocol="tcp", ports=(8080, 8080), networks=[f"{each}/32" for each in NODES])
 
     async def let_in(**peers: list[str]) -> None:
-        rule = Rule(protocol="tcp", ports=(8080, 8080), **peers)  # type: ignore[arg-type]
+        rule = Rule(protocol="tcp", ports=(8080, 8080), **peers)
         target = Group(ingress=[for_checks, rule], egress=EVERYTHING)
         await client.set_firewall(VPC.id, rules(target=target))
 

@@ -424,7 +424,7 @@ def test_several_target_groups_need_weights_and_ties_a_duration(elb: Any, listen
         return refusal(elb.create_rule, **call, Actions=[{"Type": "forward", "ForwardConfig": config}])[1]
 
     assert refused(TargetGroups=two) == "The weight for each target group must be between 0 and 999, inclusive"
-    tie = {"TargetGroups": two[:1], "TargetGroupStickinessConfig": {"Enabled": True}}
+    tie: dict[str, Any] = {"TargetGroups": two[:1], "TargetGroupStickinessConfig": {"Enabled": True}}
     assert refused(**tie) == "You must provide a duration when enabling target group stickiness"
     tie["TargetGroupStickinessConfig"]["DurationSeconds"] = 604801
     assert refused(**tie) == "Target group stickiness duration must be between 1 and 604800 seconds"
