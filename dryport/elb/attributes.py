@@ -179,14 +179,13 @@ _TCP_GROUP = {
     "stickiness.type": Attribute("source_ip", _says(_CHOICE, "source_ip")),
     "proxy_protocol_v2.enabled": Attribute("false", _SWITCH),
     "deregistration_delay.connection_termination.enabled": Attribute("false", _SWITCH),
-    "preserve_client_ip.enabled": Attribute("false", _SWITCH),
+    # AWS's default for instances is true: there a client's address is kept. Here targets see the load balancer's.
+    **_off("preserve_client_ip.enabled"),
     "target_health_state.unhealthy.connection_termination.enabled": Attribute("true", _SWITCH),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute("0", _between(0, 360_000), carried=False),
 }
-_TCP_INSTANCES = {**_TCP_GROUP, "preserve_client_ip.enabled": Attribute("true", _SWITCH)}
 _UDP_GROUP = {
     **_TCP_GROUP,
-    "preserve_client_ip.enabled": Attribute("true", _SWITCH),
     "deregistration_delay.connection_termination.enabled": Attribute("true", _SWITCH),
 }
 _RESPONSE = "routing.http.response."
@@ -258,9 +257,7 @@ def _balancers(balancer: LoadBalancer) -> Mapping[str, Attribute]:
 def _groups(group: TargetGroup) -> Mapping[str, Attribute]:
     if group.protocol in HTTP:
         return _HTTP_GROUP
-    if group.protocol in ("UDP", "TCP_UDP"):
-        return _UDP_GROUP
-    return _TCP_INSTANCES if group.target_type == "instance" else _TCP_GROUP
+    return _UDP_GROUP if group.protocol in ("UDP", "TCP_UDP") else _TCP_GROUP
 
 
 def _listeners(listener: Listener) -> Mapping[str, Attribute]:
@@ -276,11 +273,6 @@ def target_group_changes(group: TargetGroup, given: Iterable[Any]) -> dict[str, 
     """The changes of a target group's attributes. Raises ServiceError."""
     changes = _changes("Target group", given, _groups(group))
     whole = of_target_group(group) | changes
-    if whole.get("preserve_client_ip.enabled") == "false" and group.protocol in ("UDP", "TCP_UDP"):
-        raise ServiceError(
-            "InvalidConfigurationRequest",
-            "preserve_client_ip.enabled cannot be false if the target group protocol is UDP or TCP_UDP",
-        )
     if whole["load_balancing.cross_zone.enabled"] == "false" and group.protocol in HTTP:
         raise not_acted_on("the attribute load_balancing.cross_zone.enabled=false of HTTP target groups")
     by_cookie = whole["stickiness.enabled"] == "true" and whole["stickiness.type"] == "app_cookie"

@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from msgspec.structs import replace
-
-from dryport.elb.dataplane import configuration, counters, flows, haproxy, health, keeping, slots
+from dryport.elb.dataplane import configuration, counters, flows, haproxy, health, slots
 from dryport.elb.dataplane.plan import Balancer, Health, Kind
 from dryport.elb.dataplane.slots import Slots
 from dryport.host.client import HostError
@@ -58,7 +56,6 @@ class HaproxyPlane:
             flows=flows.of(balancer),
             files=configuration.files(balancer, files),
             weights=haproxy.weights(balancer),
-            keeping=keeping.of(balancer, wanted, leading=present),
         )
         await self._host.ensure_balancer(carrier)
         now = await self._slots(number)
@@ -73,9 +70,6 @@ class HaproxyPlane:
         ]
         if commands:
             await self._host.ask_balancer(number, commands)
-        kept = keeping.of(balancer, wanted)
-        if kept != carrier.keeping:  # what left is led to no more
-            await self._host.ensure_balancer(replace(carrier, keeping=kept))
         if over := flows.over(balancer, present, wanted):
             await self._host.end_flows(number, over)
 

@@ -29,10 +29,7 @@ def of(reader: Reader, stored: LoadBalancer) -> plan.Balancer:
         kind=plan.Kind(stored.type),
         scheme=plan.Scheme(stored.scheme),
         vpc_id=stored.vpc_id,
-        interfaces=tuple(
-            plan.Interface(zone=each.name, address=each.address, interface_id=each.interface_id)
-            for each in stored.zones
-        ),
+        interfaces=tuple(plan.Interface(zone=each.name, address=each.address) for each in stored.zones),
         listeners=tuple(made),
         groups=tuple(
             _group(reader, each, across=_is(attributes["load_balancing.cross_zone.enabled"]))
@@ -170,7 +167,6 @@ def _group(reader: Reader, stored: TargetGroup, *, across: bool) -> plan.TargetG
         cross_zone=cross_zone,
         least_healthy=int(attributes["target_group_health.unhealthy_state_routing.minimum_healthy_targets.count"]),
         proxy_protocol=_is(attributes.get("proxy_protocol_v2.enabled", "false")),
-        keep_addresses=_is(attributes.get("preserve_client_ip.enabled", "false")),
         end_deregistered=_is(attributes.get("deregistration_delay.connection_termination.enabled", "false")),
         end_unhealthy=_is(attributes.get("target_health_state.unhealthy.connection_termination.enabled", "false")),
     )

@@ -19,13 +19,13 @@ from pathlib import Path
 import msgspec
 
 from dryport.control import config as settings
-from dryport.host import keeping, messages, namespaces, processes
+from dryport.host import messages, namespaces, processes
 from dryport.host.balancers.driver import BalancerDriver
 from dryport.host.dns import NameServer, Upstreams, Zone, machine_resolvers
 from dryport.host.instances.provider import Provider
 from dryport.host.local_zones import LocalZone, by_name
 from dryport.host.machine import Machine
-from dryport.host.messages import Answer, Carrier, Metadata, Networks, PrivateZone, Request, Result, Ruleset, Verb, Vpc
+from dryport.host.messages import Answer, Metadata, Networks, PrivateZone, Request, Result, Ruleset, Verb, Vpc
 from dryport.host.metadata import tokens
 from dryport.host.metadata.server import MetadataServer
 from dryport.host.metadata.tokens import Tokens
@@ -60,7 +60,6 @@ class Host:
         found = self._vpcs.get(vpc_id)
         if found is None:
             found = self._vpcs[vpc_id] = VpcNetwork(self._prefix + vpc_id, self._machine, self._config.port)
-            found.keeping = self.balancers.keeping(vpc_id)
         return found
 
     async def do(self, verb: Verb) -> Result | None:
@@ -118,32 +117,18 @@ class Host:
                 await self._set_metadata(vpc_id, instances)
             case messages.ReadConsole(instance_id=instance_id):
                 return self.instances.console(instance_id)
-            case messages.EnsureBalancer(carrier=carrier):
-                await self._ensure_balancer(verb, carrier)
-            case messages.DeleteBalancer(balancer_id=balancer_id):
-                await self.balancers.do(verb)
-                for network in list(self._vpcs.values()):
-                    await network.set_keeping(balancer_id, None)
-            case messages.ListBalancers() | messages.AskBalancer() | messages.EndFlows() | messages.TakeLog():
+            case (
+                messages.EnsureBalancer()
+                | messages.DeleteBalancer()
+                | messages.ListBalancers()
+                | messages.AskBalancer()
+                | messages.EndFlows()
+                | messages.TakeLog()
+            ):
                 return await self.balancers.do(verb)
             case _:
                 return await self.storage.do(verb)
         return None
-
-    async def _ensure_balancer(self, verb: Verb, carrier: Carrier) -> None:
-        wanted = carrier.keeping
-        if wanted is None:
-            await self.balancers.do(verb)
-            return
-        network = self._network(wanted.vpc_id)
-        before = network.keeping.get(carrier.id)
-        await network.set_keeping(carrier.id, keeping.either(before, wanted))  # while it goes from one to the other
-        try:
-            await self.balancers.do(verb)
-        except Exception:
-            await network.set_keeping(carrier.id, before)
-            raise
-        await network.set_keeping(carrier.id, wanted)
 
     async def _ensure_vpc(self, vpc: Vpc) -> None:
         async with self._making:

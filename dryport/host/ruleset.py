@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from dryport.host import keeping
-from dryport.host.messages import Group, Keeping, Rule, Ruleset
+from dryport.host.messages import Group, Rule, Ruleset
 
 TABLE = "dryport"
 UPLINK = "uplink"
@@ -44,29 +43,20 @@ class Compiled(NamedTuple):
     elements: Elements
 
 
-def compile_ruleset(ruleset: Ruleset, site: Site, hosts: Iterable[str] = (), kept: Iterable[Keeping] = ()) -> Compiled:
-    """The table for a VPC. ``hosts`` are the addresses that the metadata service answers, whatever their groups say;
-    ``kept`` is what balancers send in their clients' names."""
+def compile_ruleset(ruleset: Ruleset, site: Site, hosts: Iterable[str] = ()) -> Compiled:
+    """The table for a VPC. ``hosts`` are the addresses that the metadata service answers, whatever their groups say."""
     used = sorted({group for groups in ruleset.members.values() for group in groups})
     referenced = sorted(
         {peer for group in used for rule in _all_rules(ruleset.groups.get(group, Group())) for peer in rule.groups}
     )
     combinations = sorted({tuple(sorted(groups)) for groups in ruleset.members.values()})
-    keepers = keeping.compile_rules(
-        kept,
-        ruleset.members,
-        referenced,
-        uplink=UPLINK,
-        egress=lambda groups: _chain("egress", groups, combinations),
-        keepers_of=_keepers,
-    )
     chains = [
-        *(_group_chain(group, ruleset, ingress=True, keepers=bool(keepers.sets)) for group in used),
+        *(_group_chain(group, ruleset, ingress=True) for group in used),
         *(_group_chain(group, ruleset, ingress=False) for group in used),
         *(_combination_chain(index, groups) for index, groups in enumerate(combinations) if len(groups) > 1),
     ]
     elements: Elements = {f"members_{_name(group)}": {} for group in referenced}
-    elements |= {name: {} for name in _FIXED} | keepers.elements
+    elements |= {name: {} for name in _FIXED}
     elements["hosts"] = dict.fromkeys(hosts, "")
     calling = {group for group in used if _reaches_endpoint(ruleset.groups.get(group, Group()), site.platform_port)}
     for address, groups in ruleset.members.items():
@@ -88,8 +78,7 @@ def compile_ruleset(ruleset: Ruleset, site: Site, hosts: Iterable[str] = (), kep
         if gateway in ruleset.public:
             elements["nat"][f"{subnet} . {destination}"] = ruleset.public[gateway]
     sets = "".join(f"  set members_{_name(group)} {{ type ipv4_addr; }}\n" for group in referenced)
-    parts = {"sets": sets, "chains": "".join(chains), "keeping": keepers.sets, "kept": keepers.forwarded}
-    return Compiled(_STRUCTURE.format(**parts, **_site(site)), elements)
+    return Compiled(_STRUCTURE.format(sets=sets, chains="".join(chains), **_site(site)), elements)
 
 
 def _reaches_endpoint(group: Group, port: int) -> bool:
@@ -149,21 +138,12 @@ def _chain(direction: str, groups: tuple[str, ...], combinations: list[tuple[str
     return f"{direction}_combination_{combinations.index(groups)}" if groups else f"{direction}_nothing"
 
 
-def _keepers(group: str) -> str:
-    return f"keepers_{_name(group)}"
-
-
-def _group_chain(group: str, ruleset: Ruleset, *, ingress: bool, keepers: bool = False) -> str:
+def _group_chain(group: str, ruleset: Ruleset, *, ingress: bool) -> str:
     rules = ruleset.groups.get(group, Group())
     direction, peer, verdict = ("ingress", "saddr", "accept") if ingress else ("egress", "daddr", "goto arrive")
     lines = []
     for rule in rules.ingress if ingress else rules.egress:
-        own = "ct mark 0 " if keepers else ""
-        sources = [f"ip {peer} {source}" for source in _networks(rule)]
-        sources += [f"{own}ip {peer} {source}" for source in _groups(rule)]
-        if keepers:  # of what a balancer sends in a client's name, a group says that the balancer is in it
-            sources += [f"ct mark != 0 iifname @{_keepers(source)}" for source in rule.groups]
-        lines += [f"    {source} {_traffic(rule)}{verdict}" for source in sources]
+        lines += [f"    ip {peer} {source} {_traffic(rule)}{verdict}" for source in _peers(rule)]
     return f"  chain {direction}_{_name(group)} {{\n" + "".join(f"{line}\n" for line in lines) + "  }\n"
 
 
@@ -175,14 +155,11 @@ def _combination_chain(index: int, groups: tuple[str, ...]) -> str:
     return text
 
 
-def _networks(rule: Rule) -> list[str]:
+def _peers(rule: Rule) -> list[str]:
+    networks = ["{ " + ", ".join(rule.networks) + " }"] if rule.networks else []
     if "0.0.0.0/0" in rule.networks:
-        return ["0.0.0.0/0"]
-    return ["{ " + ", ".join(rule.networks) + " }"] if rule.networks else []
-
-
-def _groups(rule: Rule) -> list[str]:
-    return [f"@members_{_name(group)}" for group in rule.groups]
+        networks = ["0.0.0.0/0"]
+    return [*networks, *(f"@members_{_name(group)}" for group in rule.groups)]
 
 
 def _traffic(rule: Rule) -> str:
@@ -225,7 +202,7 @@ table inet {table} {{
   map private_of {{ type ipv4_addr : ipv4_addr; }}
   set internet {{ type ipv4_addr . ipv4_addr; flags interval; }}
   map nat {{ type ipv4_addr . ipv4_addr : ipv4_addr; flags interval; }}
-{keeping}  chain ingress_nothing {{ }}
+  chain ingress_nothing {{ }}
   chain egress_nothing {{ }}
   chain arrive {{
     oifname "{uplink}" goto leave
@@ -246,7 +223,7 @@ table inet {table} {{
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     ct state invalid drop
-{kept}    oifname "{uplink}" ip daddr {platform} tcp dport {port} ip saddr @callers accept
+    oifname "{uplink}" ip daddr {platform} tcp dport {port} ip saddr @callers accept
     ip daddr {platform} drop
     iifname "{uplink}" goto from_outside
     ip saddr vmap @egress

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
 import os
 import socket
 from collections.abc import Iterable
@@ -17,16 +18,16 @@ from pathlib import Path
 
 from pyroute2 import NetlinkError
 
-from dryport.host import guests, keeping, namespaces, ruleset
-from dryport.host.link_names import far_name, interface_id, near_name
+from dryport.host import guests, namespaces, ruleset
 from dryport.host.machine import VPC_MAC, Machine
-from dryport.host.messages import Keeper, Keeping, Port, Ruleset, Vpc
+from dryport.host.messages import Port, Ruleset, Vpc
 from dryport.host.nft import NftError
 from dryport.host.worker import Worker, already_there
 
 _ROUTER_MAC = "02:64:70:00:00:03"  # of every far end: a gateway looks the same from each interface
 _MACHINE_MAC = "02:64:70:00:00:01"
 _LEAVING = 0x6470  # the link group of far ends that are deleted together
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SETTINGS = {
     "ipv4/ip_forward": "1",
     "ipv4/conf/all/rp_filter": "1",
@@ -39,6 +40,23 @@ _SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
 }
+
+
+def far_name(interface_id: str) -> str:
+    """The far end's name: the id's 17 hexadecimal digits in base 36, as a link's name has room for 15 characters."""
+    number = int(interface_id.removeprefix("eni-"), 16)
+    digits = ""
+    for _ in range(14):
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return f"e{digits}"
+
+
+def interface_id(name: str) -> str | None:
+    """The inverse of ``far_name``; ``None`` for other links."""
+    if len(name) != 15 or name[0] != "e":
+        return None
+    return f"eni-{int(name[1:], 36):017x}"
 
 
 class VpcNetwork:
@@ -55,8 +73,6 @@ class VpcNetwork:
         self._site: ruleset.Site | None = None
         self._rules: Ruleset | None = None
         self._hosts: list[str] = []
-        self.keeping: dict[str, Keeping] = {}  # by balancer
-        self._led: list[Keeper] | None = None  # to whom answers are led back
 
     async def worker(self) -> Worker:
         """The thread inside. Raises FileNotFoundError where the namespace is gone."""
@@ -140,8 +156,6 @@ class VpcNetwork:
         """Make an interface. Raises FileNotFoundError where the namespace for its near end is gone."""
         worker = await self.worker()
         fresh = await worker.run(lambda: self._plug(worker, port))
-        if any(each.interface_id == port.interface_id for each in self._keepers()):
-            await worker.run(lambda: keeping.lead_back(worker.ip, self._keepers()))
         if port.guest is not None and (port.guest.index or port.secondary or not fresh):
             await asyncio.to_thread(guests.set_up, port)
 
@@ -200,7 +214,7 @@ class VpcNetwork:
         if self._site is None:
             raise LookupError(f"VPC {self.name} was not ensured")
         self._rules = rules
-        new = ruleset.compile_ruleset(rules, self._site, self._hosts, self.keeping.values())
+        new = ruleset.compile_ruleset(rules, self._site, self._hosts)
         worker = await self.worker()
         await worker.run(lambda: self._apply(worker, new))
         await self._machine.set_public(self.uplink, set(rules.public.values()))
@@ -216,28 +230,12 @@ class VpcNetwork:
         batch = ruleset.hosts_known(self._hosts)
         await worker.run(lambda: worker.nft.run(batch))
 
-    async def set_keeping(self, balancer: str, wanted: Keeping | None) -> None:
-        """Have a balancer send in its clients' names so, or no more. Raises NftError, NetlinkError, LookupError."""
-        if self.keeping.get(balancer) == wanted:
-            return
-        self.keeping.pop(balancer, None)
-        if wanted is not None:
-            self.keeping[balancer] = wanted
-        if self._rules is not None:  # else the table comes with the first rules that a driver is told
-            await self.set_firewall(self._rules)
-
-    def _keepers(self) -> list[Keeper]:
-        return [keeper for each in self.keeping.values() for keeper in each.keepers]
-
     def _apply(self, worker: Worker, new: ruleset.Compiled) -> None:
         old, self._applied = self._applied, None
         batch = ruleset.replacement(new) if old is None else ruleset.difference(old, new)
         if batch:
             worker.nft.run(batch)
         self._applied = new
-        if self._led != (keepers := self._keepers()):
-            keeping.lead_back(worker.ip, keepers)
-            self._led = keepers
 
     async def interfaces(self) -> list[str]:
         """The ids of the interfaces that are plugged in."""
@@ -261,8 +259,21 @@ class VpcNetwork:
             if number:
                 await self._machine.disconnect(number)
             await asyncio.to_thread(namespaces.delete, self.name)
-        self._applied = self._site = self._rules = self._led = None
+        self._applied = self._site = self._rules = None
         self.uplink = 0
+
+
+def near_name(network: str, interface: str) -> str:
+    """The near end's name until somebody adopts it: ``dp<id>e`` and six digits drawn from the interface's id.
+
+    The ``e`` sets it apart from uplinks (``dp<id>u2``), for which the machine's firewall has rules of their own.
+    """
+    number = int.from_bytes(hashlib.sha256(interface.encode()).digest()[:8])
+    digits = ""
+    for _ in range(6):
+        number, digit = divmod(number, 36)
+        digits += _DIGITS[digit]
+    return f"{network[:8]}e{digits}"
 
 
 def _routed(worker: Worker, index: int) -> set[str]:

@@ -52,7 +52,7 @@ def reaches(namespace: str, address: str, port: int, source: str | None = None) 
         with socket.socket() as client:
             client.settimeout(_PATIENCE)
             if source is not None:
-                client.setsockopt(socket.IPPROTO_IP, 19, 1)  # IP_TRANSPARENT: it really sends so
+                client.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND
                 client.bind((source, 0))
             try:
                 client.connect((address, port))

@@ -75,7 +75,6 @@ class Carried:
     """The balancer of these tests, with what was last known of its targets' health."""
 
     def __init__(self, client: HostClient, daemon: Daemon, client_namespace: str) -> None:
-        self.client = client
         self.plane = HaproxyPlane(client, daemon.config.id)
         self.daemon = daemon
         self.namespace = client_namespace
@@ -187,7 +186,7 @@ async def test_no_request_fails_in_fifty_reloads_and_a_killed_driver(
             if turn == 25:
                 daemon.kill()
                 daemon.start()
-                await until(lambda: reached(client))
+                await until(lambda: _reached(client))
             await carried.apply(plan(*TARGETS, marker=f"turn {turn}"))
             assert await carried.answers(path="/marker") == (200, f"turn {turn}")
     assert set((await carried.states()).values()) == {"healthy"}
@@ -203,7 +202,7 @@ async def test_a_killed_haproxy_comes_back_with_its_targets(carried: Carried, we
     assert {(await carried.answers())[1] for _ in range(8)} == {"web1", "web2"}
 
 
-async def reached(client: HostClient) -> bool:
+async def _reached(client: HostClient) -> bool:
     """Whether the driver that was killed is there again, for a client that notices only when it asks."""
     try:
         return bool(await client.balancers())

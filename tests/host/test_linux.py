@@ -14,7 +14,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from dryport.host import cgroups, links, namespaces, sockets
-from dryport.host.link_names import far_name, interface_id, near_name
+from dryport.host.vpc import far_name, interface_id, near_name
 
 pytestmark = pytest.mark.platform
 PREFIX = f"dptest{os.getpid()}"

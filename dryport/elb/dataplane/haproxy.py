@@ -38,7 +38,7 @@ APPEND = (
     'http-request add-header X-Forwarded-For "{client}" if !{{ var(txn.hops) -m int 1 }}',
 )
 # HAProxy does not start without a listener: nobody reaches this one.
-NO_LISTENER = ("bind unix@sockets/none.sock mode 600", "mode tcp", "tcp-request connection reject")
+NO_LISTENER = ("bind unix@none.sock mode 600", "mode tcp", "tcp-request connection reject")
 # 32 bits as eight hexadecimal digits: a number becomes eight bytes, the first four of them zero.
 _DIGITS = "hex,bytes(8,8),lower"
 _NEW_TRACE = f"1-%[date,{_DIGITS}]-" + f"%[rand,{_DIGITS}]" * 3
@@ -124,7 +124,8 @@ def process(balancer: Balancer) -> tuple[str, list[str]]:
     """The section of the process."""
     return "global", [
         *([records.TARGET] if balancer.access_log else []),
-        *(["user haproxy", "group haproxy"] if balancer.kind is not Kind.NETWORK else []),  # else started as a user
+        "user haproxy",
+        "group haproxy",
         f"server-state-file {STATE}",
         "hard-stop-after 1h",
         "fd-hard-limit 100000",  # a machine's may be millions, which cost memory
@@ -306,9 +307,7 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int, *, checked: boo
     if group.proxy_protocol and group.protocol in ("UDP", "TCP_UDP"):
         raise NotCarried(f"the PROXY protocol of {group.protocol} target groups")
     yield from _balance(group, http)
-    # Checks have no client: they come from the balancer's address all the same.
-    client = " usesrc clientip" if group.keep_addresses else ""
-    options = [f"source {balancer.interfaces[0].address}{client}"]
+    options = [f"source {balancer.interfaces[0].address}"]
     if checked:
         yield from _check(group)
         check = group.health_check

@@ -34,7 +34,6 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
     zone: str
     address: str  # private, in the VPC
-    interface_id: str = ""
 
 
 # --- conditions of rules: all must hold; of one condition's values, any -------------------------------------------
@@ -181,7 +180,6 @@ class TargetGroup(msgspec.Struct, frozen=True, kw_only=True):
     slow_start: int = 0
     cross_zone: bool = True  # else what comes to a zone goes to its targets, where that has healthy ones
     proxy_protocol: bool = False
-    keep_addresses: bool = False  # targets see clients' addresses
     least_healthy: int = 1  # where fewer are healthy, all targets are led to
     end_deregistered: bool = False  # what a target has ends once it is gone
     end_unhealthy: bool = False  # TCP: connections end once their target is unhealthy

@@ -11,7 +11,7 @@ from dryport.host import messages, namespaces
 from dryport.host.balancers import requests
 from dryport.host.balancers.flows import Target
 from dryport.host.balancers.process import Process
-from dryport.host.messages import Balancers, Keeping, LogPart, Replies, Result, Verb
+from dryport.host.messages import Balancers, LogPart, Replies, Result, Verb
 
 _PERIOD = 0.5  # seconds between looks at what runs
 log = logging.getLogger("dryport.host")
@@ -35,12 +35,6 @@ class BalancerDriver:
         for path in self._root.iterdir() if self._root.is_dir() else ():
             if path.is_dir():
                 self._processes.setdefault(path.name, Process(path))
-
-    def keeping(self, vpc_id: str) -> dict[str, Keeping]:
-        """What balancers may send in a VPC in their clients' names, as they were last told, by their ids."""
-        carriers = (each.carrier for each in self._processes.values())
-        known = ((each.id, each.keeping) for each in carriers if each is not None)
-        return {name: each for name, each in known if each is not None and each.vpc_id == vpc_id}
 
     def is_namespace(self, name: str) -> bool:
         """Whether a network namespace is one of a balancer's."""

@@ -1,8 +1,7 @@
 """UDP of network load balancers: nftables in the balancer's namespace leads flows to healthy targets.
 
-The kernel remembers where each flow goes (conntrack), so that only new ones are asked about. The client stays the
-sender; what is answered to it comes by here, as the VPC has it (``host/keeping``). Which targets are healthy is what
-HAProxy's servers say, which check them.
+The kernel remembers where each flow goes (conntrack), so that only new ones are asked about. Which targets are healthy
+is what HAProxy's servers say, which check them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from dryport.host.balancers.servers import rows
-from dryport.host.balancers.transparent import PASSED_ON
 from dryport.host.messages import Flow
 from dryport.host.nft import apply
 from dryport.host.worker import already_there
@@ -56,9 +54,10 @@ def ruleset(flows: Iterable[Flow], state: str) -> str:
         if targets:
             lines.append(f"{here} jhash {hashed} mod {len(targets)} seed 0x6470 vmap {{ {places} }}")
     lines.append("  }")
-    # Errors about flows go on to their clients; all others are about what HAProxy has (``transparent``).
-    lines.append("  chain errors { type filter hook prerouting priority mangle;")
-    lines.append(f"    meta l4proto icmp ct status dnat meta mark set {PASSED_ON}")
+    lines.append("  chain after { type nat hook postrouting priority srcnat;")
+    for address in sorted({address for _, address, _ in found}):
+        # What comes back has to come by here, where it is known whose it is.
+        lines.append(f"    meta l4proto udp ct status dnat ct original ip daddr {address} snat to {address}")
     lines.append("  }")
     lines.append("  chain none { type filter hook input priority filter;")
     for flow, address, _ in found:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dryport.host import namespaces, processes
-from dryport.host.balancers import flows, requests, servers, transparent
+from dryport.host.balancers import flows, requests, servers
 from dryport.host.messages import Carrier
 from dryport.host.nft import NftError
 
@@ -44,7 +44,6 @@ class Run(msgspec.Struct, frozen=True):
 
     pid: int
     started: int
-    transparent: bool = False  # whether it runs as a user who may use clients' addresses
 
 
 class Process:
@@ -75,18 +74,17 @@ class Process:
 
     async def ensure(self, carrier: Carrier) -> None:
         """Have it run so. Raises Refused, PortTaken, OSError; then it goes on as it was."""
-        if self.runs and self.carrier is not None and _without_reload(self.carrier) == _without_reload(carrier):
+        if self.runs and self.carrier is not None and replace(self.carrier, weights=carrier.weights) == carrier:
             await self._weigh(self.carrier, carrier)
             return
-        (self.directory / transparent.SOCKETS).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.directory.chmod(0o700 if carrier.keeping is None else 0o750)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         bound = set(self.carrier.ports) if self.carrier is not None and self.runs else set()
         for port in set(carrier.ports) - bound:
             _check_free(port)
         await self._check(carrier)
         before, self.carrier = self.carrier, carrier
         self._write(carrier)
-        if not self.runs or not self._fits(carrier):
+        if not self.runs:
             await self.start()
             return
         try:
@@ -97,14 +95,9 @@ class Process:
                 self._write(before)
             raise
 
-    def _fits(self, carrier: Carrier) -> bool:
-        """Whether what runs has the user that it should have, which a reload cannot change."""
-        run = self._run()
-        return run is not None and run.transparent == (carrier.keeping is not None)
-
     async def _weigh(self, before: Carrier, carrier: Carrier) -> None:
         """Have the process that runs take other weights; noted once it has, so that it is told again otherwise."""
-        if before == carrier:
+        if before.weights == carrier.weights:
             return
         for key, weight in carrier.weights.items():
             if before.weights.get(key) != weight and (
@@ -116,26 +109,20 @@ class Process:
 
     def _write(self, carrier: Carrier) -> None:
         _write_private(self.directory / "carrier.json", msgspec.json.encode(carrier))
-        self._write_shown(_MAP, _weights(carrier))
+        _write_private(self.directory / _MAP, _weights(carrier))
         for name, content in carrier.files.items():
-            self._write_shown(name, content)
+            _write_private(self.directory / name, content)
         for path in self.directory.iterdir():
             if path.suffix in _GIVEN and path.name not in carrier.files:
                 path.unlink()
-
-    def _write_shown(self, name: str, content: bytes) -> None:
-        """Write a file that HAProxy reads."""
-        carrier = self.carrier
-        reader = transparent.user(carrier.id) if carrier is not None and carrier.keeping is not None else None
-        _write_private(self.directory / name, content, reader)
 
     def _configure(self, carrier: Carrier) -> None:
         """Write the configuration, with the servers where they were last told to be."""
         state = self.directory / _STATE
         if not state.exists():
-            self._write_shown(_STATE, b"1\n")  # the format's version
+            _write_private(state, b"1\n")  # the format's version
         text = servers.placed(carrier.config, servers.addresses(state.read_text()))
-        self._write_shown("haproxy.cfg", text.encode())
+        _write_private(self.directory / "haproxy.cfg", text.encode())
 
     async def _check(self, carrier: Carrier) -> None:
         """Raises Refused for what HAProxy does not take."""
@@ -162,17 +149,13 @@ class Process:
         carrier = self.carrier
         if carrier is None:
             raise OSError(f"{self.directory} has no configuration")
-        await self._kill()
         self._configure(carrier)
         if carrier.namespace:
             await asyncio.to_thread(_prepare, carrier.namespace)
-        if carrier.keeping is not None:
-            transparent.prepare(self.directory, carrier.id)
-            await asyncio.to_thread(namespaces.run_in, carrier.namespace, transparent.route)
         child = await asyncio.to_thread(namespaces.run_in, carrier.namespace, self._spawn)
         self._child = child
         processes.set_precedence(child.pid, processes.FIRST)
-        run = Run(pid=child.pid, started=processes.started(child.pid), transparent=carrier.keeping is not None)
+        run = Run(pid=child.pid, started=processes.started(child.pid))
         _write_private(self.directory / "run.json", msgspec.json.encode(run))
         async with asyncio.timeout(_READY):
             while not await self._answers():
@@ -181,14 +164,11 @@ class Process:
                 await asyncio.sleep(_STEP)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        user, at = [], "master.sock"
-        if self.carrier is not None and self.carrier.keeping is not None:
-            user, at = transparent.command(self.carrier.id), f"{transparent.SOCKETS}/master.sock"
         log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         noted = requests.opened(self.directory)
         try:
             return subprocess.Popen(
-                [*user, "haproxy", "-W", "-db", "-S", f"unix@{at},mode,600,level,admin", "-f", "haproxy.cfg"],
+                ["haproxy", "-W", "-db", "-S", "unix@master.sock,mode,600,level,admin", "-f", "haproxy.cfg"],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=noted,
@@ -208,8 +188,6 @@ class Process:
     async def _reload(self, carrier: Carrier) -> None:
         await self.remember()
         self._configure(carrier)
-        if carrier.keeping is not None:  # its interfaces may be others
-            await asyncio.to_thread(namespaces.run_in, carrier.namespace, transparent.route)
         before = await self._worker()
         with contextlib.suppress(ConnectionError):  # the master begins anew, and ends its connections
             await self._master("reload")
@@ -242,7 +220,7 @@ class Process:
         """Note what its servers are now, for whoever starts next."""
         state = await self.ask("show servers state")
         if state.startswith("1\n"):
-            self._write_shown(_STATE, state.encode())
+            _write_private(self.directory / _STATE, state.encode())
             await self._lead(state)
 
     async def _lead(self, state: str) -> None:
@@ -268,12 +246,10 @@ class Process:
         return (await self._master(f"@1 {command}")).strip("\n") + "\n"
 
     async def _master(self, command: str) -> str:
-        run = self._run()
-        name = f"{transparent.SOCKETS}/master.sock" if run is not None and run.transparent else "master.sock"
         path = f"/proc/self/fd/{os.open(self.directory, os.O_PATH)}"  # a socket's name has room for 107 bytes
         try:
             async with asyncio.timeout(_ANSWER):
-                reader, writer = await asyncio.open_unix_connection(f"{path}/{name}", limit=1 << 24)
+                reader, writer = await asyncio.open_unix_connection(f"{path}/master.sock", limit=1 << 24)
         finally:
             os.close(int(path.rpartition("/")[2]))
         try:
@@ -284,25 +260,16 @@ class Process:
         finally:
             writer.close()
 
-    async def _kill(self) -> None:
+    async def end(self) -> None:
+        """End it at once, and remove what it had. Nothing where there is none."""
         run = self._run()
         if run is not None:
             await asyncio.to_thread(processes.kill_group, run.pid, run.started)
             if self._child is not None:
                 await asyncio.to_thread(self._child.wait)
-
-    async def end(self) -> None:
-        """End it at once, and remove what it had. Nothing where there is none."""
-        await self._kill()
         if self.carrier is not None and self.carrier.namespace:
             await asyncio.to_thread(namespaces.delete, self.carrier.namespace)
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _without_reload(carrier: Carrier) -> Carrier:
-    """A carrier without what changes while it runs; whether it keeps addresses at all does not."""
-    kept = carrier.keeping
-    return replace(carrier, weights={}, keeping=replace(kept, tcp=[], udp=[]) if kept is not None else None)
 
 
 def _weights(carrier: Carrier) -> bytes:
@@ -325,12 +292,8 @@ def _check_free(port: int) -> None:
             raise PortTaken(f"127.0.0.1:{port}") from error
 
 
-def _write_private(path: Path, content: bytes, reader: int | None = None) -> None:
-    """Write a file for root alone, and for the group ``reader`` to read."""
+def _write_private(path: Path, content: bytes) -> None:
     new = path.with_name(f"{path.name}.new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        if reader is not None:
-            os.fchown(file.fileno(), 0, reader)
-            os.fchmod(file.fileno(), 0o640)
         file.write(content)
     new.replace(path)

@@ -21,31 +21,13 @@ class Flow(Message, frozen=True, kw_only=True):
     sticky: bool = False
 
 
-class Keeper(Message, frozen=True, kw_only=True):
-    """An interface of a balancer's."""
-
-    interface_id: str
-    address: str
-
-
-class Keeping(Message, frozen=True, kw_only=True):
-    """What a balancer may send in its clients' names: from these interfaces, to these targets (address and port) by
-    TCP and UDP. No other packet with an address that is not its own leaves it."""
-
-    vpc_id: str
-    keepers: list[Keeper]
-    tcp: list[tuple[str, int]] = []
-    udp: list[tuple[str, int]] = []
-
-
 class Carrier(Message, frozen=True, kw_only=True):
     """An HAProxy to run. ``namespace`` is the network namespace's name, "" the machine's own.
 
     ``config`` names its files without directories; ``files`` are those beside it (certificates). A server that has the
     address ``0.0.0.0:80`` there is at the one that it was last given by the runtime API. ``ports`` are the TCP ports of
     127.0.0.1 that it listens at. ``flows`` are UDP's, which the kernel leads to servers. ``weights`` are what its
-    ``weights.map`` says, which changes without a reload. One with ``keeping`` may use clients' addresses: it runs under
-    a user of its own that may do that, so that ``config`` names none.
+    ``weights.map`` says, which changes without a reload.
     """
 
     id: str
@@ -55,7 +37,6 @@ class Carrier(Message, frozen=True, kw_only=True):
     ports: list[int] = []
     flows: list[Flow] = []
     weights: dict[str, int] = {}
-    keeping: Keeping | None = None
 
 
 class EnsureBalancer(Message, frozen=True, kw_only=True, tag="ensure_balancer"):

@@ -123,46 +123,8 @@ def test_of_target_groups(elb: Any, group: Make) -> None:
     )
     by_cookie = plain(modify(http, "stickiness.type=app_cookie", "stickiness.app_cookie.cookie_name=session"))
     assert by_cookie["stickiness.type"] == "app_cookie"
+    assert refusal(lambda: modify(tcp, "preserve_client_ip.enabled=true"))[0] == "NotImplemented"
     assert plain(modify(tcp, "proxy_protocol_v2.enabled=true"))["proxy_protocol_v2.enabled"] == "true"
-
-
-@pytest.mark.parametrize(
-    ("protocol", "kind", "default"),
-    [
-        ("TCP", "instance", "true"),
-        ("TLS", "instance", "true"),
-        ("TCP", "ip", "false"),
-        ("TLS", "ip", "false"),
-        ("UDP", "instance", "true"),
-        ("UDP", "ip", "true"),
-        ("TCP_UDP", "ip", "true"),
-    ],
-)
-def test_whether_clients_addresses_are_kept(elb: Any, group: Make, protocol: str, kind: str, default: str) -> None:
-    """By protocol and type of target, as AWS says; it cannot be turned off for UDP."""
-    key, arn = "preserve_client_ip.enabled", group(Protocol=protocol, TargetType=kind)["TargetGroupArn"]
-    assert plain(elb.describe_target_group_attributes(TargetGroupArn=arn))[key] == default
-
-    def modify(value: str) -> Any:
-        return elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}])
-
-    assert plain(modify("true"))[key] == "true"
-    assert refusal(lambda: modify("yes"))[0] == "ValidationError"
-    if "UDP" in protocol:
-        message = "preserve_client_ip.enabled cannot be false if the target group protocol is UDP or TCP_UDP"
-        assert refusal(lambda: modify("false")) == ("InvalidConfigurationRequest", message)
-    else:
-        assert plain(modify("false"))[key] == "false"
-
-
-def test_only_network_balancers_groups_keep_addresses(elb: Any, group: Make) -> None:
-    arn, key = group()["TargetGroupArn"], "preserve_client_ip.enabled"
-    assert key not in plain(elb.describe_target_group_attributes(TargetGroupArn=arn))
-    given = [{"Key": key, "Value": "true"}]
-    assert refusal(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=given) == (
-        "ValidationError",
-        "Target group attribute key 'preserve_client_ip.enabled' is not recognized",
-    )
 
 
 def test_of_listeners(elb: Any, listener: Any) -> None:
