@@ -251,6 +251,9 @@ def end(
         left = Back(service_deployment_arn=green.service_deployment_arn, revision_arn=green.revision_arn)
         returned = stages.returned(progress, left, now, lambda entered: hooks.runs(entered, random, now))
         target = replace(target, progress=returned)
+    else:
+        # What it shifted when it was new is over, and no reason to have these tasks go before its own are well.
+        target = replace(target, progress=None)
     return rollout.roll_back(service, target, now, random, breaker=breaker)
 
 

@@ -385,6 +385,20 @@ async def test_a_rolling_deployment_goes_on_in_the_group_that_serves(world: Shif
     assert "lifecycleStage" not in (await world.history())[0]
 
 
+async def test_a_rolling_deployment_goes_back_as_it_came(world: Shifted) -> None:
+    """What blue shifted when it was new is over, and no reason to have the others go before its own tasks are well."""
+    await world.made()
+    await world.update(forceNewDeployment=True, deploymentConfiguration={"strategy": "ROLLING"})
+    await world.registered(world.second, 2)
+    green = world.stored().primary
+    await world.plane.api("stop_service_deployment", serviceDeploymentArn=green.service_deployment_arn)
+    await world.said("rolling back to deployment")
+    blue = world.stored().primary
+    assert blue.id != green.id and blue.rollout_state == "IN_PROGRESS" and blue.progress is None
+    await world.complete()
+    assert {task.started_by for task in world.tasks(desired_status="RUNNING")} == {blue.id}
+
+
 async def test_without_balancers_nothing_is_shifted(world: Shifted) -> None:
     await world.create(deploymentConfiguration=BLUE_GREEN)
     await world.complete()

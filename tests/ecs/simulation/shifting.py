@@ -3,8 +3,10 @@ network load balancers, with hooks that pause and hooks that are functions."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from dryport.aws.errors import ServiceError
 from dryport.ecs.connect import traffic
 from dryport.ecs.model import Task
 from dryport.ecs.services import shifting
@@ -41,7 +43,24 @@ class ShiftingHistory(History):
     def choices(self) -> dict[Any, int]:
         found = super().choices()
         del found[self._regroup]
-        return found
+        return {**found, self._turn_back: 6}
+
+    async def _turn_back(self) -> None:
+        """A deployment goes back after some of its stages, perhaps to what was deployed by another strategy."""
+        service = self._service()
+        if service is None:
+            return
+        configuration = self._configuration(service)
+        if self._stored(service).zone_rebalancing != "ENABLED":
+            await self._ask("UpdateService", service=service.name, deploymentConfiguration=configuration)
+        await asyncio.sleep(self.random.choice((60.0, 400.0)))
+        await self._ask("UpdateService", service=service.name, taskDefinition=await self._define(service))
+        await asyncio.sleep(self.random.uniform(1.0, 150.0))
+        arn = self._stored(service).primary.service_deployment_arn
+        try:
+            await self.plane.until_answered("StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK")
+        except ServiceError as error:
+            self._say(f"not stopped: {error.code}")
 
     async def _named(self, *, daemon: bool, port: int) -> Wanted:
         await self.plane.write(lambda tx: put_roles(tx, "ecs", "balancing"))
