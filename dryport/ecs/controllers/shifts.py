@@ -127,6 +127,10 @@ class Shifts:
             strays = []
         elif progress.back is not None and progress.stage != stages.CLEAN_UP:
             strays = []  # hooks may want to see green
+        if progress.back is not None:
+            # The primary one may have lost tasks, or never had them all: others go as they become healthy.
+            self._follow(green, {each: self._counts(each) for each in strays})
+            return
         for each in strays:
             self._leave(each)
         if blue is not None and progress.stage == stages.CLEAN_UP and settled <= 0:

@@ -236,9 +236,10 @@ def end(
 ) -> Service:
     """The primary deployment has failed; ``reason`` is what is shown where it is not made of ``why``.
 
-    ``back``: where there is something to go back to, it does: traffic at once, tasks as they can.
+    ``back``: where there is something to go back to, it does: traffic at once where blue still serves beside it, else
+    none is shifted, and tasks replace one another where it is led to.
     """
-    progress = service.primary.progress
+    progress = None if decided(service) else service.primary.progress
     target = rollback_target(tx, service, random, now) if back else None
     service = rollout.fail(service, why, now, random, breaker=breaker, reason=reason)
     if target is None:
@@ -252,9 +253,28 @@ def end(
         returned = stages.returned(progress, left, now, lambda entered: hooks.runs(entered, random, now))
         target = replace(target, progress=returned)
     else:
-        # What it shifted when it was new is over, and no reason to have these tasks go before its own are well.
-        target = replace(target, progress=None)
+        target = _in_place(tx, service, target, now)
     return rollout.roll_back(service, target, now, random, breaker=breaker)
+
+
+def _in_place(tx: Transaction, service: Service, target: Deployment, now: float) -> Deployment:
+    """A deployment that takes the place of the primary one without any traffic shifted: in the target groups that it is
+    in, once those are gone that are in others. What it shifted itself when it was new is over."""
+    known = {each.id for each in service.deployments}
+    revision, led = (tx.get(SERVICE_REVISIONS, each.revision_arn) for each in (target, service.primary))
+    if target.id not in known and revision is not None and led is not None:
+        resolved = [_resolve(tx, each, groups(led), rolls=True) for each in revision.load_balancers]
+        if resolved != serving(revision):
+            tx.put(SERVICE_REVISIONS, replace(revision, resolved=resolved))
+    shifted = any(each.progress is not None for each in service.deployments)
+    progress = stages.begin(
+        {"strategy": stages.ROLLING, "bakeTimeInMinutes": 0},
+        blue=service.primary.id,
+        several=shifted and bool(known - {target.id, service.primary.id}),
+        balanced=False,
+        now=now,
+    )
+    return replace(target, progress=progress)
 
 
 def rollback_target(tx: Transaction, service: Service, random: Random, now: float) -> Deployment | None:

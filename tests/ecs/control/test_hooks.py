@@ -19,8 +19,8 @@ from dryport.ecs.services import hooks, stages
 from dryport.ecs.services.model import Hook
 from dryport.iam.model import IDENTITIES
 from tests.ecs.control.plane import Plane
+from tests.ecs.control.shifted import BLUE_GREEN, Shifted
 from tests.ecs.control.test_balancers import drains
-from tests.ecs.control.test_shifts import BLUE_GREEN, Shifted
 from tests.iam.accounts import document, statement
 from tests.iam.stored import put_roles
 

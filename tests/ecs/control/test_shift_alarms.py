@@ -11,8 +11,8 @@ import pytest
 from dryport.cloudwatch.room import room as cloudwatch
 from dryport.ecs.services import stages
 from tests.ecs.control.plane import Plane
+from tests.ecs.control.shifted import BLUE_GREEN, Shifted
 from tests.ecs.control.test_balancers import drains
-from tests.ecs.control.test_shifts import BLUE_GREEN, Shifted
 
 ALARMS = {"alarms": {"alarmNames": ["errors"], "enable": True, "rollback": True}}
 

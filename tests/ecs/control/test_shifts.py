@@ -15,138 +15,17 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from dryport.ecs.model import TASKS
-from dryport.ecs.services import stages
-from dryport.ecs.services.model import SERVICES, Progress, Service
-from dryport.elb import published as elb
-from dryport.elb.model import LISTENERS, TARGETS, Listener
-from dryport.elb.names import default_rule_arn
-from tests.ecs.control.plane import DEMO, Plane
-from tests.ecs.control.test_balancers import BALANCER, PREFIX, World, drains
-from tests.iam.stored import put_roles
-
-ROLE = "arn:aws:iam::000000000000:role/balancing"
-SERVICE = "arn:aws:ecs:us-east-1:000000000000:service/demo/web"
-BLUE_GREEN: dict[str, Any] = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0}
-
-
-class Shifted(World):
-    """A world with two target groups that take turns: production leads to the first one, the test listener to both."""
-
-    first: str
-    second: str
-    production: str
-    test: str
-
-    async def begin(self) -> None:
-        await super().begin()
-        await self.plane.store.transact(lambda tx: put_roles(tx, "ecs", "balancing"))
-        self.first, self.second = await self.group("first", used=False), await self.group("second", used=False)
-        self.production = await self._rule("production", {self.first: 1, self.second: 0})
-        self.test = await self._rule("test", {self.first: 1, self.second: 0})
-
-    async def _rule(self, name: str, weights: dict[str, int]) -> str:
-        return default_rule_arn(await self.listener(f"app/front/0123456789abcdef/{name}", weights))
-
-    async def listener(self, name: str, weights: dict[str, int], protocol: str = "HTTP") -> str:
-        listed = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
-        listener = Listener(
-            arn=f"{PREFIX}:listener/{name}",
-            load_balancer=BALANCER,
-            protocol=protocol,
-            port=80,
-            actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": listed}}],
-        )
-        await self.plane.store.transact(lambda tx: tx.put(LISTENERS, listener))
-        return listener.arn
-
-    def balancer(self, **more: Any) -> dict[str, Any]:
-        advanced = {
-            "alternateTargetGroupArn": self.second,
-            "productionListenerRule": self.production,
-            "testListenerRule": self.test,
-            "roleArn": ROLE,
-        }
-        return {
-            "targetGroupArn": self.first,
-            "containerName": "main",
-            "containerPort": 80,
-            "advancedConfiguration": advanced | more,
-        }
-
-    async def made(self, configuration: dict[str, Any] = BLUE_GREEN, **more: Any) -> dict[str, Any]:
-        """A service whose first deployment is complete: it went to the second group, which did not serve."""
-        await self.create(
-            loadBalancers=[self.balancer()], deploymentConfiguration=configuration, **{"desired": 2, **more}
-        )
-        await self.well(self.second)
-        return await self.complete()
-
-    async def well(self, group: str, count: int = 2) -> None:
-        await self.registered(group, count)
-        await self.find("healthy", group)
-
-    async def complete(self) -> dict[str, Any]:
-        def there() -> bool:
-            stored = self.stored()
-            return len(stored.deployments) == 1 and stored.primary.rollout_state == "COMPLETED"
-
-        await self.plane.until(there, "complete")
-        return await self.service()
-
-    def stored(self) -> Service:
-        found = self.plane.store.reader.get(SERVICES, SERVICE)
-        assert found is not None
-        return found
-
-    def progress(self) -> Progress:
-        found = self.stored().primary.progress
-        assert found is not None
-        return found
-
-    async def at(self, stage: str, step: int = 0) -> None:
-        def there() -> bool:
-            progress = self.stored().primary.progress
-            return progress is not None and (progress.stage, progress.step) == (stage, step)
-
-        await self.plane.until(there, f"{stage} {step}; now {self.stored().primary.progress}")
-
-    def weights(self, rule: str) -> dict[str, int]:
-        """Of the first and the second target group."""
-        found = elb.weights(self.plane.store.reader, rule) or {}
-        return {name: found[arn] for name, arn in (("first", self.first), ("second", self.second))}
-
-    async def history(self) -> list[dict[str, Any]]:
-        """The service's deployments, the latest first."""
-        listed = await self.plane.api("list_service_deployments", cluster="demo", service="web")
-        arns = [each["serviceDeploymentArn"] for each in listed["serviceDeployments"]]
-        found = await self.plane.api("describe_service_deployments", serviceDeploymentArns=arns)
-        by_arn = {each["serviceDeploymentArn"]: each for each in found["serviceDeployments"]}
-        return [by_arn[arn] for arn in arns]
-
-    def hold(self, stage: str, **timeout: Any) -> dict[str, Any]:
-        """A configuration that pauses at a stage."""
-        hook = {"targetType": "PAUSE", "lifecycleStages": [stage]}
-        return {**BLUE_GREEN, "lifecycleHooks": [hook | ({"timeoutConfiguration": timeout} if timeout else {})]}
-
-    async def go_on(self, action: str = "CONTINUE") -> None:
-        waiting = [each for each in stages.current(self.progress()) if each.status == "AWAITING_ACTION"]
-        await self.plane.api(
-            "continue_service_deployment",
-            serviceDeploymentArn=self.stored().primary.service_deployment_arn,
-            hookId=waiting[0].id,
-            action=action,
-        )
+from dryport.ecs.services.model import SERVICES
+from dryport.elb.model import TARGETS
+from tests.ecs.control.plane import DEMO
+from tests.ecs.control.shifted import BLUE_GREEN, SERVICE, Shifted, shifting
+from tests.ecs.control.test_balancers import PREFIX
 
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shifted]:
-    monkeypatch.setattr(stages, "SETTLE", 0.3)
-    plane = await Plane(tmp_path, rooms=[drains]).start()
-    made = Shifted(plane)
-    await made.begin()
-    yield made
-    await made.host.close()
-    await plane.stop()
+    async with shifting(tmp_path, monkeypatch) as made:
+        yield made
 
 
 async def test_target_groups_take_turns(world: Shifted) -> None:
@@ -213,58 +92,6 @@ async def test_both_are_kept_at_their_number_until_blue_goes(world: Shifted) -> 
     await world.go_on()
     service = await world.complete()
     assert service["runningCount"] == 3 and world.targets(world.second) == []
-
-
-@pytest.mark.parametrize("stage", ["PRE_SCALE_UP", "POST_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT", "BAKE_TIME"])
-async def test_a_stop_brings_traffic_back_at_once_and_green_goes(world: Shifted, stage: str) -> None:
-    before = await world.made()
-    wanted = {**BLUE_GREEN, "bakeTimeInMinutes": 60} if stage == "BAKE_TIME" else world.hold(stage)
-    await world.update(forceNewDeployment=True, deploymentConfiguration=wanted)
-    if stage != "PRE_SCALE_UP":
-        await world.well(world.first)
-    await world.at(stage)
-    arn = world.stored().primary.service_deployment_arn
-    await world.plane.api("stop_service_deployment", serviceDeploymentArn=arn)
-    assert world.weights(world.production) == {"first": 0, "second": 100} == world.weights(world.test)
-    after = await world.complete()
-    assert after["deployments"][0]["id"] == before["deployments"][0]["id"]
-    assert world.targets(world.first) == [] and world.states(world.second) == ["healthy", "healthy"]
-    last = (await world.history())[0]
-    assert (last["status"], last["lifecycleStage"]) == ("ROLLBACK_SUCCESSFUL", stage)
-    assert last["targetServiceRevision"]["requestedProductionTrafficWeight"] == 0.0
-    assert last["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"] == 100.0
-
-
-async def test_tasks_that_fail_bring_it_back(world: Shifted) -> None:
-    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-    await world.made({**BLUE_GREEN, **breaker})
-    world.host.obedient = False
-    await world.update(forceNewDeployment=True)
-    green, failed = world.stored().primary.id, set[str]()
-
-    def fresh() -> set[str]:
-        return {task.arn for task in world.tasks(started_by=green)} & set(world.host.tasks) - failed
-
-    for _ in range(3):
-        arn = (await world.plane.until(fresh, "a task of green")).pop()
-        failed.add(arn)
-        await world.host.report(arn, "STOPPED")
-        await world.plane.store.transact(_at_once)
-    world.host.obedient = True
-    for arn in fresh():
-        await world.host.report(arn, "STOPPED")
-    await world.complete()
-    last = (await world.history())[0]
-    assert last["status"] == "ROLLBACK_SUCCESSFUL"
-    assert last["rollback"]["reason"] == "ECS deployment circuit breaker: tasks failed to start."
-    assert world.states(world.second) == ["healthy", "healthy"] and world.targets(world.first) == []
-
-
-def _at_once(tx: Any) -> None:
-    """The next start waits no more."""
-    service = tx.get(SERVICES, SERVICE)
-    deployments = [replace(each, retry_at=0.0) for each in service.deployments]
-    tx.put(SERVICES, replace(service, deployments=deployments))
 
 
 async def test_canary_and_linear_go_by_steps(world: Shifted) -> None:
@@ -383,20 +210,6 @@ async def test_a_rolling_deployment_goes_on_in_the_group_that_serves(world: Shif
     await world.complete()
     assert world.targets(world.first) == [] and world.weights(world.production) == {"first": 0, "second": 100}
     assert "lifecycleStage" not in (await world.history())[0]
-
-
-async def test_a_rolling_deployment_goes_back_as_it_came(world: Shifted) -> None:
-    """What blue shifted when it was new is over, and no reason to have the others go before its own tasks are well."""
-    await world.made()
-    await world.update(forceNewDeployment=True, deploymentConfiguration={"strategy": "ROLLING"})
-    await world.registered(world.second, 2)
-    green = world.stored().primary
-    await world.plane.api("stop_service_deployment", serviceDeploymentArn=green.service_deployment_arn)
-    await world.said("rolling back to deployment")
-    blue = world.stored().primary
-    assert blue.id != green.id and blue.rollout_state == "IN_PROGRESS" and blue.progress is None
-    await world.complete()
-    assert {task.started_by for task in world.tasks(desired_status="RUNNING")} == {blue.id}
 
 
 async def test_without_balancers_nothing_is_shifted(world: Shifted) -> None:
