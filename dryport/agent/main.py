@@ -192,9 +192,11 @@ def _give_way(settings: Settings) -> None:
     this process otherwise (autogroup, sched(7)).
     """
     cpus = os.cpu_count() or 1
-    with contextlib.suppress(OSError):
+    try:
         cgroups.create(TASKS_CGROUP, cpu_shares=1024 * cpus)
         cgroups.enter(settings.cgroup, cpu_shares=128 * cpus)
+    except OSError as error:
+        log.warning("what starts tasks gets as much of the processors as they do: %s", error)
 
 
 def main() -> int:

@@ -56,13 +56,7 @@ def create(
     ``cpu_quota`` is in CPUs (0.25), ``cpu_shares`` as in v1 (1024 a CPU; turned into a weight in v2), ``memory`` in
     bytes and without swap, ``pids`` a number of processes; ``None`` sets no limit. Raises OSError.
     """
-    for directory in directories(path):
-        directory.mkdir(parents=True, exist_ok=True)
-    if version() == 2:
-        _enable_controllers(path)
-        _limit_v2(path, cpu_quota, cpu_shares, memory, pids)
-    else:
-        _limit_v1(path, cpu_quota, cpu_shares, memory, pids)
+    _make(directories(path), path, cpu_quota, cpu_shares, memory, pids)
 
 
 def enter(path: str, cpu_shares: int) -> None:
@@ -71,13 +65,20 @@ def enter(path: str, cpu_shares: int) -> None:
     In v1 nothing but its processor time is grouped. ``cpu_shares`` as in ``create``. Raises OSError.
     """
     directory = _file(path, "cpu", "")
-    directory.mkdir(parents=True, exist_ok=True)
+    _make([directory], path, None, cpu_shares, None, None)
+    (directory / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _make(
+    where: list[Path], path: str, quota: float | None, shares: int | None, memory: int | None, pids: int | None
+) -> None:
+    for directory in where:
+        directory.mkdir(parents=True, exist_ok=True)
     if version() == 2:
         _enable_controllers(path)
-        _limit_v2(path, None, cpu_shares, None, None)
+        _limit_v2(path, quota, shares, memory, pids)
     else:
-        _limit_v1(path, None, cpu_shares, None, None)
-    (directory / "cgroup.procs").write_text(str(os.getpid()))
+        _limit_v1(path, quota, shares, memory, pids)
 
 
 def _limit_v1(path: str, quota: float | None, shares: int | None, memory: int | None, pids: int | None) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from cryptography import x509 as library
 
 from dryport.acm import x509
 from dryport.acm.room import room
-from tests.served import Served
+from tests.served import Served, refusal
 
 DAY = 86_400.0
 
@@ -48,13 +47,6 @@ class Made:
 
     def given(self, **more: Any) -> dict[str, Any]:
         return {"Certificate": self.body, "PrivateKey": self.key, "CertificateChain": self.chain, **more}
-
-
-def refusal(call: Any, **given: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as refused:
-        call(**given)
-    error = refused.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def issued(acm: Any, arn: str) -> Any:

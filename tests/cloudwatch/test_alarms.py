@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.served import Served
+from tests.served import Served, refusal
 
 PLAIN = {
     "MetricName": "errors",
@@ -37,12 +36,6 @@ def until(client: Any, state: str, name: str = "alarm", seconds: float = 40) -> 
             return found
         time.sleep(0.3)
     raise AssertionError(f"{found['StateValue']}: {found['StateReason']}")
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def test_an_alarm_as_it_is_made(cloudwatch: Any) -> None:

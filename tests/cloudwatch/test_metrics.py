@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from dryport.cloudtrail.room import room as cloudtrail
 from dryport.cloudwatch.room import room
-from tests.served import Served
+from tests.served import Served, refusal
 
 HOUR_AGO, SOON = timedelta(hours=1), timedelta(minutes=2)
 
@@ -32,12 +32,6 @@ def sums(client: Any, name: str, **more: Any) -> list[float]:
         Namespace="Test", MetricName=name, Period=60, Statistics=["Sum"], **window(), **more
     )
     return [point["Sum"] for point in answer["Datapoints"]]
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 @pytest.fixture(params=["smithy-rpc-v2-cbor", "json", "query"])

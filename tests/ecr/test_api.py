@@ -15,15 +15,9 @@ from botocore.exceptions import ClientError
 
 from tests.ecr.conftest import ACCOUNT, EMPTY_JSON, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry, make_image, sha256
 from tests.ecr.server import OTHER_ACCOUNT
+from tests.served import refusal
 
 MIB = 1 << 20
-
-
-def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def answer(call: Any, **arguments: Any) -> dict[str, Any]:

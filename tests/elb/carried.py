@@ -91,8 +91,11 @@ def configuration(plan: Balancer) -> tuple[str, dict[str, Slots]]:
     return render(plan, slots), slots
 
 
-def refused(text: str, directory: Path) -> str:
-    """What HAProxy says against a configuration: nothing where it accepts it without a warning."""
+def refused(text: str, directory: Path, plan: Balancer | None = None) -> str:
+    """What HAProxy says against a configuration: nothing where it accepts it without a warning. ``plan`` is what it is
+    made of, where that has certificates, whose PEMs are in the directory."""
+    for name, content in files(plan, {}).items() if plan is not None else ():
+        (directory / name).write_bytes(content)
     path = directory / "haproxy.cfg"
     path.write_text(text)
     (directory / haproxy.STATE).write_text("1\n")

@@ -100,7 +100,7 @@ def test_tls_to_instances_and_from_clients(tmp_path: Path) -> None:
     to = group(f"g{PORT}", Target(address=ADDRESS, port=echo.port), protocol="SSL", health_check=check)
     plan = balancer([listener("SSL", certificates=("c",), negotiation=TLS)], [to], Kind.CLASSIC)
     text, _ = configuration(plan)
-    assert refused(text, tmp_path) == "" and "prefer-client-ciphers" in text
+    assert refused(text, tmp_path, plan) == "" and "prefer-client-ciphers" in text
     holed = replace(TLS, protocols=("TLSv1.2", "TLSv1"))
     with pytest.raises(NotCarried, match=r"without TLSv1\.1"):
         configuration(balancer([listener("SSL", certificates=("c",), negotiation=holed)], [to], Kind.CLASSIC))

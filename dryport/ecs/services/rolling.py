@@ -68,8 +68,7 @@ def decide(
 
     gone: dict[str, Stops] = {}
     may_stop = max(0, healthy - floor)
-    wanted = max(healthy - desired, min(short, may_stop), 0)
-    wanted = sum(each.healthy for each in others.values()) if early else wanted
+    wanted = healthy if early else max(healthy - desired, min(short, may_stop), 0)
     for name, each in others.items():
         # What is not up yet, or not well, is of no use any more.
         running = min(each.healthy - each.protected, wanted, may_stop)

@@ -67,11 +67,10 @@ def _secure(listener: Listener) -> str:
     allowed = listener.negotiation
     if allowed is None:
         raise NotCarried(f"{listener.protocol} listeners without an SSL negotiation policy")
-    files = "".join(f" crt {quoted(name + '.pem')}" for name in listener.certificates)
     if len(allowed.protocols) == 2 and "TLSv1.1" not in allowed.protocols:
         raise NotCarried("SSL negotiation policies with TLSv1 and TLSv1.2, without TLSv1.1")  # HAProxy has ranges
     order = "" if allowed.server_order else " prefer-client-ciphers"
-    return f" ssl{files} {haproxy.ciphers(allowed.protocols, allowed.ciphers)}{order}"
+    return f" ssl {haproxy.certificates(listener)} {haproxy.ciphers(allowed.protocols, allowed.ciphers)}{order}"
 
 
 def _backend(balancer: Balancer, group: TargetGroup, slots: int) -> Iterator[str]:

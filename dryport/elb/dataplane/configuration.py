@@ -19,7 +19,7 @@ def render(balancer: Balancer, places: Mapping[str, Slots]) -> str:
 def files(balancer: Balancer, certificates: Mapping[str, bytes]) -> dict[str, bytes]:
     """What is beside the configuration, by name; ``certificates`` are PEMs by id."""
     made = {f"{name}.pem": content for name, content in certificates.items()}
-    return made if balancer.kind is Kind.CLASSIC else made | haproxy.certificate_lists(balancer)
+    return made | haproxy.certificate_lists(balancer)
 
 
 def assign(balancer: Balancer, present: Mapping[str, Slots]) -> dict[str, Slots]:

@@ -240,17 +240,22 @@ def _secure(balancer: Balancer, listener: Listener) -> str:
         raise NotCarried(f"the security policy {listener.ssl_policy}")
     versions = "h2,http/1.1" if balancer.http2 else "http/1.1"
     alpn = f" alpn {versions}" if listener.protocol == "HTTPS" else ""
-    return f" ssl crt-list {_certificates(listener)} {ciphers(policy.protocols, policy.ciphers)}{alpn}"
+    return f" ssl {certificates(listener)} {ciphers(policy.protocols, policy.ciphers)}{alpn}"
 
 
-def _certificates(listener: Listener) -> str:
+def certificates(listener: Listener) -> str:
+    """The words of a ``bind`` for a listener's certificates, which are listed in a file."""
+    return f"crt-list {_list_of(listener)}"
+
+
+def _list_of(listener: Listener) -> str:
     return f"l-{listener.port}.certificates"
 
 
 def certificate_lists(balancer: Balancer) -> dict[str, bytes]:
     """The files with a listener's certificates, which are more words than a line of the configuration may have (64)."""
     return {
-        _certificates(listener): "".join(f"{name}.pem\n" for name in listener.certificates).encode()
+        _list_of(listener): "".join(f"{name}.pem\n" for name in listener.certificates).encode()
         for listener in balancer.listeners
         if listener.certificates
     }
