@@ -76,9 +76,8 @@ class Shifts:
         blue = next(
             (each for each in self._pass.service.deployments[1:] if progress and each.id == progress.blue), None
         )
-        service = self._pass.service
-        most = breaker.threshold(service.desired_count, service.deployment_configuration)
-        return blue is not None and blue.failed_tasks >= most
+        # By ECS's own threshold: how long its users are patient with green says nothing of blue.
+        return blue is not None and blue.failed_tasks >= breaker.threshold(self._pass.service.desired_count, {})
 
     def _hooks(self, progress: Progress) -> list[Hook]:
         return hooks.runs(progress, self._pass.random, self._now)
