@@ -45,9 +45,12 @@ class Load:
             processes.set_precedence(self._process.pid, -self._priority)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         printed, _unused = self._process.communicate(timeout=2 * _LONGEST)
+        if failure is not None:
+            return  # it says more than what became of the load, which may not even have begun
+        assert self._process.returncode == 0, f"the load ended with {self._process.returncode}"
         self.answers = [Answer(*each) for each in json.loads(printed)]
 
     @property

@@ -251,7 +251,7 @@ def test_a_stop_in_the_bake_time_brings_blue_back_at_once(kept: Shifted, tasks: 
             service="turns", taskDefinition=_define(tasks, "turns", SERVE.format(version="four")),
             deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 60, "lifecycleHooks": []},
         )  # fmt: skip
-        eventually(lambda: kept.deployment()["lifecycleStage"] == "BAKE_TIME", 90)
+        eventually(lambda: kept.deployment().get("lifecycleStage") == "BAKE_TIME", 90)
         eventually(lambda: _asked(turns.production) == "four", 10)
         arn = kept.deployment()["serviceDeploymentArn"]
         tasks.ecs.stop_service_deployment(serviceDeploymentArn=arn)
