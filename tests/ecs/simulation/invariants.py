@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from dryport.ecs import lifecycle
 from dryport.ecs.connect import traffic
 from dryport.ecs.model import CONTAINER_INSTANCES, TASK_DEFINITIONS, TASKS, ContainerInstance, Task
-from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service
+from dryport.ecs.services.model import SERVICE_REVISIONS, SERVICES, Service, tasks_key
 from dryport.elb import published as elb
-from dryport.elb.model import DRAINING, LISTENERS, TARGETS, target_key
+from dryport.elb.model import DRAINING, LISTENERS, TARGETS, Listener, target_key
 from dryport.store import Change, Reader, Transaction
 from tests.ecs.simulation.agents import MEMORY
 from tests.ecs.simulation.loop import VirtualClock
@@ -68,6 +68,7 @@ class Judge:
                 self._aliases(change.new)
             if change.table.name == LISTENERS.name and change.new is not None:
                 self._shares(change.key, reader)
+                self._shifted(change, reader)
 
     def _forward(self, changes: list[Change[Task]]) -> None:
         for change in changes:
@@ -229,6 +230,24 @@ class Judge:
         if sum(weights.values()) not in (1, 100, 1000) or len(weights) > 2:
             self._say(f"{listener_arn} leads to {weights}")
 
+    def _shifted(self, change: Change[Listener], reader: Reader) -> None:
+        """Who begins to get production has all of its tasks by then."""
+        if change.old is None or change.new is None:
+            return
+        begun = _led_to(change.new) - _led_to(change.old)
+        for service in reader.all(SERVICES):
+            first = service.deployments[0] if service.deployments else None
+            if first is None or first.progress is None or first.progress.back is not None:
+                continue  # going back does not wait for those to whom it goes back
+            revision = reader.get(SERVICE_REVISIONS, first.revision_arn)
+            mine = (revision.resolved or revision.load_balancers) if revision else []
+            led = begun & {each["targetGroupArn"] for each in mine}
+            there = [task for task in reader.find(TASKS, "service", tasks_key(service)) if task.started_by == first.id]
+            there = [task for task in there if any(each.group in led for each in task.targets)]
+            whole = sum(self._healthy(task, reader, service.grace_seconds) for task in there)
+            if led and whole < service.desired_count:
+                self._say(f"{service.name}: {first.id} gets production with {whole} of {service.desired_count} tasks")
+
     def _say(self, fault: str) -> None:
         self.faults.append(fault)
 
@@ -236,6 +255,13 @@ class Judge:
         """Raise Broken with what did not hold."""
         if self.faults:
             raise Broken("; ".join(self.faults[:5]))
+
+
+def _led_to(listener: Listener) -> set[str]:
+    """The target groups that get some of its traffic."""
+    action = listener.actions[0]
+    listed = action.get("ForwardConfig", {}).get("TargetGroups") or [{"TargetGroupArn": action["TargetGroupArn"]}]
+    return {each["TargetGroupArn"] for each in listed if each.get("Weight", 1)}
 
 
 def _production(reader: Reader, revision_arn: str) -> set[str]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from dryport.ecs.controllers import registrations
+from dryport.ecs.controllers import registrations, shifts
 from dryport.ecs.model import TASKS, Task
-from dryport.ecs.services import balancers, daemon, rolling, task_sets
+from dryport.ecs.services import balancers, daemon, rolling, stages, task_sets
 from dryport.ecs.services.model import SERVICES
 from tests.ecs.control.plane import DEMO
 from tests.ecs.simulation import history
@@ -93,6 +93,13 @@ def test_the_judge_sees_tasks_that_are_led_to_wrongly(
     monkeypatch.setattr(owner, name, wrong)
     with pytest.raises(AssertionError, match=words):
         for seed in range(100):
+            history.run(seed)
+
+
+def test_the_judge_sees_production_that_is_shifted_to_those_who_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shifts.Shifts, "_seen", lambda *_: stages.Seen(strays=False, full=True))
+    with pytest.raises(AssertionError, match=r"gets production with \d of"):
+        for seed in range(3, 500, 5):
             history.run(seed)
 
 
