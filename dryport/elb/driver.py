@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from dryport.elb.dataplane import configuration, counters, flows, haproxy, health, slots
-from dryport.elb.dataplane.plan import Balancer, Health, Kind
+from dryport.elb.dataplane.plan import Balancer, Health, Kind, TargetGroup
 from dryport.elb.dataplane.slots import Slots
 from dryport.host.client import HostError
 from dryport.host.messages import Carrier
@@ -59,9 +59,7 @@ class HaproxyPlane:
         )
         await self._host.ensure_balancer(carrier)
         now = await self._slots(number)
-        names = haproxy.backends(balancer)
-        letting_go = {names[each.arn] for each in balancer.groups if each.end_deregistered}
-        letting_go |= {each.name for each in haproxy.zonal(balancer) if each.group.end_deregistered}
+        letting_go = _backends(balancer, lambda group: group.end_deregistered)
         commands = [command for name in letting_go for command in slots.endings(name, now.get(name, ()), wanted[name])]
         commands += [
             command
@@ -122,4 +120,15 @@ class HaproxyPlane:
         checks |= {each.name: each.group.health_check for each in haproxy.zonal(balancer)}
         patience = {name: check.interval * check.unhealthy for name, check in checks.items()}
         reported = health.report(stat, present, known, patience)
+        letting_go = _backends(balancer, lambda group: group.end_unhealthy)
+        ending = {name: each for name, each in reported.items() if name in letting_go}
+        if over := list(health.endings(ending, present, known)):
+            await self._host.ask_balancer(number, over)
         return {arn: reported[name] for arn, name in names.items() if name in reported}
+
+
+def _backends(balancer: Balancer, holds: Callable[[TargetGroup], bool]) -> set[str]:
+    """The names of the backends, those of zones too, of target groups of which something holds."""
+    names = haproxy.backends(balancer)
+    found = {names[each.arn] for each in balancer.groups if holds(each)}
+    return found | {each.name for each in haproxy.zonal(balancer) if holds(each.group)}

@@ -167,33 +167,6 @@ def test_connections_end_when_they_idle(tmp_path: Path) -> None:
                 long.recv(1)
 
 
-@pytest.mark.parametrize("ends", [True, False])
-def test_connections_to_unhealthy_targets(tmp_path: Path, webs: tuple[Web, Web], ends: bool) -> None:
-    with socket.create_server((ADDRESS, 0)) as server:
-        target = Target(address=ADDRESS, port=server.getsockname()[1])
-        check = HealthCheck(
-            protocol="HTTP", path="/health", port=webs[0].target.port, interval=1, timeout=1, codes="200"
-        )
-        made = group("a", target, protocol="TCP", health_check=change(check, unhealthy=2), end_unhealthy=ends)
-        front = Listener(arn="l", protocol="TCP", port=PORT, default=TO_A)
-        with (
-            carried(balancer([front], [made], Kind.NETWORK), tmp_path) as running,
-            socket.create_connection((ADDRESS, PORT)) as client,
-        ):
-            client.sendall(b"x")
-            theirs, _ = server.accept()
-            with theirs:
-                webs[0].status = 500
-                until(lambda: ",DOWN," in running.tell("show stat"))
-                client.settimeout(30 if ends else 0.2)
-                if ends:
-                    assert client.recv(1) == b""
-                else:
-                    theirs.sendall(b"y")
-                    client.settimeout(30)
-                    assert client.recv(1) == b"y"
-
-
 def test_zones_keep_to_their_targets(tmp_path: Path, webs: tuple[Web, Web]) -> None:
     check = HealthCheck(protocol="HTTP", path="/health", interval=1, timeout=20, unhealthy=2, codes="200")
     found = [change(web.target, zone=zone) for web, zone in zip(webs, "ab", strict=True)]

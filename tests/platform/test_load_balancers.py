@@ -123,8 +123,14 @@ def test_a_task_is_a_target(web: Web, tasks: Tasks) -> None:
     tasks.until(task, "STOPPED")
 
 
+def _healths(web: Web, group: str) -> list[Any]:
+    found: list[Any] = web.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    return found
+
+
 def test_a_network_load_balancer(web: Web, tasks: Tasks) -> None:
-    """In two zones, with a target in one of them, which both lead to; its name leads there too."""
+    """In two zones, with a target in one of them, which both lead to; its name leads there too. What is open with a
+    target outlasts its registration."""
     serve = "mkdir -p /www && echo hello > /www/index.html && exec httpd -f -p 8080 -h /www"
     task = tasks.run(tasks.define(tasks.container(serve)), groups=[web.open])[0]
     running = tasks.until(task, "RUNNING")
@@ -132,7 +138,10 @@ def test_a_network_load_balancer(web: Web, tasks: Tasks) -> None:
     group = web.elb.create_target_group(
         Name="wired", Protocol="TCP", Port=8080, VpcId=web.vpc_id, TargetType="ip", HealthCheckIntervalSeconds=10
     )["TargetGroups"][0]["TargetGroupArn"]
-    web.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": details["privateIPv4Address"]}])
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
+    web.elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
+    target = {"Id": details["privateIPv4Address"]}
+    web.elb.register_targets(TargetGroupArn=group, Targets=[target])
     made, port = web.balancer("wire", Type="network"), free_port()
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     web.elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="TCP", Port=port, DefaultActions=forward)
@@ -140,6 +149,13 @@ def test_a_network_load_balancer(web: Web, tasks: Tasks) -> None:
     public = [each["Association"]["PublicIp"] for each in _interfaces(web)]
     assert len(public) == 2
     _until(lambda: "".join(web.get(f"http://{each}:{port}/")[-6:] for each in public), "hello\nhello\n")
+    with socket.create_connection((made["DNSName"], port), 5) as opened:
+        opened.sendall(b"GET / HTTP/1.0\r\n")
+        web.elb.deregister_targets(TargetGroupArn=group, Targets=[target])
+        eventually(lambda: not _healths(web, group))
+        _until(lambda: web.get(f"http://{made['DNSName']}:{port}/"), "")
+        opened.sendall(b"\r\n")
+        assert opened.makefile("rb").read().endswith(b"hello\n")
     web.elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
     web.elb.delete_target_group(TargetGroupArn=group)
     tasks.ecs.stop_task(task=task)

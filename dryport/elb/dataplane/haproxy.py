@@ -325,8 +325,6 @@ def _backend(balancer: Balancer, group: TargetGroup, slots: int, *, checked: boo
         options.append(f"slowstart {group.slow_start}s")
     if group.proxy_protocol:
         options.append("send-proxy-v2 check-send-proxy")
-    if group.end_unhealthy and checked and not http:
-        options.append("on-marked-down shutdown-sessions")
     yield f"default-server {' '.join(options)}"
     for place in range(1, slots + 1):
         tie = f" cookie s{place}" if group.stickiness is not None and group.stickiness.type == "app_cookie" else ""

@@ -89,6 +89,22 @@ def promotions(show_stat: str, slots: Mapping[str, Slots], before: Mapping[str, 
                 yield f"set server {backend}/s{place} health up"
 
 
+def endings(
+    found: Mapping[str, Mapping[str, Health]], slots: Mapping[str, Slots], before: Mapping[str, Mapping[str, Health]]
+) -> Iterator[str]:
+    """HAProxy's commands that end what targets have which were found unhealthy just now.
+
+    Its own ``on-marked-down shutdown-sessions`` would end what a target has when that begins to drain, too.
+    """
+    for backend, states in found.items():
+        known = before.get(backend, {})
+        for place, target in enumerate(slots[backend], 1):
+            if target is None or states[target.key].state != "unhealthy":
+                continue
+            if known.get(target.key, _INITIAL).state != "unhealthy":
+                yield f"shutdown sessions server {backend}/s{place}"
+
+
 def _of_slots(
     backend: str,
     slots: Slots,
