@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,18 +20,11 @@ from dryport.control.config import Config, load
 from dryport.gateway.models import OWN_MODELS
 from dryport.platform import credentials
 from tests.platform.roles import make_roles
+from tests.ports import free_port
 
 os.environ["AWS_DISABLE_HOST_PREFIX_INJECTION"] = "true"  # as `dryport env` has it
 os.environ["AWS_DATA_PATH"] = str(OWN_MODELS)  # boto3 and the AWS CLI know Dryport's own operations too
 DRYPORT = [sys.executable, "-m", "dryport.cli.main"]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Platform:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
@@ -24,15 +23,9 @@ from dryport.control.context import Context, RoomMaker
 from dryport.gateway.server import Gateway
 from dryport.iam import credentials
 from dryport.store.sqlite import SqliteStore
+from tests.ports import free_port
 
 R = TypeVar("R")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Served:

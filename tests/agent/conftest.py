@@ -22,7 +22,7 @@ import pytest
 from dryport.agent.settings import Settings
 from dryport.host import cgroups
 from tests.agent.control import CLUSTER, Control
-from tests.conftest import free_port
+from tests.ports import free_port
 
 Json = dict[str, Any]
 

@@ -23,7 +23,7 @@ from websockets.sync.server import serve
 from dryport.agent.connect import haproxy
 from dryport.agent.connect.ways import TEST, Egress, Header, Ingress, Place, Reached, Ways
 from tests.elb.test_grpc import Serving, Text
-from tests.served import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 HERE = "127.0.0.1"

@@ -15,6 +15,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 PASSWORD = "secret-password"
@@ -22,14 +24,6 @@ _HASHED = "$2b$04$RoCw5S/VRUsAYwZjgl37wOHBf/.a3HQ6OGL7mFIgAB6S2Z7Y.EA7e"  # bcry
 APPLETS = (
     "sh sleep echo cat id env pwd dd head tail ls rm mkdir touch kill tr od ps mount true false printf seq grep yes"
 )
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -16,7 +16,8 @@ import pytest
 from dryport.agent.runtime.interface import PullError, RegistryAuth, Runtime
 from tests.agent_runtime.conftest import Box
 from tests.agent_runtime.daemons import Host
-from tests.agent_runtime.registry import PASSWORD, Layer, Registry, base, free_port
+from tests.agent_runtime.registry import PASSWORD, Layer, Registry, base
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

@@ -26,6 +26,7 @@ import pytest
 from botocore.config import Config as ClientConfig
 
 from tests.ecr.server import ACCESS_KEY, SECRET_KEY
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "000000000000"
@@ -42,13 +43,6 @@ def sha256(content: bytes) -> str:
 
 def sha512(content: bytes) -> str:
     return "sha512:" + hashlib.sha512(content).hexdigest()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -20,6 +20,7 @@ from dryport.host.balancers.process import Process
 from dryport.host.messages import Carrier
 from tests.elb.carried import ADDRESS, refused
 from tests.elb.test_haproxy import certificate
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 
@@ -66,12 +67,6 @@ def opened(entries: list[Entry], directory: Path) -> Iterator[None]:
         yield
     finally:
         asyncio.run(process.end())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, host: str, context: ssl.SSLContext | None = None) -> str:

@@ -17,7 +17,7 @@ import pytest
 from dryport.elb import metrics
 from dryport.elb.dataplane.counters import Meter, Reading, read
 from dryport.elb.dataplane.rules import token
-from tests.served import free_port
+from tests.ports import free_port
 
 BALANCER = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/web/0123456789abcdef"
 GROUP = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/blue/fedcba9876543210"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from dryport.gateway.server import Gateway
 from dryport.iam import credentials
 from dryport.iam.model import Credential
 from dryport.store.sqlite import SqliteStore
+from tests.ports import free_port
 
 
 @dataclass
@@ -54,12 +54,6 @@ class Running:
             aws_session_token=key.session_token,
             config=settings,
         )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 Start = Callable[..., Any]

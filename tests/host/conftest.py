@@ -21,6 +21,7 @@ import pytest
 from dryport.control.config import Config
 from dryport.host import namespaces
 from dryport.host.client import HostClient
+from tests.ports import free_port
 
 
 class Daemon:
@@ -66,12 +67,6 @@ class Daemon:
 
     def client(self) -> HostClient:
         return HostClient(self.config.run_dir / "host.sock")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def traces(config: Config) -> str:

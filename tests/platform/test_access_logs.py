@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.platform.support import eventually
+from tests.ports import free_port
 from tests.served import refusal
 
 pytestmark = pytest.mark.platform

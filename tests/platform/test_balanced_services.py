@@ -17,11 +17,12 @@ from dryport.elb.driver import balancer_id
 from dryport.host import cgroups
 from dryport.host.balancers.process import Run
 from dryport.platform.leftovers import agent_dir
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.iam.accounts import trust
 from tests.load import Load
 from tests.platform.fleet import Fleet
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
+from tests.ports import free_port
 from tests.served import refusal
 
 pytestmark = pytest.mark.platform

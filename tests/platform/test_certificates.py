@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.acm.test_api import Made
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.platform.support import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from dryport.host.instances.places import Place as Directory
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.load import Load
 from tests.platform.fleet import PARAMETER
 from tests.platform.support import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

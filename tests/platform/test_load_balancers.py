@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Platform
 from tests.platform.support import Tasks, eventually
-from tests.served import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
-from tests.served import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.load import Load
 from tests.platform.support import EXECUTION_ROLE, Tasks, eventually
 from tests.platform.test_balanced_services import CHECK, SERVE, Front, Kept
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

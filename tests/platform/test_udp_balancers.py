@@ -14,9 +14,10 @@ import pytest
 
 from dryport.elb.driver import balancer_id, namespace
 from dryport.host.balancers.process import Run
-from tests.conftest import Platform, free_port
+from tests.conftest import Platform
 from tests.platform.fleet import PARAMETER
 from tests.platform.support import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.platform
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import random
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -48,6 +47,7 @@ from dryport.iam.model import CREDENTIALS, Credential
 from dryport.store import StoreUnavailable
 from dryport.store.sqlite import SqliteStore
 from tests.iam.stored import put_roles
+from tests.ports import free_port
 
 DEMO = arn.make("ecs", DEFAULT_REGION, DEFAULT_ACCOUNT, "cluster/demo")
 T = TypeVar("T")
@@ -60,12 +60,6 @@ def signing_key() -> SigningKey:
     command = [sys.executable, "-m", "dryport.ec2.keymaker", "identity"]
     made = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return SigningKey(p=made["p"], q=made["q"], certificate=made["certificate"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Plugger:
