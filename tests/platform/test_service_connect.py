@@ -314,10 +314,11 @@ def test_proxies_keep_to_ports_groups_and_timeouts(tasks: Tasks, namespace: str,
 
 
 def test_what_proxies_count_is_in_cloudwatch(tasks: Tasks, namespace: str) -> None:
-    web = server(tasks, "connect-counted", 2, "web")
-    asking = Asking(tasks, "connect-counting")
-    own = {"ClusterName": "default", "ServiceName": "connect-counted", "DiscoveryName": "web"}
-    targets = {"TargetDiscoveryName": "web"}
+    # By a name that no other service has had: what has been counted by it is this service's alone.
+    web = server(tasks, "connect-counted", 2, "counted")
+    asking = Asking(tasks, "connect-counting", f"{CURL} -sS -m 5 http://counted/")
+    own = {"ClusterName": "default", "ServiceName": "connect-counted", "DiscoveryName": "counted"}
+    targets = {"TargetDiscoveryName": "counted"}
     try:
         asking.until(web.running(2))
 
@@ -332,7 +333,7 @@ def test_what_proxies_count_is_in_cloudwatch(tasks: Tasks, namespace: str) -> No
         assert each == pytest.approx(requests["Sum"] / 2)
         assert whole("HTTPCode_Target_2XX_Count", targets, "Sum")["Sum"] == pytest.approx(requests["Sum"], abs=4)
         assert whole("HTTPCode_Target_5XX_Count", targets, "Sum")["Sum"] == 0
-        assert whole("NewConnectionCount", {"DiscoveryName": "web"}, "Sum")["Sum"] > 0
+        assert whole("NewConnectionCount", {"DiscoveryName": "counted"}, "Sum")["Sum"] > 0
         assert whole("ProcessedBytes", own, "Sum")["Sum"] > 60 * requests["Sum"]
         time = whole("TargetResponseTime", targets, "Average")
         assert (time["Unit"], 0 <= time["Average"] < 1000) == ("Milliseconds", True)
