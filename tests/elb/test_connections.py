@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dryport.elb.dataplane import health
 from dryport.elb.dataplane.plan import Balancer, Health, HealthCheck, Kind, Listener, Target
 from dryport.elb.driver import HaproxyPlane
 from dryport.host.balancers.process import Process
@@ -148,3 +149,13 @@ def test_they_end_with_their_target_where_that_is_to_be(kept: Kept) -> None:
     assert kept.lasts()
     kept.have()
     assert not kept.lasts()
+
+
+def test_only_those_of_targets_that_were_well_are_ended_and_a_reload_meanwhile_does_no_harm() -> None:
+    """HAProxy's answers come one after the other: of what a reload took away in between nothing is found."""
+    fell, was_down, well, gone = (Target(address="10.0.0.1", port=each) for each in range(1, 5))
+    ill = Health(state="unhealthy")
+    found = {"g": {fell.key: ill, was_down.key: ill, well.key: Health(state="healthy")}}
+    slots = {"g": (fell, None, was_down, well, gone)}
+    ended = list(health.endings(found, slots, {"g": {was_down.key: ill}}))
+    assert ended == ["shutdown sessions server g/s1"]

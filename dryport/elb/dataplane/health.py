@@ -94,12 +94,13 @@ def endings(
 ) -> Iterator[str]:
     """HAProxy's commands that end what targets have which were found unhealthy just now.
 
-    Its own ``on-marked-down shutdown-sessions`` would end what a target has when that begins to drain, too.
+    Its own ``on-marked-down shutdown-sessions`` would end what a target has when that begins to drain, too. ``found``
+    lacks what a reload took away between the answers that it is made of.
     """
     for backend, states in found.items():
         known = before.get(backend, {})
         for place, target in enumerate(slots[backend], 1):
-            if target is None or states[target.key].state != "unhealthy":
+            if target is None or states.get(target.key, _INITIAL).state != "unhealthy":
                 continue
             if known.get(target.key, _INITIAL).state != "unhealthy":
                 yield f"shutdown sessions server {backend}/s{place}"
