@@ -47,6 +47,12 @@ def test_a_seed_is_always_the_same_history() -> None:
     assert "trace" in first
 
 
+def test_a_patient_circuit_breaker_does_not_have_green_wait_for_blue_that_is_stuck() -> None:
+    """A history that did not end: blue's tasks failed, and green's users allowed green more failures than that."""
+    done = _simulate("--first", "2026112838563")
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize(
     ("module", "name", "wrong"),
     [
